@@ -1,0 +1,220 @@
+"""What crosses the border between preprocessing, the graph and postprocessing: names, shapes, dtypes.
+
+Shape letters: L tokens of a text, H W pixels, C image cells, T samples, S sound tokens, K outputs of a task,
+D embedding width, B rows of a batch, Nt Ni Na texts, images and sounds packed in it.
+
+The graph's inputs (each medium only where the model reads it):
+    token_ids     int64 [Nt, L]         0 pads
+    pixels        uint8 [Ni, H, W, 3]   RGB
+    samples       int16 [Na, T]         mono at AudioSpec.sample_rate_hz
+    sample_counts int64 [Na]            valid samples of each sound
+    text_row, image_row, audio_row  int64 [B]   which packed item each row uses; the item count = absent
+Its outputs:
+    logits.TASK             float32 [B, K]   before softmax / sigmoid; a regression's value in its own unit
+    attention.TASK.MEDIUM   float32 [B, L | C | S]   sums to 1 over all media; 0 where absent
+    embedding.MEDIUM, embedding.fused  float32 [B, D]   L2-normalised; 0 where absent
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from service.errors import ParameterError
+
+Medium = Literal["text", "image", "audio"]
+MEDIA: tuple[Medium, ...] = get_args(Medium)
+TaskType = Literal["classification", "multilabel", "regression"]
+
+I64: TypeAlias = npt.NDArray[np.int64]
+U8: TypeAlias = npt.NDArray[np.uint8]
+I16: TypeAlias = npt.NDArray[np.int16]
+F32: TypeAlias = npt.NDArray[np.float32]
+
+PAD_ID = 0
+UNKNOWN_ID = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSpec:
+    """max_tokens: words beyond it are cut off, and the answer says so."""
+
+    max_tokens: int = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Pixels fed to the graph, and the grid of cells its attention speaks of."""
+
+    height: int = 56
+    width: int = 56
+    rows: int = 7
+    columns: int = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioSpec:
+    """Samples fed to the graph, and the framing its attention speaks of (lengths in samples).
+
+    A sound token covers `frames_per_token` hops; sound beyond max_s is cut off, and the answer says so.
+    """
+
+    sample_rate_hz: int = 8000
+    max_s: float = 5.0
+    window: int = 200
+    hop: int = 80
+    frames_per_token: int = 4
+
+    @property
+    def max_samples(self) -> int:
+        return round(self.max_s * self.sample_rate_hz)
+
+    @property
+    def token_s(self) -> float:
+        """Seconds from the start of one sound token to the start of the next."""
+        return self.hop * self.frames_per_token / self.sample_rate_hz
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessSpec:
+    """Everything needed to turn raw media into model inputs; None where the model does not read a medium."""
+
+    text: TextSpec | None
+    image: ImageSpec | None
+    audio: AudioSpec | None
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaLimits:
+    """Caps on what is decoded. The defaults are the service's."""
+
+    max_characters: int = 10_000
+    max_image_bytes: int = 20 * 2**20
+    max_pixels: int = 64_000_000
+    max_audio_bytes: int = 50 * 2**20
+    max_audio_s: float = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawInputs:
+    """One example as a user holds it: a string and the bytes of two files, None where absent."""
+
+    text: str | None = None
+    image: bytes | None = None
+    audio: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextInput:
+    """spans: character offsets (Unicode code points) of each token in the text as sent."""
+
+    ids_L: I64
+    spans: tuple[tuple[int, int], ...]
+    characters: int
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageInput:
+    """region: left, top, right, bottom of what the model sees, in pixels of the image as sent."""
+
+    pixels_HW3: U8
+    format: str
+    width: int
+    height: int
+    region: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AudioInput:
+    """seconds and sample_rate_hz are of the sound as sent; peak: largest |sample| of it, full scale = 1."""
+
+    samples_T: I16
+    format: str
+    seconds: float
+    sample_rate_hz: int
+    truncated: bool
+    peak: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelInputs:
+    """One example ready for the graph. Rows of a batch that share an item (by identity) encode it once."""
+
+    text: TextInput | None = None
+    image: ImageInput | None = None
+    audio: AudioInput | None = None
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
+
+    def only(self, *media: Medium) -> ModelInputs:
+        """The same example with every other medium removed; items stay shared."""
+        return ModelInputs(**{medium: getattr(self, medium) for medium in media})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which of the graph's outputs a caller needs besides the logits."""
+
+    attention: bool = False
+    embeddings: bool = False
+
+    def __or__(self, other: Wanted) -> Wanted:
+        return Wanted(
+            attention=self.attention or other.attention, embeddings=self.embeddings or other.embeddings
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelOutputs:
+    """One row of the graph's answer; attention and embeddings are empty unless wanted.
+
+    logits_K: by task. attention: by task and present medium, [L], [C] or [S], padding removed.
+    embeddings_D: by present medium, and "fused".
+    """
+
+    logits_K: Mapping[str, F32]
+    attention: Mapping[str, Mapping[Medium, F32]]
+    embeddings_D: Mapping[str, F32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One question the model answers. labels: empty for a regression; temperature divides the logits.
+
+    prior: mean target on the training split, one value per output: a class's share, a tag's share, a mean.
+    """
+
+    name: str
+    type: TaskType
+    labels: tuple[str, ...] = ()
+    prior: tuple[float, ...] = ()
+    temperature: float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        return 1 if self.type == "regression" else len(self.labels)
+
+
+def sound_tokens(sample_count: int, spec: AudioSpec) -> int:
+    """How many sound tokens the graph makes of a sound; whole windows only, as the front end counts them."""
+    frames = (sample_count - spec.window) // spec.hop + 1
+    return -(-frames // spec.frames_per_token)
+
+
+def require_media(raw: RawInputs, spec: PreprocessSpec) -> None:
+    """Raises ParameterError where the example holds a medium that the model does not read."""
+    for medium in MEDIA:
+        if getattr(raw, medium) is not None and getattr(spec, medium) is None:
+            known = ", ".join(spec.media)
+            raise ParameterError(f"This model does not read {medium}; it reads {known}.", field=medium)

@@ -1,0 +1,133 @@
+"""Every error Triad raises on purpose, with the HTTP status it answers with.
+
+TriadError                       500
+├── RequestError                 400
+│   ├── MalformedRequestError    400   multipart that cannot be parsed, a part twice, an unknown part
+│   ├── NothingToPredictError    400   no text, no image, no sound
+│   ├── NotFoundError            404   no such model or version
+│   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
+│   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
+│   ├── ParameterError           422   a query parameter, or a medium this model does not read
+│   └── DecodeError              422   a medium whose bytes cannot be decoded
+├── InferenceError               500   the graph failed on this one example
+├── OverloadedError              503   queue full, waited too long, or too many bytes being uploaded
+├── UnavailableError             503   shutting down, or the batch worker died
+├── DeadlineError                504   the request's deadline passed
+└── SetupError                   500   (command line: exit code 2)
+    ├── BundleError                    a bundle that is broken, incomplete or of another format
+    ├── DeviceError                    a device that was asked for and cannot be had
+    ├── ConfigError                    an impossible training configuration
+    ├── TableError                     problems in a table of examples, all of them at once
+    └── ExportError                    the exported graph drifts from the trained network
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class TriadError(Exception):
+    """Base of the tree. `detail` is one clear sentence; field, limit and value say where it applies."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        field: str | None = None,
+        limit: float | None = None,
+        value: float | str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field
+        self.limit = limit
+        self.value = value
+
+
+class RequestError(TriadError):
+    status = 400
+    title = "Bad request"
+
+
+class MalformedRequestError(RequestError):
+    title = "Malformed request"
+
+
+class NothingToPredictError(RequestError):
+    title = "Nothing to predict from"
+
+
+class NotFoundError(RequestError):
+    status = 404
+    title = "Not found"
+
+
+class TooLargeError(RequestError):
+    status = 413
+    title = "Too large"
+
+
+class UnsupportedFormatError(RequestError):
+    status = 415
+    title = "Unsupported format"
+
+
+class ParameterError(RequestError):
+    status = 422
+    title = "Invalid parameter"
+
+
+class DecodeError(RequestError):
+    status = 422
+    title = "Cannot decode"
+
+
+class InferenceError(TriadError):
+    title = "Inference failed"
+
+
+class OverloadedError(TriadError):
+    status = 503
+    title = "Overloaded"
+
+
+class UnavailableError(TriadError):
+    status = 503
+    title = "Unavailable"
+
+
+class DeadlineError(TriadError):
+    status = 504
+    title = "Deadline passed"
+
+
+class SetupError(TriadError):
+    title = "Setup failed"
+
+
+class BundleError(SetupError):
+    title = "Bundle refused"
+
+
+class DeviceError(SetupError):
+    title = "Device unavailable"
+
+
+class ConfigError(SetupError):
+    title = "Configuration refused"
+
+
+class TableError(SetupError):
+    title = "Table of examples refused"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ExportError(SetupError):
+    title = "Export refused"

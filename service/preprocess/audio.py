@@ -1,0 +1,141 @@
+"""Sound: bytes to a mono wave, then to 16-bit samples at the rate the graph reads.
+
+`decode_audio` then `fit_audio`; training augments between the two.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import soundfile
+import soxr
+
+from service.contract import F32, AudioInput, AudioSpec, MediaLimits
+from service.errors import DecodeError, TooLargeError, UnsupportedFormatError
+
+FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF")
+LIBSNDFILE_NAMES = {"WAVEX": "WAV", "RF64": "WAV", "MPEG": "MP3"}
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 192_000
+BLOCK_SAMPLES = 2**20  # decoded at a time, over all channels: bounds memory whatever the header claims
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedAudio:
+    """samples_T: the first spec.max_s seconds, mono, full scale = 1, at sample_rate_hz, as sent.
+
+    seconds: of the whole sound.
+    """
+
+    samples_T: F32
+    sample_rate_hz: int
+    format: str
+    seconds: float
+
+
+def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+    """A sound file, decoded to its end (nothing can fail later), mixed to mono, kept up to spec.max_s.
+
+    Raises TooLargeError (bytes, seconds), UnsupportedFormatError, DecodeError (empty, truncated, broken,
+    not finite). Past the cap on seconds the decoder stops, whatever length the header claims.
+    """
+    if len(data) > limits.max_audio_bytes:
+        raise TooLargeError(
+            f"The sound has {len(data)} bytes; at most {limits.max_audio_bytes} are read.",
+            field="audio",
+            limit=limits.max_audio_bytes,
+            value=len(data),
+        )
+    if not data:
+        raise DecodeError("The sound is empty (0 bytes).", field="audio")
+    _refuse_truncated_riff(data)
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            return _decode_opened(file, spec, limits)
+    except soundfile.LibsndfileError as error:
+        known = ", ".join(FORMATS)
+        if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
+            raise UnsupportedFormatError(
+                f"Not a sound in a format that is read ({known}).", field="audio"
+            ) from error
+        raise DecodeError(f"The sound cannot be decoded: {error.error_string}", field="audio") from error
+
+
+def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
+    """Resampled to the spec's rate, cut at its maximum, rounded to 16 bits.
+
+    Raises DecodeError where less than one analysis window of sound is left.
+    """
+    wave_T = soxr.resample(decoded.samples_T, decoded.sample_rate_hz, spec.sample_rate_hz, quality="HQ")
+    wave_T = wave_T[: spec.max_samples]
+    if len(wave_T) < spec.window:
+        shortest_ms = 1000 * spec.window / spec.sample_rate_hz
+        raise DecodeError(
+            f"The sound is {1000 * decoded.seconds:.1f} ms long; at least {shortest_ms:.0f} ms are needed.",
+            field="audio",
+            limit=shortest_ms / 1000,
+            value=decoded.seconds,
+        )
+    return AudioInput(
+        samples_T=np.clip(np.rint(wave_T * 32768.0), -32768, 32767).astype(np.int16),
+        format=decoded.format,
+        seconds=decoded.seconds,
+        sample_rate_hz=decoded.sample_rate_hz,
+        truncated=decoded.seconds > spec.max_s,
+        peak=float(np.abs(decoded.samples_T).max()),
+    )
+
+
+def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+    file_format = LIBSNDFILE_NAMES.get(file.format, file.format)
+    if file_format not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise UnsupportedFormatError(f"{file_format} sound is not read ({known} are).", field="audio")
+    rate_hz = file.samplerate
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise DecodeError(
+            f"The sound has {rate_hz} samples per second; {MIN_RATE_HZ} to {MAX_RATE_HZ} are read.",
+            field="audio",
+            value=rate_hz,
+        )
+    kept: list[F32] = []
+    wanted = math.ceil(spec.max_s * rate_hz)
+    frames = 0
+    while len(block_TC := file.read(BLOCK_SAMPLES // file.channels, dtype="float32", always_2d=True)):
+        if not np.isfinite(block_TC).all():
+            raise DecodeError("The sound holds samples that are not finite numbers.", field="audio")
+        if frames < wanted:
+            kept.append(block_TC[: wanted - frames].mean(axis=1))
+        frames += len(block_TC)
+        if frames > limits.max_audio_s * rate_hz:
+            raise TooLargeError(
+                f"The sound is longer than {limits.max_audio_s:g} s.", field="audio", limit=limits.max_audio_s
+            )
+    if not kept:
+        raise DecodeError("The sound holds no samples.", field="audio")
+    return DecodedAudio(
+        samples_T=np.concatenate(kept), sample_rate_hz=rate_hz, format=file_format, seconds=frames / rate_hz
+    )
+
+
+def _refuse_truncated_riff(data: bytes) -> None:
+    """libsndfile silently shortens a WAV that was cut off; a user must be told instead.
+
+    0 and 0xFFFFFFFF are what streaming writers put where the length is not known: those pass.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return
+    offset = 12
+    while offset + 8 <= len(data):
+        name, size = data[offset : offset + 4], struct.unpack_from("<I", data, offset + 4)[0]
+        if name == b"data":
+            missing = size - (len(data) - offset - 8)
+            if missing > 0 and size != 0xFFFFFFFF:
+                raise DecodeError(
+                    f"The sound is cut off: {missing} of {size} bytes are missing.", field="audio"
+                )
+            return
+        offset += 8 + size + size % 2

@@ -1,0 +1,119 @@
+"""Images: bytes to RGB pixels, then to the size the graph reads.
+
+`decode_image` then `fit_image`; training augments between the two.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from service.contract import U8, ImageInput, ImageSpec, MediaLimits
+from service.errors import DecodeError, TooLargeError, UnsupportedFormatError
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+# A JPEG is decoded at the smallest of its own scales (1, 1/2, 1/4, 1/8) that keeps this many times the
+# spec's size: a 12-megapixel photograph costs a quarter of a full decode.
+DRAFT_FACTOR = 3
+
+# What Pillow's decoders raise on broken files besides OSError, which includes UnidentifiedImageError.
+BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DecodedImage:
+    """pixels_HW3: RGB, upright, on white where transparent, maybe a reduced size.
+
+    width, height: of the image as sent, upright, in pixels.
+    """
+
+    pixels_HW3: U8
+    format: str
+    width: int
+    height: int
+
+
+def decode_image(data: bytes, spec: ImageSpec, limits: MediaLimits) -> DecodedImage:
+    """First frame of an image file, decoded completely: nothing can fail later.
+
+    Raises TooLargeError (bytes, pixels), UnsupportedFormatError, DecodeError (empty, truncated, broken).
+    """
+    if len(data) > limits.max_image_bytes:
+        raise TooLargeError(
+            f"The image has {len(data)} bytes; at most {limits.max_image_bytes} are read.",
+            field="image",
+            limit=limits.max_image_bytes,
+            value=len(data),
+        )
+    if not data:
+        raise DecodeError("The image is empty (0 bytes).", field="image")
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return _decode_opened(image, spec, limits)
+    except UnidentifiedImageError as error:
+        known = ", ".join(FORMATS)
+        raise UnsupportedFormatError(
+            f"Not an image in a format that is read ({known}).", field="image"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise TooLargeError(
+            f"The image has more than {limits.max_pixels} pixels.", field="image", limit=limits.max_pixels
+        ) from error
+    except BROKEN as error:
+        raise DecodeError(f"The image cannot be decoded: {error}.", field="image") from error
+
+
+def fit_image(decoded: DecodedImage, spec: ImageSpec) -> ImageInput:
+    """Stretched to the spec's size (Pillow's bilinear filter, which averages when it shrinks)."""
+    image = Image.fromarray(decoded.pixels_HW3)
+    fitted = image.resize((spec.width, spec.height), Image.Resampling.BILINEAR, reducing_gap=DRAFT_FACTOR)
+    return ImageInput(
+        pixels_HW3=np.asarray(fitted),
+        format=decoded.format,
+        width=decoded.width,
+        height=decoded.height,
+        region=(0, 0, decoded.width, decoded.height),
+    )
+
+
+def _decode_opened(image: Image.Image, spec: ImageSpec, limits: MediaLimits) -> DecodedImage:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise TooLargeError(
+            f"The image has {width} x {height} pixels; at most {limits.max_pixels} are read.",
+            field="image",
+            limit=limits.max_pixels,
+            value=width * height,
+        )
+    file_format = str(image.format)
+    if file_format == "JPEG":
+        image.draft("RGB", (DRAFT_FACTOR * spec.width, DRAFT_FACTOR * spec.height))
+    image.load()
+    upright = ImageOps.exif_transpose(image)
+    if image.getexif().get(ExifTags.Base.Orientation) in (5, 6, 7, 8):  # a quarter turn
+        width, height = height, width
+    return DecodedImage(
+        pixels_HW3=np.asarray(_to_rgb(upright)), format=file_format, width=width, height=height
+    )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        values = np.asarray(image, dtype=np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("its pixels are not finite numbers")
+        low, span = values.min(), max(np.ptp(values), 1e-12)
+        return Image.fromarray(((values - low) / span * 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image.convert("RGB")

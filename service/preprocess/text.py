@@ -1,0 +1,136 @@
+"""Text: words with character offsets, then token ids.
+
+`segment_text` then `encode_words`; training drops and splits words between the two.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jieba
+import numpy as np
+
+from service.contract import UNKNOWN_ID, MediaLimits, TextInput, TextSpec
+from service.errors import BundleError, DecodeError, TooLargeError
+
+RESERVED = ("<pad>", "<unk>")  # at PAD_ID and UNKNOWN_ID
+
+
+@dataclass(frozen=True)
+class Word:
+    """A normalised word and where it stands in the text as sent: [start, end) in code points."""
+
+    text: str
+    start: int
+    end: int
+
+
+class Vocabulary:
+    """Words and characters to ids. Ids 0 and 1 are padding and unknown."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        """tokens: every entry after the two reserved ones, in id order. Raises BundleError on a repeat."""
+        self.tokens = tuple(tokens)
+        self._ids = {token: i for i, token in enumerate((*RESERVED, *tokens))}
+        if len(self._ids) != len(self.tokens) + len(RESERVED):
+            raise BundleError("The vocabulary names a token twice.")
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, token: str) -> bool:
+        return token in self._ids
+
+    def id_of(self, token: str) -> int:
+        return self._ids.get(token, UNKNOWN_ID)
+
+    def write(self, path: Path) -> None:
+        path.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Vocabulary:
+        return cls(path.read_text(encoding="utf-8").split("\n")[:-1])
+
+
+@functools.cache
+def segmenter() -> jieba.Tokenizer:
+    """The one dictionary of this process; reading it takes about a second, once."""
+    jieba.setLogLevel(logging.WARNING)
+    tokenizer = jieba.Tokenizer()
+    tokenizer.initialize()
+    return tokenizer
+
+
+def segment_text(text: str, limits: MediaLimits) -> tuple[Word, ...]:
+    """Words of a text: NFKC, lower case, cut by jieba, white space dropped.
+
+    Raises TooLargeError over limits.max_characters, DecodeError where no word is left.
+    """
+    if len(text) > limits.max_characters:
+        raise TooLargeError(
+            f"The text has {len(text)} characters; at most {limits.max_characters} are read.",
+            field="text",
+            limit=limits.max_characters,
+            value=len(text),
+        )
+    normal, origin = _normalise(text)
+    words = tuple(
+        Word(word, origin[start][0], origin[end - 1][1])
+        for word, start, end in segmenter().tokenize(normal)
+        if not word.isspace()
+    )
+    if not words:
+        raise DecodeError("The text holds no words.", field="text")
+    return words
+
+
+def encode_words(
+    words: Sequence[Word], vocabulary: Vocabulary, spec: TextSpec, *, characters: int
+) -> TextInput:
+    """Token ids of words; a word outside the vocabulary becomes its characters, each with its own offsets.
+
+    characters: length of the text as sent, for the answer.
+    """
+    tokens = [token for word in words for token in _spell_out(word, vocabulary)]
+    kept = tokens[: spec.max_tokens]
+    return TextInput(
+        ids_L=np.array([vocabulary.id_of(token.text) for token in kept], dtype=np.int64),
+        spans=tuple((token.start, token.end) for token in kept),
+        characters=characters,
+        truncated=len(tokens) > len(kept),
+    )
+
+
+def _spell_out(word: Word, vocabulary: Vocabulary) -> Iterable[Word]:
+    if word.text in vocabulary or len(word.text) == 1:
+        return (word,)
+    if word.end - word.start != len(word.text):  # normalisation changed its length: no one-to-one offsets
+        return tuple(Word(character, word.start, word.end) for character in word.text)
+    return tuple(Word(character, word.start + i, word.start + i + 1) for i, character in enumerate(word.text))
+
+
+def _normalise(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
+    """NFKC and lower case, with the [start, end) in `text` that each resulting character came from."""
+    if text.isascii():
+        return text.lower(), [(i, i + 1) for i in range(len(text))]
+    parts: list[str] = []
+    origin: list[tuple[int, int]] = []
+    for start, end in _clusters(text):
+        part = unicodedata.normalize("NFKC", text[start:end]).lower()
+        parts.append(part)
+        origin.extend([(start, end)] * len(part))
+    return "".join(parts), origin
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of a character with the combining marks that follow it, which NFKC composes as one."""
+    start = 0
+    for i in range(1, len(text) + 1):
+        if i == len(text) or not unicodedata.combining(text[i]):
+            yield start, i
+            start = i

@@ -1,0 +1,226 @@
+"""The only importer of onnxruntime: packs examples into one batch, runs the graph, unpacks its rows."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from service.contract import (
+    F32,
+    I16,
+    I64,
+    PAD_ID,
+    U8,
+    AudioInput,
+    ImageInput,
+    Medium,
+    ModelInputs,
+    ModelOutputs,
+    PreprocessSpec,
+    Task,
+    TextInput,
+    Wanted,
+    sound_tokens,
+)
+from service.errors import BundleError, DeviceError
+
+Device = Literal["auto", "cpu", "cuda"]
+Feed = dict[str, npt.NDArray[np.generic]]
+Item = TypeVar("Item", TextInput, ImageInput, AudioInput)
+
+INPUT_TYPES = {
+    "token_ids": "tensor(int64)",
+    "pixels": "tensor(uint8)",
+    "samples": "tensor(int16)",
+    "sample_counts": "tensor(int64)",
+    "text_row": "tensor(int64)",
+    "image_row": "tensor(int64)",
+    "audio_row": "tensor(int64)",
+}
+MEDIUM_INPUTS: dict[Medium, tuple[str, ...]] = {
+    "text": ("token_ids", "text_row"),
+    "image": ("pixels", "image_row"),
+    "audio": ("samples", "sample_counts", "audio_row"),
+}
+
+
+class Session:
+    """One loaded graph. `run` may be called from several threads at once."""
+
+    def __init__(
+        self,
+        model: Path | bytes,
+        *,
+        spec: PreprocessSpec,
+        tasks: Sequence[Task],
+        device: Device = "auto",
+        threads: int = 1,
+    ) -> None:
+        """threads: ONNX Runtime's threads inside one run.
+
+        Raises DeviceError where CUDA was asked for and cannot be had, BundleError where the graph cannot
+        be loaded or its inputs and outputs are not those of the spec and tasks.
+        """
+        self._spec = spec
+        self._tasks = tuple(tasks)
+        self._session = _open_session(model, device=device, threads=threads)
+        self.device: Literal["cpu", "cuda"] = (
+            "cuda" if "CUDAExecutionProvider" in self._session.get_providers() else "cpu"
+        )
+        # CUDA kernels refuse zero rows: there an absent medium feeds one blank item that no row points at.
+        self._min_items = 1 if self.device == "cuda" else 0
+        self._run_options = onnxruntime.RunOptions()
+        self._run_options.only_execute_path_to_fetches = True
+        self._verify()
+
+    def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        """The graph's answer for each example, in order; items shared by identity are encoded once."""
+        names = self._output_names(wanted)
+        arrays = self._session.run(names, self._pack(batch), self._run_options)
+        outputs: dict[str, F32] = dict(zip(names, arrays, strict=True))
+        return [self._unpack_row(b, inputs, outputs, wanted) for b, inputs in enumerate(batch)]
+
+    def _output_names(self, wanted: Wanted) -> list[str]:
+        names = [f"logits.{task.name}" for task in self._tasks]
+        if wanted.attention:
+            names += [
+                f"attention.{task.name}.{medium}" for task in self._tasks for medium in self._spec.media
+            ]
+        if wanted.embeddings:
+            names += [f"embedding.{part}" for part in (*self._spec.media, "fused")]
+        return names
+
+    def _pack(self, batch: Sequence[ModelInputs]) -> Feed:
+        feed: Feed = {}
+        if self._spec.text is not None:
+            texts, feed["text_row"] = _index_items([inputs.text for inputs in batch])
+            feed["token_ids"] = _pack_texts(texts, self._min_items)
+        if self._spec.image is not None:
+            images, feed["image_row"] = _index_items([inputs.image for inputs in batch])
+            shape_HW3 = (self._spec.image.height, self._spec.image.width, 3)
+            feed["pixels"] = _pack_images(images, self._min_items, shape_HW3)
+        if self._spec.audio is not None:
+            sounds, feed["audio_row"] = _index_items([inputs.audio for inputs in batch])
+            window = self._spec.audio.window
+            feed["samples"], feed["sample_counts"] = _pack_sounds(sounds, self._min_items, window)
+        return feed
+
+    def _unpack_row(
+        self, b: int, inputs: ModelInputs, outputs: dict[str, F32], wanted: Wanted
+    ) -> ModelOutputs:
+        lengths = {medium: self._attention_length(inputs, medium) for medium in inputs.media}
+        attention: dict[str, dict[Medium, F32]] = {}
+        embeddings_D: dict[str, F32] = {}
+        if wanted.attention:
+            for task in self._tasks:
+                attention[task.name] = {
+                    medium: outputs[f"attention.{task.name}.{medium}"][b, :length]
+                    for medium, length in lengths.items()
+                }
+        if wanted.embeddings:
+            embeddings_D = {part: outputs[f"embedding.{part}"][b] for part in (*inputs.media, "fused")}
+        return ModelOutputs(
+            logits_K={task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks},
+            attention=attention,
+            embeddings_D=embeddings_D,
+        )
+
+    def _attention_length(self, inputs: ModelInputs, medium: Medium) -> int:
+        if medium == "text" and inputs.text:
+            return len(inputs.text.ids_L)
+        if medium == "audio" and inputs.audio and self._spec.audio:
+            return sound_tokens(len(inputs.audio.samples_T), self._spec.audio)
+        assert self._spec.image is not None
+        return self._spec.image.rows * self._spec.image.columns
+
+    def _verify(self) -> None:
+        expected = {name for medium in self._spec.media for name in MEDIUM_INPUTS[medium]}
+        found = {node.name: node for node in self._session.get_inputs()}
+        if found.keys() != expected:
+            raise BundleError(f"The graph's inputs are {sorted(found)}, expected {sorted(expected)}.")
+        for name, node in found.items():
+            if node.type != INPUT_TYPES[name]:
+                raise BundleError(f"The graph's input {name} is {node.type}, expected {INPUT_TYPES[name]}.")
+        if self._spec.image is not None:
+            size_HW = [self._spec.image.height, self._spec.image.width]
+            if list(found["pixels"].shape[1:]) != [*size_HW, 3]:
+                raise BundleError(f"The graph reads pixels {found['pixels'].shape}, the spec says {size_HW}.")
+        names = {node.name for node in self._session.get_outputs()}
+        missing = set(self._output_names(Wanted(attention=True, embeddings=True))) - names
+        if missing:
+            raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
+
+
+def _open_session(model: Path | bytes, *, device: Device, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
+    if device != "cpu" and _cuda_within_reach():
+        onnxruntime.preload_dlls()
+        providers.insert(0, "CUDAExecutionProvider")
+    source = model if isinstance(model, bytes) else str(model)
+    try:
+        session = onnxruntime.InferenceSession(source, options, providers=providers)
+    except Exception as error:  # onnxruntime's exceptions share no other base
+        raise BundleError(f"The graph cannot be loaded: {error}") from error
+    if device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        raise DeviceError(
+            "CUDA was asked for but cannot be had: it needs an NVIDIA driver and "
+            "`pip install triad-serving[gpu]`. --device auto or cpu goes on without."
+        )
+    return session
+
+
+def _cuda_within_reach() -> bool:
+    """Whether this ONNX Runtime has CUDA and the driver's library loads (a GPU-less machine has none)."""
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return False
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _index_items(column: Sequence[Item | None]) -> tuple[list[Item], I64]:
+    """Distinct items of one medium, and for each row which one it uses (their count where absent)."""
+    items = {id(item): item for item in column if item is not None}
+    position = {key: i for i, key in enumerate(items)}
+    rows_B = np.array([position.get(id(item), len(items)) for item in column], dtype=np.int64)
+    return list(items.values()), rows_B
+
+
+def _pack_texts(texts: Sequence[TextInput], min_items: int) -> I64:
+    length = max((len(text.ids_L) for text in texts), default=1)
+    ids_NL = np.full((max(len(texts), min_items), length), PAD_ID, dtype=np.int64)
+    for n, text in enumerate(texts):
+        ids_NL[n, : len(text.ids_L)] = text.ids_L
+    return ids_NL
+
+
+def _pack_images(images: Sequence[ImageInput], min_items: int, shape_HW3: tuple[int, int, int]) -> U8:
+    pixels_NHW3 = np.zeros((max(len(images), min_items), *shape_HW3), dtype=np.uint8)
+    for n, image in enumerate(images):
+        pixels_NHW3[n] = image.pixels_HW3
+    return pixels_NHW3
+
+
+def _pack_sounds(sounds: Sequence[AudioInput], min_items: int, window: int) -> tuple[I16, I64]:
+    """Samples padded with zeros to the longest, and each one's valid count; at least one window long."""
+    items = max(len(sounds), min_items)
+    length = max((len(sound.samples_T) for sound in sounds), default=window)
+    samples_NT = np.zeros((items, length), dtype=np.int16)
+    counts_N = np.full(items, window, dtype=np.int64)
+    for n, sound in enumerate(sounds):
+        counts_N[n] = len(sound.samples_T)
+        samples_NT[n, : counts_N[n]] = sound.samples_T
+    return samples_NT, counts_N
