@@ -83,7 +83,9 @@ class Session:
     def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
         """The graph's answer for each example, in order; items shared by identity are encoded once."""
         names = self._output_names(wanted)
-        arrays = self._session.run(names, self._pack(batch), self._run_options)
+        arrays = self._session.run(
+            names, pack_batch(batch, self._spec, min_items=self._min_items), self._run_options
+        )
         outputs: dict[str, F32] = dict(zip(names, arrays, strict=True))
         return [self._unpack_row(b, inputs, outputs, wanted) for b, inputs in enumerate(batch)]
 
@@ -96,21 +98,6 @@ class Session:
         if wanted.embeddings:
             names += [f"embedding.{part}" for part in (*self._spec.media, "fused")]
         return names
-
-    def _pack(self, batch: Sequence[ModelInputs]) -> Feed:
-        feed: Feed = {}
-        if self._spec.text is not None:
-            texts, feed["text_row"] = _index_items([inputs.text for inputs in batch])
-            feed["token_ids"] = _pack_texts(texts, self._min_items)
-        if self._spec.image is not None:
-            images, feed["image_row"] = _index_items([inputs.image for inputs in batch])
-            shape_HW3 = (self._spec.image.height, self._spec.image.width, 3)
-            feed["pixels"] = _pack_images(images, self._min_items, shape_HW3)
-        if self._spec.audio is not None:
-            sounds, feed["audio_row"] = _index_items([inputs.audio for inputs in batch])
-            window = self._spec.audio.window
-            feed["samples"], feed["sample_counts"] = _pack_sounds(sounds, self._min_items, window)
-        return feed
 
     def _unpack_row(
         self, b: int, inputs: ModelInputs, outputs: dict[str, F32], wanted: Wanted
@@ -156,6 +143,24 @@ class Session:
         missing = set(self._output_names(Wanted(attention=True, embeddings=True))) - names
         if missing:
             raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
+
+
+def pack_batch(batch: Sequence[ModelInputs], spec: PreprocessSpec, *, min_items: int = 0) -> Feed:
+    """The graph's inputs for a batch; the trainer packs with it, too.
+
+    min_items: blank items that no row points at fill each medium up to this many.
+    """
+    feed: Feed = {}
+    if spec.text is not None:
+        texts, feed["text_row"] = _index_items([inputs.text for inputs in batch])
+        feed["token_ids"] = _pack_texts(texts, min_items)
+    if spec.image is not None:
+        images, feed["image_row"] = _index_items([inputs.image for inputs in batch])
+        feed["pixels"] = _pack_images(images, min_items, (spec.image.height, spec.image.width, 3))
+    if spec.audio is not None:
+        sounds, feed["audio_row"] = _index_items([inputs.audio for inputs in batch])
+        feed["samples"], feed["sample_counts"] = _pack_sounds(sounds, min_items, spec.audio.window)
+    return feed
 
 
 def _open_session(model: Path | bytes, *, device: Device, threads: int) -> onnxruntime.InferenceSession:
