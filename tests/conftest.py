@@ -1,0 +1,202 @@
+"""Fixtures of both packages: files built by hand, and a bundle whose answer can be computed by hand.
+
+The tiny model reads text (t), image (i) and sound (a); an absent medium scores 0:
+    t = sum of token ids / 10      i = 4 * mean pixel / 255      a = 4 * peak / 32768
+    logits.kind = [t, i, a]   logits.tags = [t - 1, i - 1]   logits.size = [t + i + a]
+Attention: a word and a sound token weigh 1, an image cell 1 + its mean pixel / 255; all divided by their sum.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from service.bundle import BundleManifest, write_bundle
+from service.contract import AudioSpec, ImageSpec, PreprocessSpec, Task, TextSpec
+
+SPEC = PreprocessSpec(
+    text=TextSpec(max_tokens=8),
+    image=ImageSpec(height=4, width=4, rows=2, columns=2),
+    audio=AudioSpec(sample_rate_hz=8000, max_s=2.0, window=200, hop=80, frames_per_token=4),
+)
+TASKS = (
+    Task(name="kind", type="classification", labels=("word", "picture", "sound"), temperature=2.0),
+    Task(name="tags", type="multilabel", labels=("spoken", "seen")),
+    Task(name="size", type="regression"),
+)
+WORDS = ("seven", "七", "three", "hello")  # ids 2, 3, 4, 5
+
+
+def png_bytes(width: int = 4, height: int = 4, *, value: int = 255, file_format: str = "PNG") -> bytes:
+    """An evenly grey image; any format that Pillow writes."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height), (value, value, value)).save(file, file_format)
+    return file.getvalue()
+
+
+def wav_bytes(seconds: float = 0.5, *, sample_rate_hz: int = 8000, peak: float = 0.5) -> bytes:
+    """A mono 16-bit square wave: every sample is +peak or -peak, 250 of each a second."""
+    count = round(seconds * sample_rate_hz)
+    sign_T = np.where(np.arange(count) * 250 // sample_rate_hz % 2 == 0, 1, -1)
+    data = (sign_T * round(peak * 32768)).clip(-32768, 32767).astype("<i2").tobytes()
+    header = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate_hz, 2 * sample_rate_hz, 2, 16)
+    chunks = b"WAVE" + header + struct.pack("<4sI", b"data", len(data)) + data
+    return struct.pack("<4sI", b"RIFF", len(chunks)) + chunks
+
+
+def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1") -> Path:
+    manifest = BundleManifest(
+        name=name,
+        version=version,
+        created="2026-11-23T00:00:00Z",
+        description="Answers that can be computed by hand.",
+        parameters=0,
+        preprocess=SPEC,
+        tasks=TASKS,
+        metrics={"test": {"text+image+audio": {"kind": {"accuracy": 0.5}}}},
+    )
+    files = {
+        "model.onnx": tiny_model().SerializeToString(),
+        "vocabulary.txt": "".join(f"{word}\n" for word in WORDS).encode(),
+    }
+    return write_bundle(root / name / version, manifest, files).path
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """models/tiny/1, shared by all tests: do not change it."""
+    return write_tiny_bundle(tmp_path_factory.mktemp("models"))
+
+
+def tiny_model() -> onnx.ModelProto:
+    graph = _Graph()
+    text_B, text_BL = _text_part(graph)
+    image_B, image_BC = _image_part(graph)
+    audio_B, audio_BS = _audio_part(graph)
+    scores = [graph.add("Unsqueeze", part, graph.ints(1)) for part in (text_B, image_B, audio_B)]
+    kind_B3 = graph.add("Concat", *scores, axis=1)
+    pair_B2 = graph.add("Concat", *scores[:2], axis=1)
+    graph.add("Identity", kind_B3, output="logits.kind")
+    graph.add("Sub", pair_B2, graph.floats(1.0), output="logits.tags")
+    graph.add("ReduceSum", kind_B3, graph.ints(1), output="logits.size")
+    weights = {"text": text_BL, "image": image_BC, "audio": audio_BS}
+    sums = [graph.add("ReduceSum", part, graph.ints(1)) for part in weights.values()]
+    total_B1 = graph.add("Sum", *sums)
+    for task in TASKS:
+        for medium, part in weights.items():
+            graph.add("Div", part, total_B1, output=f"attention.{task.name}.{medium}")
+    for medium, part_B1 in zip((*weights, "fused"), (*sums, total_B1), strict=True):
+        present_B1 = graph.add("Cast", graph.add("Greater", part_B1, graph.floats(0.0)), to=TensorProto.FLOAT)
+        graph.add("Concat", present_B1, graph.add("Mul", present_B1, graph.floats(0.0)), axis=1,
+                  output=f"embedding.{medium}")  # fmt: skip
+    return graph.model()
+
+
+class _Graph:
+    """Collects the nodes of a graph; `add` names each result."""
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._outputs: list[str] = []
+
+    def add(self, operator: str, *inputs: str, output: str | None = None, **attributes: object) -> str:
+        name = output or f"n{len(self._nodes)}"
+        if output is not None:
+            self._outputs.append(output)
+        self._nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def ints(self, *values: int) -> str:
+        return self._constant(np.array(values, dtype=np.int64))
+
+    def floats(self, value: float) -> str:
+        return self._constant(np.array(value, dtype=np.float32))
+
+    def scalar(self, value: int) -> str:
+        return self._constant(np.array(value, dtype=np.int64))
+
+    def zeros(self, *shape: int) -> str:
+        return self._constant(np.zeros(shape, dtype=np.float32))
+
+    def _constant(self, value: np.ndarray) -> str:
+        name = f"c{len(self._constants)}"
+        self._constants.append(numpy_helper.from_array(value, name))
+        return name
+
+    def model(self) -> onnx.ModelProto:
+        inputs = [
+            _value("token_ids", TensorProto.INT64, ["Nt", "L"]),
+            _value("pixels", TensorProto.UINT8, ["Ni", 4, 4, 3]),
+            _value("samples", TensorProto.INT16, ["Na", "T"]),
+            _value("sample_counts", TensorProto.INT64, ["Na"]),
+            *(_value(f"{medium}_row", TensorProto.INT64, ["B"]) for medium in ("text", "image", "audio")),
+        ]
+        outputs = [_value(name, TensorProto.FLOAT, ["B", None]) for name in self._outputs]
+        graph = helper.make_graph(self._nodes, "tiny", inputs, outputs, self._constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+        onnx.checker.check_model(model)
+        return model
+
+
+def _value(name: str, kind: int, shape: Sequence[str | int | None]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def _text_part(graph: _Graph) -> tuple[str, str]:
+    """t [B], and the weight of each token [B, L]."""
+    ids_NL = graph.add("Cast", "token_ids", to=TensorProto.FLOAT)
+    sum_N = graph.add("ReduceSum", ids_NL, graph.ints(1), keepdims=0)
+    score_N = graph.add("Div", sum_N, graph.floats(10.0))
+    valid_NL = graph.add("Cast", graph.add("Greater", ids_NL, graph.floats(0.0)), to=TensorProto.FLOAT)
+    return _gather(graph, "text", score_N), _gather(graph, "text", valid_NL)
+
+
+def _image_part(graph: _Graph) -> tuple[str, str]:
+    """i [B], and the weight of each cell [B, 4]."""
+    pixels = graph.add("Cast", "pixels", to=TensorProto.FLOAT)
+    scaled = graph.add("Div", pixels, graph.floats(255.0))
+    cells = graph.add("Reshape", scaled, graph.ints(0, 2, 2, 2, 2, 3))
+    means_N22 = graph.add("ReduceMean", cells, graph.ints(2, 4, 5), keepdims=0)
+    means_N4 = graph.add("Reshape", means_N22, graph.ints(0, 4))
+    score_N = graph.add(
+        "Mul", graph.add("ReduceMean", means_N4, graph.ints(1), keepdims=0), graph.floats(4.0)
+    )
+    weight_N4 = graph.add("Add", means_N4, graph.floats(1.0))
+    return _gather(graph, "image", score_N), _gather(graph, "image", weight_N4)
+
+
+def _audio_part(graph: _Graph) -> tuple[str, str]:
+    """a [B], and the weight of each sound token [B, S]."""
+    assert SPEC.audio is not None
+    size_NT = graph.add("Abs", graph.add("Cast", "samples", to=TensorProto.FLOAT))
+    peak_N = graph.add("ReduceMax", size_NT, graph.ints(1), keepdims=0)
+    score_N = graph.add("Div", peak_N, graph.floats(8192.0))
+    length = graph.add("Gather", graph.add("Shape", "samples"), graph.scalar(1))
+    token_S = graph.add("Range", graph.scalar(0), _tokens(graph, length), graph.scalar(1))
+    tokens_N1 = graph.add("Unsqueeze", _tokens(graph, "sample_counts"), graph.ints(1))
+    valid_NS = graph.add("Cast", graph.add("Less", token_S, tokens_N1), to=TensorProto.FLOAT)
+    return _gather(graph, "audio", score_N), _gather(graph, "audio", valid_NS)
+
+
+def _tokens(graph: _Graph, samples: str) -> str:
+    """contract.sound_tokens: frames = (samples - 200) // 80 + 1, four frames to a token, rounded up."""
+    frames = graph.add("Div", graph.add("Sub", samples, graph.scalar(200 - 80)), graph.scalar(80))
+    return graph.add("Div", graph.add("Add", frames, graph.scalar(3)), graph.scalar(4))
+
+
+def _gather(graph: _Graph, medium: str, items: str) -> str:
+    """Rows of a medium's items [N, ...], one all-zero blank item behind them."""
+    shape = graph.add("Shape", items)
+    rest = graph.add("Slice", shape, graph.ints(1), graph.ints(9))
+    blank_shape = graph.add("Concat", graph.ints(1), rest, axis=0)
+    blank = graph.add("Expand", graph.zeros(1), blank_shape)
+    return graph.add("Gather", graph.add("Concat", items, blank, axis=0), f"{medium}_row", axis=0)
