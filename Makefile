@@ -1,0 +1,49 @@
+# The commands that people and CI both use. `make` alone lists them.
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help install serve test lint train openapi clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 - /p' Makefile
+
+install: .venv/installed  ## .venv with what serving needs (no torch)
+
+serve: .venv/installed  ## the shipped bundle on PORT (8000)
+	$(BIN)/triad serve --port $(PORT)
+
+test: .venv/installed-dev  ## every test
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+train: .venv/installed-train  ## the shipped bundle anew, from examples/digits
+	$(BIN)/triad train examples/digits/config.toml
+
+openapi: .venv/installed-dev  ## rewrite the OpenAPI snapshot that a test compares with
+	$(BIN)/python tests/service/test_openapi.py
+
+clean:  ## remove .venv and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+
+# A stamp is touched last: an install that was interrupted is taken up again, a finished one costs nothing.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit( \
+	    f"Triad needs Python 3.11 or newer; $(PYTHON) is {v[0]}.{v[1]}. Name another: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/installed-train: .venv/installed
+	$(INSTALL) --editable '.[train]'
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(INSTALL) --editable '.[dev]'
+	@touch $@
