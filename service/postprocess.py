@@ -2,9 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from service.contract import F32, Task
+from service.bundle import BundleManifest
+from service.contract import (
+    F32,
+    UNKNOWN_ID,
+    AudioInput,
+    AudioSpec,
+    ImageInput,
+    ImageSpec,
+    Medium,
+    ModelInputs,
+    ModelOutputs,
+    PreprocessSpec,
+    Task,
+    TextInput,
+)
+from service.errors import InferenceError
+from service.schemas import (
+    Attention,
+    AudioReport,
+    Classification,
+    ImageAttention,
+    ImageReport,
+    InputsReport,
+    LabelProbability,
+    Multilabel,
+    Options,
+    Regression,
+    SoundAttention,
+    TaskPrediction,
+    TextReport,
+    WordAttention,
+)
+
+DECIMALS = 6  # of shares and seconds; float32 noise would print as 0.9800000190734863
+SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise of any room that was recorded
 
 
 def probabilities(logits_K: F32, task: Task) -> F32:
@@ -19,3 +55,117 @@ def probabilities(logits_K: F32, task: Task) -> F32:
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * scaled_K)), dtype=np.float32)  # sigmoid, overflow-free
     exp_K = np.exp(scaled_K - scaled_K.max(axis=-1, keepdims=True))
     return np.asarray(exp_K / exp_K.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def predict_tasks(
+    outputs: ModelOutputs, inputs: ModelInputs, text: str | None, manifest: BundleManifest, options: Options
+) -> dict[str, TaskPrediction]:
+    """One answer per task; text: as sent, for the words of the attention.
+
+    Raises InferenceError where the graph's answer is not finite.
+    """
+    answers: dict[str, TaskPrediction] = {}
+    for task in manifest.tasks:
+        attention = None
+        if options.attention != "none":
+            attention = _media_attention(outputs.attention[task.name], manifest.preprocess)
+        if attention and options.attention == "full":
+            details = _details(outputs.attention[task.name], inputs, text, manifest.preprocess)
+            attention = attention.model_copy(update=details)
+        answers[task.name] = _task_prediction(outputs.logits_K[task.name], task, attention, options.top_k)
+    return answers
+
+
+def describe_inputs(inputs: ModelInputs) -> InputsReport:
+    text = image = audio = None
+    if seen := inputs.image:
+        image = ImageReport(format=seen.format, width=seen.width, height=seen.height)
+    if read := inputs.text:
+        text = TextReport(characters=read.characters, tokens=len(read.ids_L), truncated=read.truncated)
+    if heard := inputs.audio:
+        audio = AudioReport(
+            format=heard.format,
+            seconds=round(heard.seconds, DECIMALS),
+            sample_rate=heard.sample_rate_hz,
+            truncated=heard.truncated,
+        )
+    return InputsReport(text=text, image=image, audio=audio)
+
+
+def warnings_about(inputs: ModelInputs, spec: PreprocessSpec) -> list[str]:
+    """What the user sent that the model could not make full use of."""
+    warnings: list[str] = []
+    if inputs.text and spec.text:
+        if inputs.text.truncated:
+            warnings.append(f"The text was cut off after {spec.text.max_tokens} tokens.")
+        if (inputs.text.ids_L == UNKNOWN_ID).all():
+            warnings.append("The model knows no word of the text.")
+    if inputs.audio and spec.audio:
+        if inputs.audio.truncated:
+            warnings.append(f"The sound was cut off after {spec.audio.max_s:g} s.")
+        if inputs.audio.peak < SILENT_PEAK:
+            warnings.append("The sound is silent.")
+    return warnings
+
+
+def _task_prediction(logits_K: F32, task: Task, attention: Attention | None, top_k: int) -> TaskPrediction:
+    values_K = probabilities(logits_K, task)
+    if not np.isfinite(values_K).all():
+        raise InferenceError(f"The model's answer for {task.name} is not a finite number.")
+    if task.type == "regression":
+        return Regression(value=float(str(values_K[0])), attention=attention)  # str: shortest float32
+    order: list[int] = np.argsort(-values_K, kind="stable").tolist()
+    shares = _rounded(values_K)
+    top = [LabelProbability(label=task.labels[k], probability=shares[k]) for k in order[:top_k]]
+    if task.type == "multilabel":
+        labels = [task.labels[k] for k in order if values_K[k] > 0.5]
+        return Multilabel(labels=labels, top=top, attention=attention)
+    return Classification(label=top[0].label, probability=top[0].probability, top=top, attention=attention)
+
+
+def _media_attention(weights: Mapping[Medium, F32], spec: PreprocessSpec) -> Attention:
+    shares = {medium: float(weights[medium].sum()) if medium in weights else 0.0 for medium in spec.media}
+    return Attention(modalities={medium: round(share, DECIMALS) for medium, share in shares.items()})
+
+
+def _details(
+    weights: Mapping[Medium, F32], inputs: ModelInputs, text: str | None, spec: PreprocessSpec
+) -> dict[str, object]:
+    """Where within each present medium, in the coordinates of the media as sent."""
+    details: dict[str, object] = {}
+    if inputs.text and text:
+        details["text"] = _word_attention(weights["text"], inputs.text, text)
+    if inputs.image and spec.image:
+        details["image"] = _image_attention(weights["image"], inputs.image, spec.image)
+    if inputs.audio and spec.audio:
+        details["audio"] = _sound_attention(weights["audio"], inputs.audio, spec.audio)
+    return details
+
+
+def _word_attention(weights_L: F32, words: TextInput, text: str) -> list[WordAttention]:
+    return [
+        WordAttention(token=text[start:end], start=start, end=end, weight=weight)
+        for (start, end), weight in zip(words.spans, _rounded(weights_L), strict=True)
+    ]
+
+
+def _image_attention(weights_C: F32, image: ImageInput, spec: ImageSpec) -> ImageAttention:
+    weights = _rounded(weights_C)
+    rows = [weights[row * spec.columns : (row + 1) * spec.columns] for row in range(spec.rows)]
+    return ImageAttention(rows=spec.rows, columns=spec.columns, region=image.region, weights=rows)
+
+
+def _sound_attention(weights_S: F32, sound: AudioInput, spec: AudioSpec) -> list[SoundAttention]:
+    return [
+        SoundAttention(
+            start=round(s * spec.token_s, DECIMALS),
+            end=round(min((s + 1) * spec.token_s, sound.seconds), DECIMALS),
+            weight=weight,
+        )
+        for s, weight in enumerate(_rounded(weights_S))
+    ]
+
+
+def _rounded(values: F32) -> list[float]:
+    rounded: list[float] = values.astype(np.float64).round(DECIMALS).tolist()
+    return rounded

@@ -1,0 +1,242 @@
+"""Batcher: groups waiting examples, one run of a graph per batch, and nobody waits for ever.
+
+A request's life: `accept` takes its place (or refuses), `enqueue` hands over the preprocessed example, a
+worker runs it with its neighbours and resolves the future. Accepted means: counted until answered.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import operator
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from service.contract import ModelInputs, ModelOutputs, Wanted
+from service.errors import InferenceError, OverloadedError, TriadError, UnavailableError
+
+logger = logging.getLogger(__name__)
+
+Run: TypeAlias = Callable[[Sequence[ModelInputs], Wanted], Sequence[ModelOutputs]]
+
+# Sounds and texts up to these lengths share one padding class; longer ones a class per power of two.
+SHORT_SAMPLES, SHORT_TOKENS = 8192, 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ran:
+    """One row of a batch's answer, and how long it waited and ran, in seconds."""
+
+    outputs: ModelOutputs
+    queue_s: float
+    inference_s: float
+
+
+Answer: TypeAlias = Future[Ran]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Job:
+    answer: Answer
+    run: Run
+    inputs: ModelInputs
+    wanted: Wanted
+    enqueued_s: float
+    group: Hashable
+
+
+class Batcher:
+    """Worker threads over one queue; close it, or use it in a `with` block."""
+
+    def __init__(self, *, workers: int, max_batch: int, max_queue: int, max_queue_s: float) -> None:
+        """max_queue: most examples accepted and not yet answered."""
+        self._max_batch = max_batch
+        self._max_queue = max_queue
+        self._max_queue_s = max_queue_s
+        lock = threading.Lock()  # guards everything below
+        self._arrived = threading.Condition(lock)
+        self._drained = threading.Condition(lock)
+        self._accepted: set[Answer] = set()
+        self._queue: deque[_Job] = deque()
+        self._closing = False
+        self._dead = False
+        self._workers = [
+            threading.Thread(target=self._work, name=f"triad-batch-{i}", daemon=True) for i in range(workers)
+        ]
+        for worker in self._workers:
+            worker.start()
+
+    def __enter__(self) -> Batcher:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it accepts examples and every worker lives."""
+        return not (self._closing or self._dead)
+
+    def check(self) -> None:
+        """Raises what `accept` would raise now."""
+        if self._dead:
+            raise UnavailableError("The batch worker died; the service must be restarted.")
+        if self._closing:
+            raise UnavailableError("The service is shutting down.")
+        if len(self._accepted) >= self._max_queue:
+            raise OverloadedError(
+                f"{self._max_queue} requests are waiting already; try again soon.", limit=self._max_queue
+            )
+
+    def accept(self) -> Answer:
+        """A place among the accepted, held until the future is done, whoever resolves or cancels it.
+
+        Raises OverloadedError where all places are taken, UnavailableError when closing or dead.
+        """
+        with self._arrived:
+            self.check()
+            answer: Answer = Future()
+            self._accepted.add(answer)
+        answer.add_done_callback(self._release)
+        return answer
+
+    def enqueue(self, answer: Answer, run: Run, inputs: ModelInputs, wanted: Wanted) -> None:
+        """Lets an accepted example run; examples batch with others of the same `run` and padding class."""
+        job = _Job(
+            answer=answer,
+            run=run,
+            inputs=inputs,
+            wanted=wanted,
+            enqueued_s=time.perf_counter(),
+            group=(run, padding_class(inputs)),
+        )
+        with self._arrived:
+            self._queue.append(job)
+            self._arrived.notify()
+
+    def submit(self, run: Run, inputs: ModelInputs, wanted: Wanted) -> Answer:
+        """`accept` and `enqueue` in one."""
+        answer = self.accept()
+        self.enqueue(answer, run, inputs, wanted)
+        return answer
+
+    def close(self) -> None:
+        """Refuses new examples, answers every accepted one, then ends the workers."""
+        with self._drained:
+            self._closing = True
+            self._drained.wait_for(lambda: not self._accepted)
+            self._arrived.notify_all()
+        for worker in self._workers:
+            worker.join()
+
+    def _release(self, answer: Answer) -> None:
+        with self._drained:
+            self._accepted.discard(answer)
+            if not self._accepted:
+                self._drained.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while batch := self._take_batch():
+                self._run_batch(batch)
+        except BaseException as error:  # nobody above: without this, waiters would wait for ever
+            logger.critical("A batch worker died.", exc_info=error)
+            self._die()
+
+    def _take_batch(self) -> list[_Job]:
+        """The oldest job and those that may run with it; waits while there is none, empty when closed.
+
+        At most a fair share of the queue, so that one worker does not idle while another runs everything.
+        """
+        with self._arrived:
+            self._arrived.wait_for(
+                lambda: self._queue or self._dead or (self._closing and not self._accepted)
+            )
+            if self._dead or not self._queue:
+                return []
+            group = self._queue[0].group
+            alike = [job for job in self._queue if job.group == group]
+            share = -(-len(alike) // len(self._workers))
+            batch = alike[: min(share, self._max_batch)]
+            taken = set(map(id, batch))
+            self._queue = deque(job for job in self._queue if id(job) not in taken)
+            return batch
+
+    def _run_batch(self, batch: Sequence[_Job]) -> None:
+        start_s = time.perf_counter()
+        live: list[_Job] = []
+        for job in batch:
+            if not _start(job.answer):
+                continue
+            waited_s = start_s - job.enqueued_s
+            if waited_s > self._max_queue_s:
+                late = OverloadedError(f"The request waited more than {self._max_queue_s:g} s in the queue.")
+                fail(job.answer, late)
+            else:
+                live.append(job)
+        if live:
+            _run_isolated(live, start_s)
+
+    def _die(self) -> None:
+        with self._arrived:
+            self._dead = True
+            self._queue.clear()
+            waiting = list(self._accepted)
+            self._arrived.notify_all()
+        for answer in waiting:
+            fail(answer, UnavailableError("The batch worker died; the service must be restarted."))
+
+
+def padding_class(inputs: ModelInputs) -> tuple[int, int]:
+    """Examples of one class pad each other's sound and text to at most twice their length."""
+    samples = len(inputs.audio.samples_T) if inputs.audio else 0
+    tokens = len(inputs.text.ids_L) if inputs.text else 0
+    return (max(samples, SHORT_SAMPLES) - 1).bit_length(), (max(tokens, SHORT_TOKENS) - 1).bit_length()
+
+
+def _run_isolated(batch: Sequence[_Job], start_s: float) -> None:
+    """One run for all; where it fails, one run each, so that only the guilty example fails."""
+    wanted = functools.reduce(operator.or_, (job.wanted for job in batch))
+    try:
+        rows = batch[0].run([job.inputs for job in batch], wanted)
+        answered = list(zip(batch, rows, strict=True))
+    except Exception as error:  # whatever the runtime raises is delivered to whoever waits
+        if len(batch) > 1:
+            logger.warning("A batch of %d failed; running its examples one by one.", len(batch))
+            for job in batch:
+                _run_isolated([job], start_s)
+            return
+        logger.exception("The graph failed on one example.")
+        failed = InferenceError("The model failed on this example.")
+        failed.__cause__ = error
+        fail(batch[0].answer, failed)
+        return
+    inference_s = time.perf_counter() - start_s
+    for job, outputs in answered:
+        ran = Ran(outputs=outputs, queue_s=start_s - job.enqueued_s, inference_s=inference_s)
+        _succeed(job.answer, ran)
+
+
+def _start(answer: Answer) -> bool:
+    """Whether the example is still wanted; from here on it can no longer be cancelled."""
+    return not answer.done() and answer.set_running_or_notify_cancel()
+
+
+def _succeed(answer: Answer, ran: Ran) -> None:
+    try:
+        answer.set_result(ran)
+    except InvalidStateError:
+        logger.debug("Nobody waits for this answer any more.")
+
+
+def fail(answer: Answer, error: TriadError) -> None:
+    """Delivers an error, unless the answer was resolved or cancelled meanwhile."""
+    try:
+        answer.set_exception(error)
+    except InvalidStateError:
+        logger.debug("Nobody waits for this failure any more.")
