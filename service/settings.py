@@ -50,7 +50,9 @@ class Settings(BaseSettings):
 
     max_text_characters: int = Field(10_000, ge=1, description="Longest text, Unicode code points.")
     max_image_mib: float = Field(20, gt=0, description="Largest image file, MiB.")
-    max_image_megapixels: float = Field(64, gt=0, description="Largest image, millions of pixels.")
+    max_image_megapixels: float = Field(
+        64, gt=0, le=178, description="Largest image, millions of pixels; the decoder itself ends at 178."
+    )
     max_audio_mib: float = Field(50, gt=0, description="Largest sound file, MiB.")
     max_audio_s: float = Field(600, gt=0, description="Longest sound, seconds.")
 

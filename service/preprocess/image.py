@@ -17,6 +17,7 @@ from service.contract import U8, ImageInput, ImageSpec, MediaLimits
 from service.errors import DecodeError, TooLargeError, UnsupportedFormatError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+PILLOW_NAMES = {"MPO": "JPEG"}  # phones append a depth map or a second JPEG to the first
 
 # A JPEG is decoded at the smallest of its own scales (1, 1/2, 1/4, 1/8) that keeps this many times the
 # spec's size: a 12-megapixel photograph costs a quarter of a full decode.
@@ -91,7 +92,7 @@ def _decode_opened(image: Image.Image, spec: ImageSpec, limits: MediaLimits) -> 
             limit=limits.max_pixels,
             value=width * height,
         )
-    file_format = str(image.format)
+    file_format = PILLOW_NAMES.get(str(image.format), str(image.format))
     if file_format == "JPEG":
         image.draft("RGB", (DRAFT_FACTOR * spec.width, DRAFT_FACTOR * spec.height))
     image.load()
