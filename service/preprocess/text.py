@@ -53,8 +53,8 @@ class Vocabulary:
     def id_of(self, token: str) -> int:
         return self._ids.get(token, UNKNOWN_ID)
 
-    def write(self, path: Path) -> None:
-        path.write_text("".join(f"{token}\n" for token in self.tokens), encoding="utf-8", newline="\n")
+    def to_bytes(self) -> bytes:
+        return "".join(f"{token}\n" for token in self.tokens).encode()
 
     @classmethod
     def read(cls, path: Path) -> Vocabulary:

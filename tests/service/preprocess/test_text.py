@@ -162,7 +162,7 @@ def test_no_text_under_the_cap_takes_long(text: str) -> None:
 def test_a_vocabulary_survives_being_written_and_read(tmp_path: Path) -> None:
     tokens = ["seven", "七", "é", "\u2028", "<", "😀"]
 
-    Vocabulary(tokens).write(tmp_path / "vocabulary.txt")
+    (tmp_path / "vocabulary.txt").write_bytes(Vocabulary(tokens).to_bytes())
     found = Vocabulary.read(tmp_path / "vocabulary.txt")
 
     assert found.tokens == tuple(tokens)
