@@ -15,56 +15,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from service.batcher import Answer, Batcher, Ran, fail
-from service.bundle import Bundle, find_bundles, read_bundle
-from service.contract import (
-    UNKNOWN_ID,
-    AudioInput,
-    ImageInput,
-    MediaLimits,
-    ModelInputs,
-    RawInputs,
-    TextInput,
-    Wanted,
-    require_media,
-)
-from service.errors import (
-    BundleError,
-    InferenceError,
-    NotFoundError,
-    NothingToPredictError,
-    TriadError,
-    UnavailableError,
-)
+from service.bundle import Bundle
+from service.catalog import Catalog, Model, load_catalog
+from service.contract import MediaLimits, ModelInputs, RawInputs, Wanted, require_media
+from service.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
 from service.postprocess import describe_inputs, predict_tasks, warnings_about
 from service.preprocess.audio import decode_audio, fit_audio
 from service.preprocess.image import decode_image, fit_image
-from service.preprocess.text import encode_words, segment_text, segmenter
+from service.preprocess.text import encode_words, segment_text
 from service.schemas import Options, Prediction
-from service.session import Session
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 DEFAULTS = Options()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Model:
-    """One served version: its bundle and its loaded graph."""
-
-    bundle: Bundle
-    session: Session
-
-    @property
-    def name(self) -> str:
-        return self.bundle.manifest.name
-
-    @property
-    def version(self) -> str:
-        return self.bundle.manifest.version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +67,9 @@ class Engine:
         self.settings = settings
         self._path = path
         self._limits = settings.media_limits
-        self._models: dict[str, dict[str, Model]] = {}
+        self._catalog: Catalog | None = None
         self._batcher: Batcher | None = None
+        self._draining = False
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="triad-prepare")
 
     @classmethod
@@ -114,18 +80,14 @@ class Engine:
     def __enter__(self) -> Engine:
         """Raises BundleError, DeviceError."""
         started_s = time.perf_counter()
-        for bundle in map(read_bundle, find_bundles(self._path)):
-            self._add(Model(bundle=bundle, session=self._load(bundle)))
-        for name, versions in self._models.items():
-            self._models[name] = dict(sorted(versions.items(), key=lambda item: int(item[0])))
-        on_gpu = any(model.session.device == "cuda" for model in self.models())
+        self._catalog = load_catalog(self._path, self.settings.device)
         self._batcher = Batcher(
-            workers=1 if on_gpu else self.settings.threads,
+            workers=1 if self._catalog.on_gpu else self.settings.threads,
             max_batch=self.settings.max_batch,
             max_queue=self.settings.max_queue,
             max_queue_s=self.settings.max_queue_s,
         )
-        logger.info("Loaded %s in %.1f s.", ", ".join(self._models), time.perf_counter() - started_s)
+        logger.info("Loaded %s in %.1f s.", ", ".join(self._catalog.names), time.perf_counter() - started_s)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,31 +107,19 @@ class Engine:
 
     @property
     def ready(self) -> bool:
-        """Whether models are loaded and the batcher runs."""
-        return self._batcher is not None and self._batcher.ready
+        """Whether models are loaded, the batcher runs, and the service is not about to stop."""
+        return self._batcher is not None and self._batcher.ready and not self._draining
 
-    def models(self) -> list[Model]:
-        """Every served version, by name, then by rising version."""
-        return [model for name in sorted(self._models) for model in self._models[name].values()]
+    def drain(self) -> None:
+        """Turns `ready` false for load balancers; requests are answered until the engine is closed."""
+        self._draining = True
 
-    def find_model(self, name: str | None = None, version: str | None = None) -> Model:
-        """The model asked for; by default the first by name, and the highest version.
-
-        Raises NotFoundError, UnavailableError before the engine is open.
-        """
-        if not self._models:
-            raise UnavailableError("No model is loaded yet.")
-        name = name if name is not None else min(self._models)
-        if name not in self._models:
-            known = ", ".join(sorted(self._models))
-            raise NotFoundError(f"There is no model {name!r}; served: {known}.", field="model", value=name)
-        versions = self._models[name]
-        if version is None:
-            return list(versions.values())[-1]
-        if version not in versions:
-            detail = f"Model {name} has no version {version!r}; served: {', '.join(versions)}."
-            raise NotFoundError(detail, field="version", value=version)
-        return versions[version]
+    @property
+    def catalog(self) -> Catalog:
+        """Raises UnavailableError before the engine is open."""
+        if self._catalog is None:
+            raise UnavailableError("The engine is not open.")
+        return self._catalog
 
     async def predict(
         self, raw: RawInputs, options: Options = DEFAULTS, *, request_id: str | None = None
@@ -192,7 +142,7 @@ class Engine:
 
     def start(self, raw: RawInputs, options: Options, *, request_id: str | None) -> Pending:
         """Admits a request; its answer arrives in `.answer`. Raises what refuses it at once."""
-        model = self.find_model(options.model, options.version)
+        model = self.catalog.find(options.model, options.version)
         if raw.text is None and raw.image is None and raw.audio is None:
             known = ", ".join(model.bundle.spec.media)
             raise NothingToPredictError(f"Nothing to predict from: send at least one of {known}.")
@@ -253,21 +203,6 @@ class Engine:
             raise UnavailableError("The engine is not open.")
         return self._batcher
 
-    def _load(self, bundle: Bundle) -> Session:
-        if bundle.spec.text is not None:
-            segmenter()
-        device = self.settings.device
-        session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device=device)
-        session.run([_blank_inputs(bundle)], Wanted(attention=True))  # the first run is the slowest
-        return session
-
-    def _add(self, model: Model) -> None:
-        versions = self._models.setdefault(model.name, {})
-        if model.version in versions:
-            both = f"{versions[model.version].bundle.path} and {model.bundle.path}"
-            raise BundleError(f"Two bundles are {model.name} version {model.version}: {both}.")
-        versions[model.version] = model
-
 
 def new_request_id() -> str:
     return f"req-{uuid.uuid4().hex[:16]}"
@@ -284,26 +219,6 @@ def preprocess(raw: RawInputs, bundle: Bundle, limits: MediaLimits) -> ModelInpu
         image = fit_image(decode_image(raw.image, spec.image, limits), spec.image)
     if raw.audio is not None and spec.audio:
         audio = fit_audio(decode_audio(raw.audio, spec.audio, limits), spec.audio)
-    return ModelInputs(text=text, image=image, audio=audio)
-
-
-def _blank_inputs(bundle: Bundle) -> ModelInputs:
-    """One example of all media that the model reads, to warm it up."""
-    spec = bundle.spec
-    text = image = audio = None
-    if spec.text:
-        ids_L = np.full(1, UNKNOWN_ID, dtype=np.int64)
-        text = TextInput(ids_L=ids_L, spans=((0, 1),), characters=1, truncated=False)
-    if spec.image:
-        size = (spec.image.height, spec.image.width)
-        pixels_HW3 = np.zeros((*size, 3), dtype=np.uint8)
-        image = ImageInput(pixels_HW3=pixels_HW3, format="", width=1, height=1, region=(0, 0, 1, 1))
-    if spec.audio:
-        rate_hz = spec.audio.sample_rate_hz
-        samples_T = np.zeros(max(rate_hz, spec.audio.window), dtype=np.int16)
-        audio = AudioInput(
-            samples_T=samples_T, format="", seconds=1.0, sample_rate_hz=rate_hz, truncated=False, peak=0.0
-        )
     return ModelInputs(text=text, image=image, audio=audio)
 
 

@@ -1,0 +1,124 @@
+"""create_app(): settings, engine, routes, error handlers, middleware and lifespan, assembled in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import RedirectResponse
+
+from service.engine import Engine
+from service.errors import UnavailableError
+from service.metrics import Metrics, Observe
+from service.openapi import UNAVAILABLE
+from service.problems import http_problem, validation_problem
+from service.routes import ProblemRoute, build_router
+from service.schemas import Health
+from service.settings import Settings
+
+DESCRIPTION = """\
+One model reads text, an image and a sound together. Every answer says what was predicted, how sure the model
+is, and where it looked. Errors are `application/problem+json` (RFC 9457).
+"""
+
+
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    An engine that is not open yet is opened and closed by the application's lifespan.
+    """
+    settings = settings or (engine.settings if engine else Settings())
+    engine = engine or Engine.open(settings.models, settings)
+    metrics = Metrics()
+    app = FastAPI(
+        title="Triad",
+        version=package_version(),
+        description=DESCRIPTION,
+        lifespan=_lifespan_of(engine),
+        middleware=[Middleware(Observe, metrics=metrics)],
+        exception_handlers={
+            HTTPException: _answer_http_error,
+            RequestValidationError: _answer_validation_error,
+            Exception: _answer_unexpected_error,
+        },
+    )
+    app.include_router(build_router(engine))
+    app.include_router(_build_operations_router(engine, metrics))
+    app.state.engine = engine
+    return app
+
+
+def package_version() -> str:
+    try:
+        return version("triad-serving")
+    except PackageNotFoundError:  # run from a source tree
+        return "0+source"
+
+
+def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
+    """What operators and their machines ask."""
+    router = APIRouter(route_class=ProblemRoute, tags=["operations"])
+
+    @router.get("/healthz", operation_id="get_health", summary="Whether the process lives")
+    async def get_health() -> Health:
+        return Health()
+
+    @router.get(
+        "/readyz",
+        operation_id="get_readiness",
+        summary="Whether a model is loaded and the batcher runs",
+        responses=UNAVAILABLE,
+    )
+    async def get_readiness() -> Health:
+        if not engine.ready:
+            raise UnavailableError("No model is loaded, the batch worker died, or the service is stopping.")
+        return Health()
+
+    @router.get(
+        "/metrics",
+        operation_id="get_metrics",
+        summary="Counts and latencies for Prometheus",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def get_metrics() -> Response:
+        return metrics.expose()
+
+    @router.get("/", include_in_schema=False)
+    async def get_home(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+    return router
+
+
+def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if engine.opened:
+            yield
+            return
+        async with engine:
+            yield
+
+    return lifespan
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = f"There is nothing at {request.url.path}." if error.status_code == 404 else error.detail
+    return http_problem(request, error.status_code, detail, error.headers)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return validation_problem(request, error)
+
+
+async def _answer_unexpected_error(request: Request, _: Exception) -> Response:
+    # Starlette raises it again behind this answer, so that the server logs it.
+    return http_problem(request, 500, "The service failed unexpectedly; its log says more.")

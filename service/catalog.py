@@ -1,0 +1,167 @@
+"""Catalog: every served model and version, loaded and warmed up, and what the service says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from service.bundle import Bundle, find_bundles, read_bundle
+from service.contract import UNKNOWN_ID, AudioInput, ImageInput, ModelInputs, TextInput, Wanted
+from service.errors import BundleError, NotFoundError
+from service.preprocess.audio import FORMATS as AUDIO_FORMATS
+from service.preprocess.image import FORMATS as IMAGE_FORMATS
+from service.preprocess.text import segmenter
+from service.schemas import (
+    AudioFormat,
+    ImageFormat,
+    ModelInputFormats,
+    ModelList,
+    ModelReport,
+    ModelVersion,
+    TaskReport,
+    TextFormat,
+)
+from service.session import Device, Session
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """One served version: its bundle and its loaded graph."""
+
+    bundle: Bundle
+    session: Session
+
+    @property
+    def name(self) -> str:
+        return self.bundle.manifest.name
+
+    @property
+    def version(self) -> str:
+        return self.bundle.manifest.version
+
+
+class Catalog:
+    """Models by name and version."""
+
+    def __init__(self, models: Iterable[Model]) -> None:
+        """Raises BundleError where two are the same version of the same model, or there is none."""
+        self._models: dict[str, dict[str, Model]] = {}
+        for model in sorted(models, key=lambda model: (model.name, int(model.version))):
+            versions = self._models.setdefault(model.name, {})
+            if model.version in versions:
+                both = f"{versions[model.version].bundle.path} and {model.bundle.path}"
+                raise BundleError(f"Two bundles are {model.name} version {model.version}: {both}.")
+            versions[model.version] = model
+        if not self._models:
+            raise BundleError("There is no model to serve.")
+
+    @property
+    def names(self) -> list[str]:
+        return list(self._models)
+
+    @property
+    def on_gpu(self) -> bool:
+        versions = (model for versions in self._models.values() for model in versions.values())
+        return any(model.session.device == "cuda" for model in versions)
+
+    def find(self, name: str | None = None, version: str | None = None) -> Model:
+        """By default the first model by name, and its highest version. Raises NotFoundError."""
+        if name is None:
+            name = self.names[0]
+        if name not in self._models:
+            known = ", ".join(self.names)
+            raise NotFoundError(f"There is no model {name!r}; served: {known}.", field="model", value=name)
+        versions = self._models[name]
+        if version is None:
+            return list(versions.values())[-1]
+        if version not in versions:
+            known = ", ".join(versions)
+            detail = f"Model {name} has no version {version!r}; served: {known}."
+            raise NotFoundError(detail, field="version", value=version)
+        return versions[version]
+
+    def describe_all(self) -> ModelList:
+        return ModelList(default=self.names[0], models=[self.describe(name) for name in self.names])
+
+    def describe(self, name: str) -> ModelReport:
+        """Raises NotFoundError."""
+        model = self.find(name)
+        return ModelReport(
+            name=model.name,
+            description=model.bundle.manifest.description,
+            default_version=model.version,
+            versions=list(self._models[name]),
+            media=list(model.bundle.spec.media),
+            tasks=[task.name for task in model.bundle.tasks],
+        )
+
+    def describe_version(self, name: str, version: str) -> ModelVersion:
+        """Raises NotFoundError."""
+        model = self.find(name, version)
+        manifest = model.bundle.manifest
+        return ModelVersion(
+            name=manifest.name,
+            version=manifest.version,
+            created=manifest.created,
+            description=manifest.description,
+            parameters=manifest.parameters,
+            device=model.session.device,
+            inputs=_input_formats(model.bundle),
+            tasks=[
+                TaskReport(name=task.name, type=task.type, labels=list(task.labels))
+                for task in manifest.tasks
+            ],
+            metrics=manifest.metrics,
+            data=manifest.provenance.data,
+            licence=manifest.provenance.licence,
+            intended_use=manifest.provenance.intended_use,
+        )
+
+
+def load_catalog(path: Path, device: Device) -> Catalog:
+    """Every bundle under a path. Raises BundleError, DeviceError."""
+    return Catalog(_load(read_bundle(folder), device) for folder in find_bundles(path))
+
+
+def _load(bundle: Bundle, device: Device) -> Model:
+    if bundle.spec.text is not None:
+        segmenter()
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device=device)
+    session.run([_blank_inputs(bundle)], Wanted(attention=True))  # the first run is the slowest
+    return Model(bundle=bundle, session=session)
+
+
+def _input_formats(bundle: Bundle) -> ModelInputFormats:
+    spec = bundle.spec
+    text = image = audio = None
+    if spec.text and bundle.vocabulary:
+        text = TextFormat(max_tokens=spec.text.max_tokens, vocabulary=len(bundle.vocabulary))
+    if spec.image:
+        image = ImageFormat(width=spec.image.width, height=spec.image.height, formats=list(IMAGE_FORMATS))
+    if spec.audio:
+        audio = AudioFormat(
+            sample_rate=spec.audio.sample_rate_hz, max_seconds=spec.audio.max_s, formats=list(AUDIO_FORMATS)
+        )
+    return ModelInputFormats(text=text, image=image, audio=audio)
+
+
+def _blank_inputs(bundle: Bundle) -> ModelInputs:
+    """One example of all media that the model reads."""
+    spec = bundle.spec
+    text = image = audio = None
+    if spec.text:
+        ids_L = np.full(1, UNKNOWN_ID, dtype=np.int64)
+        text = TextInput(ids_L=ids_L, spans=((0, 1),), characters=1, truncated=False)
+    if spec.image:
+        pixels_HW3 = np.zeros((spec.image.height, spec.image.width, 3), dtype=np.uint8)
+        image = ImageInput(pixels_HW3=pixels_HW3, format="", width=1, height=1, region=(0, 0, 1, 1))
+    if spec.audio:
+        rate_hz = spec.audio.sample_rate_hz
+        samples_T = np.zeros(max(rate_hz, spec.audio.window), dtype=np.int16)
+        audio = AudioInput(
+            samples_T=samples_T, format="", seconds=1.0, sample_rate_hz=rate_hz, truncated=False, peak=0.0
+        )
+    return ModelInputs(text=text, image=image, audio=audio)

@@ -1,0 +1,188 @@
+"""The `triad` command. Bad input ends with exit code 2 and a sentence on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from service.errors import SetupError, TriadError
+
+app = typer.Typer(
+    name="triad",
+    help="Train one model on text, image and sound; serve it; see what it looked at.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class AttentionDetail(StrEnum):
+    none = "none"
+    modality = "modality"
+    full = "full"
+
+
+def main() -> None:
+    """The console script: every expected error becomes one sentence and exit code 2."""
+    try:
+        app()
+    except TriadError as error:
+        _fail(error.detail)
+    except ValidationError as error:
+        _fail("\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}." for each in error.errors()))
+
+
+def _fail(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from service.app import package_version
+
+        print(f"triad {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    models: Annotated[
+        Path | None, typer.Option(help="A bundle or a folder of bundles. Default: the shipped ones.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
+) -> None:
+    """Serve predictions over HTTP."""
+    from service import server
+    from service.settings import Settings
+
+    if models is not None:
+        os.environ["TRIAD_MODELS"] = str(models.absolute())
+    if device is not None:
+        os.environ["TRIAD_DEVICE"] = device.value
+    if workers > 1:
+        os.environ.setdefault("TRIAD_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    settings = Settings()
+    with server.bind(host, port) as bound:
+        if workers == 1:
+            server.serve(settings, bound)
+        else:
+            server.serve_with_workers(settings, bound, workers)
+
+
+@app.command()
+def predict(
+    *,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of a shipped model, or a bundle's folder. Default: the shipped one."),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="A text.")] = None,
+    image: Annotated[Path | None, typer.Option(help="An image file.")] = None,
+    audio: Annotated[Path | None, typer.Option(help="A sound file.")] = None,
+    attention: Annotated[
+        AttentionDetail, typer.Option(help="How much of it to print.")
+    ] = AttentionDetail.modality,
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Most labels listed per task.")] = 5,
+) -> None:
+    """Predict in this process; print what the service would answer."""
+    from service.contract import RawInputs
+    from service.engine import Engine
+    from service.schemas import Options
+    from service.settings import Settings
+
+    raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
+    folder = Path(model) if model and Path(model).exists() else None
+    settings = Settings(models=folder) if folder else Settings()
+    options = Options(model=None if folder else model, top_k=top_k, attention=attention.value)
+    with Engine.open(settings.models, settings) as engine:
+        print(engine.predict_sync(raw, options).to_json(indent=2))
+
+
+@app.command()
+def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) -> None:
+    """Say what a bundle is, what it expects and how good it is."""
+    from service.bundle import find_bundles, read_bundle
+    from service.inspection import describe_bundle
+
+    for folder in find_bundles(bundle):
+        print(describe_bundle(read_bundle(folder)))
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="The training configuration, TOML.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the bundle.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting; repeatable.")
+    ] = None,
+) -> None:
+    """Train, calibrate, evaluate, export; write the bundle and its report."""
+    _require_training()
+    from model_training.train import train_bundle
+    from service.inspection import describe_bundle
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    print(describe_bundle(train_bundle(config, out=out, overrides=overrides or [])))
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    manifest: Annotated[Path, typer.Argument(help="The table of examples.")],
+    split: Annotated[str, typer.Option(help="Which rows.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Score a bundle on a table of examples, for every subset of the media."""
+    _require_training()
+    from model_training.evaluate import evaluate_bundle
+
+    evaluation = evaluate_bundle(bundle, manifest, split=split)
+    print(evaluation.json() if as_json else evaluation.table())
+
+
+def _require_training() -> None:
+    """Raises SetupError where only the serving half is installed."""
+    try:
+        import accelerate  # noqa: F401
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise SetupError(f"{error.name} is missing: pip install triad-serving[train]") from error
+
+
+def _read(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+if __name__ == "__main__":
+    main()

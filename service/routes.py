@@ -1,0 +1,166 @@
+"""The /v1 endpoints. `build_router(engine)` is complete in itself: any FastAPI application may include it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from service.contract import RawInputs
+from service.engine import Engine, Pending, Timings
+from service.errors import DeadlineError, MalformedRequestError, TriadError
+from service.multipart import Upload, UploadBudget
+from service.openapi import MODEL_RESPONSES, PREDICT_BODY, PREDICT_DESCRIPTION, PREDICT_RESPONSES
+from service.problems import http_problem, request_id_of, triad_problem, validation_problem
+from service.schemas import ModelList, ModelReport, ModelVersion, Options, Prediction, Schema
+from service.settings import MIB
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class ProblemRoute(APIRoute):
+    """Gives every answer of its route an X-Request-ID, and every error the shape of RFC 9457."""
+
+    def get_route_handler(self) -> Handler:
+        endpoint = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            request_id = request_id_of(request)
+            try:
+                response = await endpoint(request)
+            except HTTPException:
+                raise  # the application's own: it knows how it wants them
+            except TriadError as error:
+                return triad_problem(request, error)
+            except RequestValidationError as error:
+                return validation_problem(request, error)
+            except Exception:  # a defect of ours: logged here, told without its inner life
+                logger.exception("Request %s failed unexpectedly.", request_id)
+                return http_problem(request, 500, "The service failed unexpectedly; its log says more.")
+            response.headers["X-Request-ID"] = request_id
+            return response
+
+        return answer
+
+
+def build_router(engine: Engine) -> APIRouter:
+    """Routes that answer from an engine which the caller opens and closes, e.g. in the lifespan."""
+    router = APIRouter(prefix="/v1", route_class=ProblemRoute)
+    budget = UploadBudget(engine.settings.max_upload_mib * MIB)
+
+    @router.post(
+        "/predict",
+        operation_id="predict",
+        summary="Predict from text, an image and a sound",
+        description=PREDICT_DESCRIPTION,
+        tags=["predict"],
+        response_model=Prediction,
+        responses=PREDICT_RESPONSES,
+        openapi_extra=PREDICT_BODY,
+    )
+    async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
+        deadline_s = engine.settings.request_timeout_s
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await _predict(request, options, engine, budget)
+        except TimeoutError as error:
+            raise DeadlineError(f"No answer within {deadline_s:g} s.", limit=deadline_s) from error
+
+    @router.get(
+        "/models",
+        operation_id="list_models",
+        summary="List the served models",
+        tags=["models"],
+        response_model=ModelList,
+        responses=MODEL_RESPONSES,
+    )
+    async def list_models() -> Response:
+        return _json(engine.catalog.describe_all())
+
+    @router.get(
+        "/models/{name}",
+        operation_id="get_model",
+        summary="Describe a model",
+        tags=["models"],
+        response_model=ModelReport,
+        responses=MODEL_RESPONSES,
+    )
+    async def get_model(name: str) -> Response:
+        return _json(engine.catalog.describe(name))
+
+    @router.get(
+        "/models/{name}/versions/{version}",
+        operation_id="get_model_version",
+        summary="Describe one version: what it reads, what it answers, how good it is",
+        tags=["models"],
+        response_model=ModelVersion,
+        responses=MODEL_RESPONSES,
+    )
+    async def get_model_version(name: str, version: str) -> Response:
+        return _json(engine.catalog.describe_version(name, version))
+
+    return router
+
+
+async def _predict(request: Request, options: Options, engine: Engine, budget: UploadBudget) -> Response:
+    model = engine.catalog.find(options.model, options.version)
+    request.scope["triad.model"] = model.name
+    engine.check_capacity()  # a full queue refuses before the upload, not after it
+    with Upload(engine.settings.media_limits, budget) as upload:
+        raw = await _read(request, upload)
+        pending = engine.start(raw, options, request_id=request_id_of(request))
+        del raw
+        prediction, timings = await _await_answer(request, engine, pending)
+    return _json(prediction, headers={"Server-Timing": server_timing(timings)})
+
+
+async def _read(request: Request, upload: Upload) -> RawInputs:
+    headers = request.headers
+    try:
+        return await upload.read(headers.get("content-type"), headers.get("content-length"), request.stream())
+    except ClientDisconnect as error:
+        raise MalformedRequestError("The client went away before its request was complete.") from error
+
+
+async def _await_answer(request: Request, engine: Engine, pending: Pending) -> tuple[Prediction, Timings]:
+    """Drops the work where the client goes away before it runs."""
+    watcher = asyncio.create_task(_cancel_on_disconnect(request, pending))
+    try:
+        ran = await asyncio.wrap_future(pending.answer)
+    except asyncio.CancelledError:
+        if watcher.done():
+            raise MalformedRequestError("The client went away before its answer.") from None
+        raise
+    finally:
+        watcher.cancel()
+    return engine.finish(pending, ran)
+
+
+async def _cancel_on_disconnect(request: Request, pending: Pending) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    pending.answer.cancel()
+
+
+def server_timing(timings: Timings) -> str:
+    """Milliseconds per stage. Source: W3C Server Timing."""
+    stages = {
+        "preprocess": timings.preprocess_s,
+        "queue": timings.queue_s,
+        "inference": timings.inference_s,
+        "postprocess": timings.postprocess_s,
+    }
+    return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in stages.items())
+
+
+def _json(answer: Schema, headers: dict[str, str] | None = None) -> Response:
+    return Response(answer.to_json(), media_type="application/json", headers=headers)

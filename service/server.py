@@ -1,0 +1,135 @@
+"""Runs the application under uvicorn: bind, serve, stop cleanly; one process or several."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
+
+from service.app import create_app
+from service.bundle import find_bundles, read_bundle
+from service.engine import Engine
+from service.errors import SetupError
+from service.metrics import WORKERS_FOLDER
+from service.settings import Settings
+
+STARTUP_LIMIT_S = 120
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound socket that does not listen yet; port 0 takes a free one. Raises SetupError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.set_inheritable(True)
+    try:
+        bound.bind((host, port))
+    except (OSError, UnicodeError) as error:
+        bound.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SetupError(f"Cannot listen on {host} port {port}: {reason}.") from error
+    return bound
+
+
+def serve(settings: Settings, bound: socket.socket) -> None:
+    """Serves from this process until SIGTERM or Ctrl-C; then answers what was accepted and returns."""
+    engine = Engine.open(settings.models, settings)
+    server = _Server(uvicorn.Config(create_app(engine=engine), **_options(settings)), engine, bound)
+    with engine:
+        server.run(sockets=[bound])
+
+
+def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -> None:
+    """The same from several processes, which read the settings from the environment.
+
+    Raises SetupError where they do not start.
+    """
+    for folder in find_bundles(settings.models):
+        read_bundle(folder)  # one sentence from here is better than a log from every worker
+    with tempfile.TemporaryDirectory(prefix="triad-metrics-") as metrics_folder:
+        os.environ[WORKERS_FOLDER] = metrics_folder
+        options = _options(settings)
+        config = uvicorn.Config("service.server:create_worker", factory=True, workers=workers, **options)
+        supervisor = _Supervisor(config, [bound])
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            raise SetupError("The workers did not start; the log says why.")
+
+
+def create_worker() -> FastAPI:
+    return create_app(Settings())
+
+
+def _announce(bound: socket.socket) -> None:
+    host, port = bound.getsockname()[:2]
+    name = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)
+    url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    sys.stdout.write(
+        f"Triad is ready: {url}\n"
+        f"  documentation  {url}/docs\n"
+        f"  try            curl -F text=seven {url}/v1/predict\n"
+        "Ctrl-C stops it.\n"
+    )
+    sys.stdout.flush()
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, turns readiness red on a signal, and exits with 0 after it."""
+
+    def __init__(self, config: uvicorn.Config, engine: Engine, bound: socket.socket) -> None:
+        super().__init__(config)
+        self._engine = engine
+        self._bound = bound
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        _announce(self._bound)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._engine.drain()
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()  # uvicorn would raise them again and so end with a signal's exit code
+
+
+class _Supervisor(Multiprocess):
+    """Says when every worker is ready."""
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if all(process.wait_until_ready(STARTUP_LIMIT_S, self.should_exit) for process in self.processes):
+            _announce(self.sockets[0])
+
+
+def _options(settings: Settings) -> Mapping[str, Any]:
+    return {
+        "log_config": log_config(settings.log_level),
+        "access_log": settings.log_level == "debug",  # 20 us a line
+        "server_header": False,
+        "lifespan": "on",
+        "timeout_graceful_shutdown": math.ceil(settings.request_timeout_s) + 5,
+    }
+
+
+def log_config(level: str) -> dict[str, Any]:
+    """Everything to stderr in one shape, in this process and in workers."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        "loggers": {
+            "python_multipart": {"level": "CRITICAL"},  # what it warns of is answered to the client
+            "uvicorn.error": {"level": "WARNING" if level == "info" else level.upper()},
+        },
+    }
