@@ -17,7 +17,8 @@ Its outputs:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
@@ -204,6 +205,11 @@ class Task:
     @property
     def outputs(self) -> int:
         return 1 if self.type == "regression" else len(self.labels)
+
+
+def media_subsets(media: Sequence[Medium]) -> list[tuple[Medium, ...]]:
+    """Every non-empty subset, smallest first."""
+    return [subset for size in range(1, len(media) + 1) for subset in itertools.combinations(media, size)]
 
 
 def sound_tokens(sample_count: int, spec: AudioSpec) -> int:

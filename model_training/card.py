@@ -1,0 +1,37 @@
+"""The model card: what a bundle's users should know before they rely on it."""
+
+from __future__ import annotations
+
+from model_training.evaluate import score_table
+from service.bundle import BundleManifest
+from service.contract import Task
+
+
+def model_card(manifest: BundleManifest, *, drift: float) -> str:
+    """Markdown. drift: largest difference between the trained network and the exported graph."""
+    provenance = manifest.provenance
+    sections = [
+        f"# {manifest.name}, version {manifest.version}",
+        manifest.description,
+        f"{manifest.parameters:,} weights. Reads {', '.join(manifest.preprocess.media)}, any of them absent.",
+        "## Tasks",
+        "\n".join(_describe(task) for task in manifest.tasks),
+        "## Scores",
+        "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
+        "means over classes; `ece` is the expected calibration error after temperature scaling.",
+    ]
+    for split, scores in manifest.metrics.items():
+        sections += [f"### {split}", score_table(scores)]
+    sections += [f"Largest difference between the trained network and the exported graph: {drift:.1e}."]
+    for title, text in (
+        ("Intended use", provenance.intended_use),
+        ("Data", provenance.data),
+        ("Licence", provenance.licence),
+    ):
+        sections += [f"## {title}", text] if text else []
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _describe(task: Task) -> str:
+    labels = f": {', '.join(task.labels)}" if task.labels else ""
+    return f"- `{task.name}`, {task.type}{labels}"

@@ -1,0 +1,204 @@
+"""TrainConfig: everything one training run needs, read from TOML and saved in the bundle."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from service.bundle import Provenance
+from service.contract import AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec
+from service.errors import ConfigError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[float, float]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(_Section):
+    """The table of examples and its columns; an empty column name: the model shall not read this medium."""
+
+    table: Path = Field(description="CSV, JSON Lines or Parquet; relative to the config file.")
+    text: str = Field(default="text", description="Column of the text.")
+    image: str = Field(default="image_file_name", description="Column of image paths, relative to the table.")
+    audio: str = Field(default="audio_file_name", description="Column of sound paths, relative to the table.")
+    split: str = Field(default="split", description="Column that says train, validation or test.")
+
+    @property
+    def columns(self) -> dict[Medium, str]:
+        """Column of each medium that the model reads."""
+        names: dict[Medium, str] = {"text": self.text, "image": self.image, "audio": self.audio}
+        return {medium: column for medium, column in names.items() if column}
+
+
+class TaskConfig(_Section):
+    """One question the model shall learn to answer. An empty cell means: not labelled for this task."""
+
+    type: TaskType = "classification"
+    column: str = Field(default="", description="Column of the label; empty: the task's name.")
+    labels: tuple[str, ...] = Field(default=(), description="In output order; empty: those of the table.")
+    separator: str = Field(default=";", description="Between the labels of one multilabel cell.")
+    weight: float = Field(default=1.0, gt=0, description="Of this task's loss in the sum.")
+
+    @model_validator(mode="after")
+    def _regression_has_no_labels(self) -> TaskConfig:
+        if self.type == "regression" and self.labels:
+            raise ValueError("a regression has no labels")
+        return self
+
+
+class PreprocessConfig(_Section):
+    """What the graph reads; see service.contract for each field."""
+
+    text: TextSpec = TextSpec()
+    image: ImageSpec = ImageSpec()
+    audio: AudioSpec = AudioSpec()
+
+
+class ModelConfig(_Section):
+    """The network. `width` is the one dial: channels of every encoder follow it."""
+
+    width: int = Field(default=96, ge=8, description="Of every token, divisible by heads.")
+    heads: int = Field(default=4, ge=1, description="Of self-attention.")
+    text_layers: int = Field(default=1, ge=0, description="Of self-attention over words.")
+    fusion_layers: int = Field(default=1, ge=0, description="Of self-attention over the tokens of all media.")
+    mels: int = Field(default=40, ge=8, description="Bands of the log-mel front end.")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    min_word_count: int = Field(default=2, ge=1, description="Rarer training words become characters.")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ModelConfig:
+        if self.width % self.heads or self.width % 4:
+            raise ValueError("width must be divisible by heads and by 4")
+        return self
+
+
+class TextAugment(_Section):
+    drop: Fraction = Field(default=0.0, description="Share of words left out.")
+    split: Fraction = Field(default=0.0, description="Share of words spelled out, as unknown ones are.")
+
+
+class ImageAugment(_Section):
+    """Each range is drawn from uniformly; the outside of a moved image is filled with its border's median."""
+
+    scale: Range = Field(default=(1.0, 1.0), description="Size of the picture within its canvas.")
+    aspect: Range = Field(default=(1.0, 1.0), description="Width over height, relative.")
+    rotate: float = Field(default=0.0, ge=0, description="Largest turn, degrees.")
+    shear: float = Field(default=0.0, ge=0, description="Largest horizontal shear, fraction of the height.")
+    shift: float = Field(default=0.0, ge=0, description="Largest shift, fraction of the margin.")
+    stroke: int = Field(
+        default=0, ge=0, description="Largest thickening or thinning of bright strokes, pixels."
+    )
+    invert: Fraction = Field(default=0.0, description="Share of images turned negative.")
+    contrast: Range = Field(default=(1.0, 1.0), description="Factor on the distance from the mean.")
+    tint: float = Field(default=0.0, ge=0, description="Largest shift of a colour channel, full scale = 1.")
+    shading: float = Field(default=0.0, ge=0, description="Largest slope of uneven light across the image.")
+    blur: float = Field(default=0.0, ge=0, description="Largest Gaussian radius, canvas pixels.")
+    noise: float = Field(default=0.0, ge=0, description="Largest deviation of noise, full scale = 1.")
+    canvas: int = Field(
+        default=0, ge=0, description="Side of the canvas it is redrawn on, pixels; 0: its own."
+    )
+
+
+class AudioAugment(_Section):
+    speed: Range = Field(default=(1.0, 1.0), description="Factor on tempo and pitch.")
+    gain_db: Range = Field(default=(0.0, 0.0), description="Loudness.")
+    silence_s: float = Field(default=0.0, ge=0, description="Longest silence before and after, seconds each.")
+    noise_snr_db: Range | None = Field(default=None, description="Signal to noise ratio; None: no noise.")
+    tilt_db: float = Field(default=0.0, ge=0, description="Largest treble boost or cut of a microphone.")
+
+
+class AugmentConfig(_Section):
+    """Applied between decoding and fitting, to the training split only."""
+
+    text: TextAugment = TextAugment()
+    image: ImageAugment = ImageAugment()
+    audio: AudioAugment = AudioAugment()
+
+
+class OptimConfig(_Section):
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=128, ge=1, description="Examples per step and process.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak, of AdamW.")
+    weight_decay: float = Field(default=0.05, ge=0, description="Decoupled, on matrices only.")
+    warmup: Fraction = Field(default=0.05, description="Share of all steps, before the cosine.")
+    clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    media_dropout: Fraction = Field(
+        default=0.5, description="Share of examples shown with a random non-empty subset of their media."
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Of classification.")
+    patience: int = Field(default=5, ge=1, description="Epochs without a better score before it stops.")
+    seed: int = 0
+    workers: int = Field(default=2, ge=0, description="Processes that decode and augment.")
+    mixed_precision: Literal["no", "fp16", "bf16"] = "no"
+    resume: bool = Field(default=False, description="Go on from the checkpoint that an interrupted run left.")
+
+
+class TrainConfig(_Section):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    version: str = Field(default="1", pattern=r"^[0-9]+$")
+    description: str = ""
+    data: DataConfig
+    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(min_length=1)
+    preprocess: PreprocessConfig = PreprocessConfig()
+    model: ModelConfig = ModelConfig()
+    augment: AugmentConfig = AugmentConfig()
+    optim: OptimConfig = OptimConfig()
+    provenance: Provenance = Provenance()
+
+    @model_validator(mode="after")
+    def _reads_something(self) -> TrainConfig:
+        if not self.data.columns:
+            raise ValueError("data: at least one of text, image and audio must name a column")
+        return self
+
+    @property
+    def spec(self) -> PreprocessSpec:
+        columns = self.data.columns
+        return PreprocessSpec(
+            text=self.preprocess.text if "text" in columns else None,
+            image=self.preprocess.image if "image" in columns else None,
+            audio=self.preprocess.audio if "audio" in columns else None,
+        )
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Reads a TOML file; each override is `section.key=value`, the value as TOML writes it (or a bare word).
+
+    Raises ConfigError with every problem, each with the name of its field.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    for override in overrides:
+        _apply(override, document)
+    try:
+        config = TrainConfig.model_validate(document)
+    except ValidationError as error:
+        problems = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
+        raise ConfigError(f"{path}: " + "; ".join(problems) + ".") from error
+    table = (path.parent / config.data.table).resolve()
+    return config.model_copy(update={"data": config.data.model_copy(update={"table": table})})
+
+
+def _apply(override: str, document: dict[str, Any]) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override!r}: expected section.key=value.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        document = document.setdefault(section, {})
+        if not isinstance(document, dict):
+            raise ConfigError(f"--set {override!r}: {section} is not a section.")
+    document[last] = value

@@ -1,0 +1,225 @@
+"""Three encoders: raw media to tokens of one width, with a mask of the valid ones.
+
+Shape letters: N items of one medium, L words, H W pixels, C cells, T samples, F frames, S sound tokens,
+M mel bands, D width. Every item is encoded on its own: nothing mixes across N, and padding never leaks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from service.contract import PAD_ID, AudioSpec, ImageSpec, TextSpec
+
+LOG_FLOOR = 1e-10  # power; below the quantisation noise of 16-bit samples
+DYNAMIC_RANGE = 6.0  # log10 of power (60 dB) kept below the loudest point; Whisper's audio.py keeps 8
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm self-attention and feed-forward (Xiong et al. 2020, arXiv:2002.04745)."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 2 * width),
+            nn.GELU(approximate="tanh"),
+            nn.Dropout(dropout),
+            nn.Linear(2 * width, width),
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens_NLD: Tensor, mask_NL: Tensor) -> Tensor:
+        """Every item needs at least one valid token."""
+        items, length, width = tokens_NLD.shape
+        qkv = self.qkv(self.attention_norm(tokens_NLD))
+        q, k, v = qkv.reshape(items, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        scores_NHLL = q @ k.transpose(-1, -2) / math.sqrt(width // self.heads)
+        mixed = masked_softmax(scores_NHLL, mask_NL[:, None, None, :]) @ v
+        mixed_NLD = mixed.transpose(1, 2).reshape(items, length, width)
+        attended_NLD = tokens_NLD + self.dropout(self.project(mixed_NLD))
+        fed_NLD: Tensor = attended_NLD + self.dropout(self.feed_forward(attended_NLD))
+        return fed_NLD
+
+
+class TextEncoder(nn.Module):
+    """Word and position embeddings, then self-attention over the words."""
+
+    def __init__(self, spec: TextSpec, words: int, *, width: int, heads: int, layers: int, dropout: float):
+        super().__init__()
+        self.words = nn.Embedding(words, width, padding_idx=PAD_ID)
+        self.positions = nn.Parameter(0.02 * torch.randn(spec.max_tokens, width))
+        self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, token_ids_NL: Tensor) -> tuple[Tensor, Tensor]:
+        """int64 ids; returns tokens_NLD and mask_NL."""
+        mask_NL = token_ids_NL != PAD_ID
+        tokens_NLD = self.words(token_ids_NL) + self.positions[: token_ids_NL.shape[1]]
+        for layer in self.layers:
+            tokens_NLD = layer(tokens_NLD, mask_NL)
+        return self.norm(tokens_NLD), mask_NL
+
+
+class ImageEncoder(nn.Module):
+    """A convolution net down to the spec's grid of cells."""
+
+    def __init__(self, spec: ImageSpec, *, width: int) -> None:
+        super().__init__()
+        self.cells = spec.rows * spec.columns
+        halvings = _halvings(spec)
+        channels = [3, *(max(width * 2**i // 2**halvings, 8) for i in range(1, halvings + 1))]
+        layers: list[nn.Module] = []
+        for before, after in itertools.pairwise(channels):
+            layers += [_conv2d(before, after, stride=2), _conv2d(after, after)]
+        self.net = nn.Sequential(*layers)
+        self.cell_positions = nn.Parameter(0.02 * torch.randn(self.cells, width))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, pixels_NHW3: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 RGB; returns tokens_NCD and mask_NC, cells row by row."""
+        items = pixels_NHW3.shape[0]
+        mask_NC = torch.ones(items, self.cells, dtype=torch.bool, device=pixels_NHW3.device)
+        if self.training and items == 0:  # batch statistics of nothing are not a number
+            return self.cell_positions.new_zeros(0, *self.cell_positions.shape), mask_NC
+        features = self.net(_standardise(pixels_NHW3.permute(0, 3, 1, 2).float()))
+        tokens_NCD = features.flatten(2).transpose(1, 2)
+        return self.norm(tokens_NCD + self.cell_positions), mask_NC
+
+
+class AudioEncoder(nn.Module):
+    """Log-mel front end, then convolutions down to one token per `frames_per_token` frames."""
+
+    def __init__(self, spec: AudioSpec, *, width: int, mels: int, dropout: float) -> None:
+        super().__init__()
+        self.spec = spec
+        self.front_end = LogMel(spec, mels)
+        halvings = _exact_log2(spec.frames_per_token, "audio.frames_per_token")
+        strides = [1] + [2] * halvings + [1, 1]
+        dilations = [1] * (1 + halvings) + [1, 2]
+        self.layers = nn.ModuleList(
+            _conv1d(mels if i == 0 else width, width, stride=stride, dilation=dilation)
+            for i, (stride, dilation) in enumerate(zip(strides, dilations, strict=True))
+        )
+        self.strides = strides
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
+        """int16 samples and how many are valid; returns tokens_NSD and mask_NS."""
+        frames_N = (sample_counts_N - self.spec.window) // self.spec.hop + 1
+        width = self.norm.normalized_shape[0]
+        if self.training and samples_NT.shape[0] == 0:  # as in ImageEncoder
+            return samples_NT.new_zeros((0, 1, width), dtype=torch.float32), frames_N.new_zeros(
+                (0, 1), dtype=torch.bool
+            )
+        x, mask_NF = self.front_end(samples_NT, frames_N)
+        for layer, stride in zip(self.layers, self.strides, strict=True):
+            residual = x
+            x = self.dropout(layer(x))
+            frames_N = (frames_N + stride - 1) // stride
+            mask_NF = _first(frames_N, x.shape[2])
+            if x.shape == residual.shape:
+                x = x + residual
+            x = x * mask_NF[:, None, :]  # so that the next layer sees padding as zeros, however long it is
+        return self.norm(x.transpose(1, 2)), mask_NF
+
+
+class LogMel(nn.Module):
+    """Log-mel energies as layers: windowed cosine and sine kernels, then the mel matrix as a 1x1 convolution.
+
+    Values lie in [-1, 1], relative to the loudest point of the sound: neither its loudness nor how much
+    silence surrounds it matters.
+    """
+
+    def __init__(self, spec: AudioSpec, mels: int) -> None:
+        super().__init__()
+        self.hop = spec.hop
+        self.register_buffer("kernels", fourier_kernels(spec.window), persistent=False)
+        self.register_buffer("mel", mel_matrix(spec, mels)[:, :, None], persistent=False)
+        self.kernels: Tensor
+        self.mel: Tensor
+
+    def forward(self, samples_NT: Tensor, frames_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns logmel_NMF, 0 past each sound's frames, and mask_NF."""
+        wave_N1T = samples_NT[:, None, :].float() / 32768
+        real, imaginary = F.conv1d(wave_N1T, self.kernels, stride=self.hop).chunk(2, dim=1)
+        energy_NMF = F.conv1d(real * real + imaginary * imaginary, self.mel)
+        log_NMF = torch.log10(energy_NMF + LOG_FLOOR)
+        mask_NF = _first(frames_N, log_NMF.shape[2])
+        lowest = math.log10(LOG_FLOOR)
+        loudest_N11 = torch.where(mask_NF[:, None], log_NMF, lowest).amax((1, 2), keepdim=True)
+        relative = (log_NMF - loudest_N11).clamp(min=-DYNAMIC_RANGE)
+        return (1 + relative / (DYNAMIC_RANGE / 2)) * mask_NF[:, None], mask_NF
+
+
+def fourier_kernels(window: int) -> Tensor:
+    """[2 (window // 2 + 1), 1, window]: cosines, then negative sines, each under a periodic Hann window.
+
+    Convolving with them gives real and imaginary part of torch.stft(n_fft=window, center=False).
+    """
+    hann_T = torch.hann_window(window, periodic=True, dtype=torch.float64)
+    frequency_K = torch.arange(window // 2 + 1, dtype=torch.float64)
+    angle_KT = 2 * math.pi * frequency_K[:, None] * torch.arange(window, dtype=torch.float64) / window
+    return torch.cat([angle_KT.cos() * hann_T, -angle_KT.sin() * hann_T])[:, None].float()
+
+
+def mel_matrix(spec: AudioSpec, mels: int) -> Tensor:
+    """[mels, window // 2 + 1]: triangles of height 1, evenly spaced on the mel scale up to half the rate.
+
+    Source: HTK's mel scale, 2595 log10(1 + f / 700) (Young et al., The HTK Book, section 5.4).
+    """
+    nyquist_hz = spec.sample_rate_hz / 2
+    top = 2595 * math.log10(1 + nyquist_hz / 700)
+    edge_hz = 700 * (10 ** (torch.linspace(0, top, mels + 2, dtype=torch.float64) / 2595) - 1)
+    bin_hz = torch.linspace(0, nyquist_hz, spec.window // 2 + 1, dtype=torch.float64)
+    low, centre, high = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
+    rising, falling = (bin_hz - low) / (centre - low), (high - bin_hz) / (high - centre)
+    return torch.minimum(rising, falling).clamp(min=0).float()
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Softmax over the last axis; exactly 0 where the mask is false."""
+    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
+
+
+def _first(counts_N: Tensor, length: int) -> Tensor:
+    """mask_NF: true for the first counts_N[n] of `length` places."""
+    return torch.arange(length, device=counts_N.device) < counts_N[:, None]
+
+
+def _standardise(x_N3HW: Tensor) -> Tensor:
+    """Zero mean and unit variance per image: exposure and contrast carry no meaning."""
+    centred = x_N3HW - x_N3HW.mean((1, 2, 3), keepdim=True)
+    return centred / (centred.square().mean((1, 2, 3), keepdim=True) + 1).sqrt()
+
+
+def _conv2d(before: int, after: int, *, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU())
+
+
+def _conv1d(before: int, after: int, *, stride: int, dilation: int) -> nn.Sequential:
+    conv = nn.Conv1d(before, after, 3, stride=stride, dilation=dilation, padding=dilation, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm1d(after), nn.ReLU())
+
+
+def _halvings(spec: ImageSpec) -> int:
+    down, across = spec.height / spec.rows, spec.width / spec.columns
+    if down != across or not down.is_integer():
+        raise ValueError("image: height / rows and width / columns must be one whole number")
+    return _exact_log2(int(down), "image: height / rows")
+
+
+def _exact_log2(value: int, what: str) -> int:
+    if value < 1 or value & (value - 1):
+        raise ValueError(f"{what} must be a power of two, not {value}")
+    return value.bit_length() - 1

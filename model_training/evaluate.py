@@ -1,0 +1,102 @@
+"""Scores of a bundle: the graph as it is served, asked through the service's own session."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from model_training.config import TrainConfig
+from model_training.dataset import ExampleDataset, LabelledInputs
+from model_training.manifest import SPLIT_NAMES, Example, check_labels, read_examples, targets
+from model_training.metrics import Answers, Scores, answer_subsets, score_subsets
+from service.bundle import read_bundle
+from service.contract import F32, ModelInputs, Task, Wanted
+from service.errors import ParameterError, TableError
+from service.session import Session
+
+EXAMPLES_PER_RUN = 16  # times seven subsets
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Scores of one split."""
+
+    split: str
+    scores: Scores
+
+    def table(self) -> str:
+        """Markdown: one row per task and subset of media."""
+        return score_table(self.scores)
+
+    def json(self) -> str:
+        return json.dumps({self.split: self.scores}, indent=2)
+
+
+def evaluate_bundle(bundle_path: Path, table_path: Path, *, split: str = "test") -> Evaluation:
+    """Scores a bundle on one split of a table whose columns are named as in its training.
+
+    Raises BundleError, TableError (every problem at once), ParameterError for an unknown split.
+    """
+    if split not in SPLIT_NAMES:
+        raise ParameterError(f"Unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}.", field="split")
+    bundle = read_bundle(bundle_path)
+    config = TrainConfig.model_validate(bundle.manifest.training)
+    data = config.data.model_copy(update={"table": table_path.resolve()})
+    examples, problems = read_examples(data, config.tasks, bundle.spec)
+    chosen = [example for example in examples if example.split == SPLIT_NAMES[split]]
+    for task in bundle.tasks:
+        problems += check_labels(task, config.tasks[task.name].separator, chosen)
+    if not chosen:
+        problems.append(f"no row is in the {split} split")
+    if problems:
+        raise TableError([f"{table_path.name}: {problem}" for problem in problems])
+    dataset = ExampleDataset(
+        chosen, split_targets(chosen, bundle.tasks, config), bundle.spec, bundle.vocabulary
+    )
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
+    answers = answer_split(session, dataset, bundle.tasks)
+    return Evaluation(split=split, scores=score_subsets(answers, bundle.tasks))
+
+
+def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task]) -> Answers:
+    """The graph's logits for every example of a dataset in every subset of its media."""
+
+    def run(batch: list[ModelInputs]) -> Mapping[str, F32]:
+        outputs = session.run(batch, Wanted())
+        return {task.name: np.stack([row.logits_K[task.name] for row in outputs]) for task in tasks}
+
+    return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks)
+
+
+def split_targets(examples: Sequence[Example], tasks: Sequence[Task], config: TrainConfig) -> dict[str, F32]:
+    """Targets by task, one row per example; see manifest.targets."""
+    return {
+        task.name: targets(
+            task, config.tasks[task.name].separator, [e.labels.get(task.name) for e in examples]
+        )
+        for task in tasks
+    }
+
+
+def score_table(scores: Scores) -> str:
+    """Markdown: one row per task and subset of media, percentages but for a regression's own units."""
+    lines = ["| task | media | examples | scores |", "|---|---|---:|---|"]
+    for subset, per_task in scores.items():
+        for task, values in per_task.items():
+            shown = ", ".join(_shown(name, value) for name, value in values.items() if name != "examples")
+            lines.append(f"| {task} | {subset} | {values['examples']:.0f} | {shown} |")
+    return "\n".join([*lines[:2], *sorted(lines[2:], key=lambda line: line.split("|")[1])])
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name} {value:.4g}" if name in ("mae", "r2") else f"{name} {100 * value:.2f} %"
+
+
+def _grouped(examples: Iterator[LabelledInputs]) -> Iterable[list[LabelledInputs]]:
+    while group := list(islice(examples, EXAMPLES_PER_RUN)):
+        yield group

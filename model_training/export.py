@@ -1,0 +1,111 @@
+"""The trained network as one ONNX graph, compared with the network on real examples before anyone gets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model_training.model import TriadModel
+from service.contract import ModelInputs, ModelOutputs, PreprocessSpec, Task, Wanted, media_subsets
+from service.errors import ExportError
+from service.session import MEDIUM_INPUTS, Session, pack_batch
+
+MAX_DRIFT = 1e-4  # largest difference of any output, fp32
+PACKED_AXES = {"token_ids": 2, "pixels": 1, "samples": 2}  # how many leading axes vary; 1 where not named
+EVERYTHING = Wanted(attention=True, embeddings=True)
+
+
+def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task]) -> bytes:
+    """The graph of service.contract; every packed axis is dynamic. Leaves the model in evaluation mode."""
+    graph = _ExportedSignature(model.eval().cpu(), spec, tasks).eval()
+    samples = _sample_inputs(spec)
+    axes = [range(PACKED_AXES.get(name, 1)) for name in graph.inputs]
+    program = torch.onnx.export(
+        graph,
+        tuple(samples[name] for name in graph.inputs),
+        dynamo=True,
+        input_names=graph.inputs,
+        output_names=graph.outputs,
+        dynamic_shapes=(tuple(dict.fromkeys(each, torch.export.Dim.DYNAMIC) for each in axes),),
+        optimize=True,
+        verbose=False,
+    )
+    assert program is not None
+    return bytes(program.model_proto.SerializeToString())
+
+
+def check_parity(
+    model: TriadModel, session: Session, spec: PreprocessSpec, examples: Sequence[ModelInputs]
+) -> float:
+    """Largest difference between network and graph, over all outputs, on these examples in every subset.
+
+    Each subset runs as a batch of its own (zero rows of every absent medium), then all of them mixed in one.
+    Raises ExportError past MAX_DRIFT.
+    """
+    subsets = media_subsets(spec.media)
+    batches = [[e.only(*subset) for e in examples if set(subset) <= set(e.media)] for subset in subsets]
+    batches.append([example for batch in batches for example in batch])
+    drift = max(_difference(model, session, spec, batch) for batch in batches if batch)
+    if not drift <= MAX_DRIFT:  # a NaN is a refusal, too
+        raise ExportError(
+            f"The exported graph drifts from the network by {drift:.2e}; at most {MAX_DRIFT:.0e} is allowed.",
+            limit=MAX_DRIFT,
+            value=drift,
+        )
+    return drift
+
+
+class _ExportedSignature(nn.Module):
+    """The exported signature: inputs and outputs as positional arrays in the contract's order."""
+
+    def __init__(self, model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.model = model
+        self.inputs = [name for medium in spec.media for name in MEDIUM_INPUTS[medium]]
+        self.outputs = [f"logits.{task.name}" for task in tasks]
+        self.outputs += [f"attention.{task.name}.{medium}" for task in tasks for medium in spec.media]
+        self.outputs += [f"embedding.{part}" for part in (*spec.media, "fused")]
+
+    def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
+        outputs = self.model(dict(zip(self.inputs, arrays, strict=True)))
+        return tuple(outputs[name] for name in self.outputs)
+
+
+def _sample_inputs(spec: PreprocessSpec) -> dict[str, Tensor]:
+    """Sizes that differ, none 0 or 1, and no tensor twice: the exporter would take equal ones for one."""
+    rows = torch.tensor([0, 1, 2, 0, 1, 2, 0])
+    inputs: dict[str, Tensor] = {}
+    if spec.text is not None:
+        inputs |= {"token_ids": torch.ones(2, 5, dtype=torch.int64), "text_row": rows.clone()}
+    if spec.image is not None:
+        pixels = torch.zeros(3, spec.image.height, spec.image.width, 3, dtype=torch.uint8)
+        inputs |= {"pixels": pixels, "image_row": rows.clone()}
+    if spec.audio is not None:
+        length = spec.audio.window + 13 * spec.audio.hop * spec.audio.frames_per_token
+        samples = torch.zeros(4, length, dtype=torch.int16)
+        inputs |= {"samples": samples, "sample_counts": torch.full((4,), length), "audio_row": rows.clone()}
+    return inputs
+
+
+@torch.inference_mode()
+def _difference(
+    model: TriadModel, session: Session, spec: PreprocessSpec, batch: Sequence[ModelInputs]
+) -> float:
+    inputs = {name: torch.from_numpy(array) for name, array in pack_batch(batch, spec).items()}
+    expected = {name: tensor.numpy() for name, tensor in model(inputs).items()}
+    found = session.run(batch, EVERYTHING)
+    return max(
+        float(np.abs(array - expected[name][b, : len(array)]).max())
+        for b, outputs in enumerate(found)
+        for name, array in _named(outputs).items()
+    )
+
+
+def _named(outputs: ModelOutputs) -> dict[str, np.ndarray]:
+    arrays = {f"logits.{task}": array for task, array in outputs.logits_K.items()}
+    for task, media in outputs.attention.items():
+        arrays |= {f"attention.{task}.{medium}": array for medium, array in media.items()}
+    return arrays | {f"embedding.{part}": array for part, array in outputs.embeddings_D.items()}

@@ -1,0 +1,175 @@
+"""How good the answers are: per task and per subset of the media, and how honest their probabilities.
+
+Shape letters: N rows, K outputs of a task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import (
+    accuracy_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+)
+
+from model_training.dataset import LabelledInputs
+from service.contract import F32, ModelInputs, Task, media_subsets
+from service.postprocess import probabilities
+
+Scores = dict[str, dict[str, dict[str, float]]]  # subset of media -> task -> score -> value
+MAIN_SCORE = {"classification": "accuracy", "multilabel": "f1", "regression": "r2"}
+CALIBRATION_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """The model's answers over a split, one row per example and subset of its media.
+
+    subsets_N: name of each row's subset. logits: by task, [N, K]. targets: by task, [N] or [N, K].
+    """
+
+    subsets_N: npt.NDArray[np.str_]
+    logits: Mapping[str, F32]
+    targets: Mapping[str, F32]
+
+
+def answer_subsets(
+    run: Callable[[list[ModelInputs]], Mapping[str, F32]],
+    batches: Iterable[Sequence[LabelledInputs]],
+    tasks: Sequence[Task],
+) -> Answers:
+    """Asks for every subset of every example's media; each medium is encoded once for all of them.
+
+    run: a batch to logits by task.
+    """
+    subsets: list[str] = []
+    logits: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    labels: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    for examples in batches:
+        rows = [(example, subset) for example in examples for subset in media_subsets(example.inputs.media)]
+        subsets += ["+".join(subset) for _, subset in rows]
+        outputs = run([example.inputs.only(*subset) for example, subset in rows])
+        for task in tasks:
+            logits[task.name].append(outputs[task.name])
+            labels[task.name].append(np.stack([example.targets[task.name] for example, _ in rows]))
+    return Answers(
+        subsets_N=np.array(subsets),
+        logits={name: np.concatenate(parts) for name, parts in logits.items()},
+        targets={name: np.concatenate(parts) for name, parts in labels.items()},
+    )
+
+
+def score_subsets(answers: Answers, tasks: Sequence[Task]) -> Scores:
+    """Scores of every subset that occurs and every task that is labelled in it."""
+    scores: Scores = {}
+    for subset in sorted(set(answers.subsets_N.tolist()), key=lambda name: (name.count("+"), name)):
+        chosen = answers.subsets_N == subset
+        scores[subset] = {
+            task.name: found
+            for task in tasks
+            if (
+                found := score_task(
+                    task, answers.logits[task.name][chosen], answers.targets[task.name][chosen]
+                )
+            )
+        }
+    return scores
+
+
+def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
+    """Scores of the labelled rows, and how many they are; nothing where there is none."""
+    labelled = _labelled(targets)
+    logits_NK, targets = logits_NK[labelled], targets[labelled]
+    if not len(targets):
+        return {}
+    scores = {"examples": float(len(targets))}
+    if task.type == "regression":
+        scores["mae"] = float(mean_absolute_error(targets, logits_NK[:, 0]))
+        if len(targets) > 1:
+            scores["r2"] = float(r2_score(targets, logits_NK[:, 0]))
+        return scores
+    probability_NK = probabilities(logits_NK, task)
+    if task.type == "classification":
+        truth, answer = targets.astype(int), probability_NK.argmax(axis=1)
+        confidence, right = probability_NK.max(axis=1), answer == truth
+        present = np.unique(truth)
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            truth, answer, labels=present, average="macro", zero_division=0
+        )
+    else:
+        truth, answer = targets.astype(int), (probability_NK > 0.5).astype(int)
+        confidence = np.where(answer == 1, probability_NK, 1 - probability_NK).ravel()
+        right = (answer == truth).ravel()
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            truth, answer, average="macro", zero_division=0
+        )
+    return scores | {
+        "accuracy": float(accuracy_score(truth, answer)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "ece": calibration_error(confidence, right),
+    }
+
+
+def calibration_error(confidence_N: npt.NDArray[np.floating], right_N: npt.NDArray[np.bool_]) -> float:
+    """Expected calibration error over equal bins of confidence (Guo et al. 2017, arXiv:1706.04599, eq. 3)."""
+    bin_N = np.clip((confidence_N * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    gaps = [
+        abs(float(np.sum(confidence_N[bin_N == b]) - np.sum(right_N[bin_N == b])))
+        for b in range(CALIBRATION_BINS)
+    ]
+    return sum(gaps) / len(confidence_N)
+
+
+def calibrate(answers: Answers, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks with the temperature that makes these answers likeliest, over all subsets of media at once.
+
+    Source: temperature scaling, Guo et al. 2017 (arXiv:1706.04599, section 4.2).
+    """
+    return tuple(
+        task
+        if task.type == "regression"
+        else dataclasses.replace(task, temperature=_temperature(task, answers))
+        for task in tasks
+    )
+
+
+def mean_score(scores: Scores, tasks: Sequence[Task]) -> float:
+    """One number to stop early by: each task's main score, averaged over subsets and tasks."""
+    mains = [
+        per_task[task.name][MAIN_SCORE[task.type]]
+        for per_task in scores.values()
+        for task in tasks
+        if MAIN_SCORE[task.type] in per_task.get(task.name, {})
+    ]
+    return float(np.mean(mains)) if mains else -math.inf
+
+
+def _temperature(task: Task, answers: Answers) -> float:
+    labelled = _labelled(answers.targets[task.name])
+    logits_NK, targets = answers.logits[task.name][labelled], answers.targets[task.name][labelled]
+    if not len(targets):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        tempered = dataclasses.replace(task, temperature=math.exp(log_temperature))
+        probability = np.clip(probabilities(logits_NK, tempered), 1e-12, 1 - 1e-7)
+        if task.type == "classification":
+            return -float(np.log(probability[np.arange(len(targets)), targets.astype(int)]).mean())
+        return -float(np.where(targets == 1, np.log(probability), np.log1p(-probability)).mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return math.exp(found.x)
+
+
+def _labelled(targets: F32) -> npt.NDArray[np.bool_]:
+    return np.asarray(~np.isnan(targets.reshape(len(targets), -1)).any(axis=1))

@@ -1,0 +1,328 @@
+"""`triad train`: a table of examples becomes a bundle. Read `train_bundle` top to bottom, then `fit`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, set_seed
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from model_training.card import model_card
+from model_training.config import AugmentConfig, OptimConfig, TrainConfig, load_config
+from model_training.dataset import ExampleDataset, LabelledInputs, build_vocabulary, collate
+from model_training.evaluate import answer_split, split_targets
+from model_training.export import check_parity, export_graph
+from model_training.manifest import Split, read_table
+from model_training.metrics import answer_subsets, calibrate, mean_score, score_subsets
+from model_training.model import Head, TriadModel
+from service.bundle import (
+    CARD_FILE,
+    MODEL_FILE,
+    VOCABULARY_FILE,
+    Bundle,
+    BundleManifest,
+    read_bundle,
+    write_bundle,
+)
+from service.contract import F32, ModelInputs, Task
+from service.errors import BundleError
+from service.preprocess.text import Vocabulary
+from service.session import Session, pack_batch
+
+RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
+BEST_FILE = "best.safetensors"
+PARITY_EXAMPLES = 8
+VALIDATION_BATCH = 32  # times the subsets of media
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Everything that a run makes of its config and table before the first step."""
+
+    config: TrainConfig
+    tasks: tuple[Task, ...]
+    vocabulary: Vocabulary | None
+    train: ExampleDataset
+    validation: ExampleDataset
+    test: ExampleDataset
+
+
+@dataclass
+class RunState:
+    """What a checkpoint holds beside weights, optimiser, schedule and random states."""
+
+    epoch: int = 0
+    best_epoch: int = -1
+    best_score: float = -math.inf
+
+    def state_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+
+def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Sequence[str] = ()) -> Bundle:
+    """Trains, exports, calibrates and evaluates; writes out/<name>/<version> (out: models).
+
+    Ctrl-C leaves a checkpoint under runs/ that `--set optim.resume=true` goes on from.
+    Raises ConfigError, TableError, BundleError where the bundle exists, ExportError on drift.
+    """
+    config = load_config(config_path, overrides)
+    destination = (out or Path("models")) / config.name / config.version
+    if destination.exists():
+        raise BundleError(f"{destination} exists; give the config another version.")
+    set_seed(config.optim.seed)
+    prepared = prepare(config)
+    model = build_model(prepared)
+    accelerator = Accelerator(
+        mixed_precision=config.optim.mixed_precision,
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    model = fit(model, prepared, accelerator, RUNS / f"{config.name}-{config.version}")
+    if accelerator.is_main_process:
+        finish(model, prepared, destination)
+    accelerator.wait_for_everyone()
+    return read_bundle(destination)
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Reads and checks the table, builds the vocabulary."""
+    table = read_table(config)
+    vocabulary = None
+    if config.spec.text is not None:
+        vocabulary = build_vocabulary(table.split("train"), min_count=config.model.min_word_count)
+
+    def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
+        examples = table.split(split)
+        labels = split_targets(examples, table.tasks, config)
+        return ExampleDataset(examples, labels, config.spec, vocabulary, augment=augment, optim=config.optim)
+
+    return Prepared(
+        config=config,
+        tasks=table.tasks,
+        vocabulary=vocabulary,
+        train=dataset("train", config.augment),
+        validation=dataset("validation"),
+        test=dataset("test"),
+    )
+
+
+def build_model(prepared: Prepared) -> TriadModel:
+    words = len(prepared.vocabulary) if prepared.vocabulary else 0
+    model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
+    for task in prepared.tasks:
+        if task.type == "regression":
+            head = model.heads[task.name]
+            assert isinstance(head, Head)
+            labels = prepared.train.targets[task.name]
+            head.set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
+    return model
+
+
+def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Path) -> TriadModel:
+    """The loop. Returns the model with the weights of its best epoch.
+
+    On Ctrl-C it leaves run/checkpoint, which repeats the epoch it was in, and raises KeyboardInterrupt.
+    """
+    optim, console = prepared.config.optim, Console(stderr=True)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, optim), lr=optim.learning_rate)
+    wrapped, optimizer, loader = accelerator.prepare(model, optimizer, _train_loader(prepared))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer.optimizer, functools.partial(_warmup_cosine, steps=optim.epochs * len(loader), optim=optim)
+    )
+    state = RunState()
+    accelerator.register_for_checkpointing(schedule, state)
+    if optim.resume:
+        accelerator.load_state(str(run / "checkpoint"))
+
+    try:
+        for epoch in range(state.epoch, optim.epochs):
+            state.epoch = prepared.train.epoch = epoch
+            loader.set_epoch(epoch)
+            wrapped.train()
+            losses = []
+            for batch in _with_progress(loader, console, epoch, state, accelerator):
+                loss = total_loss(wrapped(batch["inputs"]), batch["targets"], prepared)
+                accelerator.backward(loss)
+                accelerator.clip_grad_norm_(wrapped.parameters(), optim.clip_norm)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+                losses.append(loss.detach())
+
+            score = validate(model, prepared, accelerator.device)
+            better = score > state.best_score
+            if better:
+                state.best_epoch, state.best_score = epoch, score
+            state.epoch = epoch + 1
+            if accelerator.is_main_process:
+                mean_loss = float(torch.stack(losses).mean())
+                mark = "  best" if better else ""
+                console.print(
+                    f"epoch {epoch + 1}/{optim.epochs}  loss {mean_loss:.4f}  validation {score:.4f}{mark}"
+                )
+                if better:
+                    run.mkdir(parents=True, exist_ok=True)
+                    save_file(model.state_dict(), run / BEST_FILE)
+            accelerator.save_state(str(run / "checkpoint"))
+            if epoch - state.best_epoch >= optim.patience:
+                break
+    except KeyboardInterrupt:
+        accelerator.save_state(str(run / "checkpoint"))
+        console.print(
+            f"stopped in epoch {state.epoch + 1}; {run}/checkpoint holds it: --set optim.resume=true"
+        )
+        raise
+    accelerator.wait_for_everyone()
+    model.load_state_dict(load_file(run / BEST_FILE))
+    return model
+
+
+def total_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], prepared: Prepared) -> Tensor:
+    """Weighted sum over tasks, each averaged over its labelled rows; 0 for a task that has none."""
+    terms = [
+        prepared.config.tasks[task.name].weight
+        * task_loss(task, outputs[f"logits.{task.name}"], targets[task.name], prepared)
+        for task in prepared.tasks
+    ]
+    return torch.stack(terms).sum()
+
+
+def task_loss(task: Task, logits_BK: Tensor, targets: Tensor, prepared: Prepared) -> Tensor:
+    """Cross-entropy, binary cross-entropy, or Huber's loss in standard deviations of the training split."""
+    labelled = ~torch.isnan(targets.flatten(1) if targets.ndim > 1 else targets[:, None]).any(1)
+    logits_BK, targets = logits_BK[labelled], targets[labelled]
+    if not len(targets):
+        return logits_BK.sum()
+    match task.type:
+        case "classification":
+            smoothing = prepared.config.optim.label_smoothing
+            return F.cross_entropy(logits_BK, targets.long(), label_smoothing=smoothing)
+        case "multilabel":
+            return F.binary_cross_entropy_with_logits(logits_BK, targets)
+        case "regression":
+            deviation = float(np.nanstd(prepared.train.targets[task.name])) or 1.0
+            return F.huber_loss(logits_BK[:, 0] / deviation, targets / deviation)
+
+
+def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> float:
+    """Mean score over all subsets of media. Every process computes all of it, so that all decide alike."""
+    answers = answer_subsets(
+        _torch_runner(model, prepared, device), _validation_loader(prepared), prepared.tasks
+    )
+    return mean_score(score_subsets(answers, prepared.tasks), prepared.tasks)
+
+
+def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
+    """Exports, compares, calibrates on validation, scores validation and test, writes the bundle."""
+    config, spec = prepared.config, prepared.config.spec
+    graph = export_graph(model, spec, prepared.tasks)
+    session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
+    sample = range(min(PARITY_EXAMPLES, len(prepared.validation)))
+    drift = check_parity(model, session, spec, [prepared.validation[i].inputs for i in sample])
+    validation = answer_split(session, prepared.validation, prepared.tasks)
+    tasks = calibrate(validation, prepared.tasks)
+    test = answer_split(session, prepared.test, tasks)
+    data = config.data.model_copy(update={"table": Path(config.data.table.name)})  # no path of this machine
+    manifest = BundleManifest(
+        name=config.name,
+        version=config.version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        description=config.description,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        preprocess=spec,
+        tasks=tasks,
+        metrics={"validation": score_subsets(validation, tasks), "test": score_subsets(test, tasks)},
+        provenance=config.provenance,
+        training=config.model_dump(mode="json") | {"data": data.model_dump(mode="json")},
+    )
+    files = {MODEL_FILE: graph, CARD_FILE: model_card(manifest, drift=drift).encode()}
+    if prepared.vocabulary is not None:
+        files[VOCABULARY_FILE] = prepared.vocabulary.to_bytes()
+    write_bundle(destination, manifest, files)
+
+
+def _parameter_groups(model: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
+    """Weight decay on matrices only: decaying biases, norms and queries has no use."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    return [
+        {"params": matrices, "weight_decay": optim.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+
+
+def _warmup_cosine(step: int, *, steps: int, optim: OptimConfig) -> float:
+    """Factor on the learning rate: linear up, then half a cosine down to 0 (Loshchilov & Hutter 2017)."""
+    warmup = max(round(optim.warmup * steps), 1)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+def _train_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:
+    optim = prepared.config.optim
+    return DataLoader(
+        prepared.train,
+        batch_size=optim.batch_size,
+        shuffle=True,
+        num_workers=optim.workers,
+        collate_fn=functools.partial(collate, spec=prepared.config.spec),
+        worker_init_fn=_ignore_ctrl_c,
+    )
+
+
+def _validation_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:
+    return DataLoader(
+        prepared.validation,
+        batch_size=VALIDATION_BATCH,
+        num_workers=prepared.config.optim.workers,
+        collate_fn=list,
+        worker_init_fn=_ignore_ctrl_c,
+    )
+
+
+def _torch_runner(
+    model: TriadModel, prepared: Prepared, device: torch.device
+) -> Callable[[list[ModelInputs]], Mapping[str, F32]]:
+    model.eval()
+
+    @torch.inference_mode()
+    def run(batch: list[ModelInputs]) -> Mapping[str, F32]:
+        packed = pack_batch(batch, prepared.config.spec)
+        outputs = model({name: torch.from_numpy(array).to(device) for name, array in packed.items()})
+        return {task.name: outputs[f"logits.{task.name}"].float().cpu().numpy() for task in prepared.tasks}
+
+    return run
+
+
+def _with_progress(
+    loader: Any, console: Console, epoch: int, state: RunState, accelerator: Accelerator
+) -> Iterator[dict[str, dict[str, Tensor]]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    best = f", best {state.best_score:.4f}" if state.best_epoch >= 0 else ""
+    with Progress(*columns, console=console, transient=True, disable=not accelerator.is_main_process) as bar:
+        yield from bar.track(loader, total=len(loader), description=f"epoch {epoch + 1}{best}")
+
+
+def _ignore_ctrl_c(_worker: int) -> None:
+    """The main process handles it; workers would only print a traceback each."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
