@@ -21,6 +21,8 @@ FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF")
 LIBSNDFILE_NAMES = {"WAVEX": "WAV", "RF64": "WAV", "MPEG": "MP3"}
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 192_000
 BLOCK_SAMPLES = 2**20  # decoded at a time, over all channels: bounds memory whatever the header claims
+CHUNKS = {b"RIFF": ("<I", b"data"), b"FORM": (">I", b"SSND")}  # WAV and AIFF: byte order, the sound's chunk
+UNKNOWN_SIZE = 0x7FFF_0000  # from here on: what streaming writers put where the length is not known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,11 +38,22 @@ class DecodedAudio:
     seconds: float
 
 
+class _Source(io.BytesIO):
+    """In broken files libsndfile seeks before the start; an error there would print a traceback for each."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return -1
+
+
 def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
     """A sound file, decoded to its end (nothing can fail later), mixed to mono, kept up to spec.max_s.
 
     Raises TooLargeError (bytes, seconds), UnsupportedFormatError, DecodeError (empty, truncated, broken,
-    not finite). Past the cap on seconds the decoder stops, whatever length the header claims.
+    not finite). Past the cap on seconds the decoder stops, whatever length the header claims. An MP3 or OGG
+    that was cut off is a shorter sound: these formats are streams, and `seconds` says what was there.
     """
     if len(data) > limits.max_audio_bytes:
         raise TooLargeError(
@@ -51,9 +64,9 @@ def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAu
         )
     if not data:
         raise DecodeError("The sound is empty (0 bytes).", field="audio")
-    _refuse_truncated_riff(data)
+    _refuse_truncated_chunk(data)
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with soundfile.SoundFile(_Source(data)) as file:
             return _decode_opened(file, spec, limits)
     except soundfile.LibsndfileError as error:
         known = ", ".join(FORMATS)
@@ -71,6 +84,8 @@ def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
     """
     wave_T = soxr.resample(decoded.samples_T, decoded.sample_rate_hz, spec.sample_rate_hz, quality="HQ")
     wave_T = wave_T[: spec.max_samples]
+    if not np.isfinite(wave_T).all():
+        raise DecodeError("The sound's samples are too large to compute with.", field="audio")
     if len(wave_T) < spec.window:
         shortest_ms = 1000 * spec.window / spec.sample_rate_hz
         raise DecodeError(
@@ -80,7 +95,7 @@ def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
             value=decoded.seconds,
         )
     return AudioInput(
-        samples_T=np.clip(np.rint(wave_T * 32768.0), -32768, 32767).astype(np.int16),
+        samples_T=np.rint(wave_T.clip(-1, 1) * 32768.0).clip(-32768, 32767).astype(np.int16),
         format=decoded.format,
         seconds=decoded.seconds,
         sample_rate_hz=decoded.sample_rate_hz,
@@ -108,7 +123,8 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
         if not np.isfinite(block_TC).all():
             raise DecodeError("The sound holds samples that are not finite numbers.", field="audio")
         if frames < wanted:
-            kept.append(block_TC[: wanted - frames].mean(axis=1))
+            mono_T = block_TC[: wanted - frames].mean(axis=1, dtype=np.float64)  # float32 sums overflow
+            kept.append(mono_T.astype(np.float32))
         frames += len(block_TC)
         if frames > limits.max_audio_s * rate_hz:
             raise TooLargeError(
@@ -121,19 +137,17 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
     )
 
 
-def _refuse_truncated_riff(data: bytes) -> None:
-    """libsndfile silently shortens a WAV that was cut off; a user must be told instead.
-
-    0 and 0xFFFFFFFF are what streaming writers put where the length is not known: those pass.
-    """
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+def _refuse_truncated_chunk(data: bytes) -> None:
+    """libsndfile silently shortens a WAV or AIFF that was cut off; a user must be told instead."""
+    if data[:4] not in CHUNKS or data[8:12] not in (b"WAVE", b"AIFF", b"AIFC"):
         return
+    size_format, sound = CHUNKS[data[:4]]
     offset = 12
     while offset + 8 <= len(data):
-        name, size = data[offset : offset + 4], struct.unpack_from("<I", data, offset + 4)[0]
-        if name == b"data":
+        name, size = data[offset : offset + 4], struct.unpack_from(size_format, data, offset + 4)[0]
+        if name == sound:
             missing = size - (len(data) - offset - 8)
-            if missing > 0 and size != 0xFFFFFFFF:
+            if missing > 0 and size < UNKNOWN_SIZE:
                 raise DecodeError(
                     f"The sound is cut off: {missing} of {size} bytes are missing.", field="audio"
                 )
