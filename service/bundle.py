@@ -8,8 +8,10 @@ bundle.json names the SHA-256 of every other file. Nothing in a bundle is code o
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +28,7 @@ MANIFEST_FILE, MODEL_FILE, VOCABULARY_FILE, CARD_FILE = (
     "vocabulary.txt",
     "MODEL_CARD.md",
 )
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Provenance(BaseModel):
@@ -86,8 +89,7 @@ def read_bundle(path: Path) -> Bundle:
     if MODEL_FILE not in manifest.files:
         raise BundleError(f"Bundle {path}: {MANIFEST_FILE} does not list {MODEL_FILE}.")
     for name, expected in manifest.files.items():
-        if Path(name).name != name:
-            raise BundleError(f"Bundle {path}: {name!r} is not a plain file name.")
+        _require_plain_name(name, path)
         try:
             found = _sha256(path / name)
         except OSError as error:
@@ -105,29 +107,35 @@ def read_bundle(path: Path) -> Bundle:
 def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes]) -> Bundle:
     """Writes a bundle whole or not at all: a hidden sibling folder first, renamed when complete.
 
-    Raises BundleError where `path` exists.
+    Raises BundleError where `path` exists, or where what was written could not be read back.
     """
     if path.exists():
         raise BundleError(f"{path} exists; a bundle is never overwritten.")
+    for name in files:
+        _require_plain_name(name, path)
     complete = manifest.model_copy(update={"files": {name: _digest(data) for name, data in files.items()}})
     partial = path.with_name(f".{path.name}.partial")
-    partial.mkdir(parents=True, exist_ok=True)
+    if partial.exists():  # left by a write that was cut short
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
     for name, data in files.items():
         (partial / name).write_bytes(data)
     (partial / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    bundle = read_bundle(partial)
     partial.rename(path)
-    return read_bundle(path)
+    return replace(bundle, path=path)
 
 
 def find_bundles(path: Path) -> list[Path]:
-    """Bundle folders under `path`: itself, its versions, or models/<name>/<version>, sorted.
+    """Bundle folders under `path`: itself, its versions, or models/<name>/<version>.
 
+    Sorted by name, then by version as a number.
     Raises BundleError where there is none.
     """
     for pattern in (MANIFEST_FILE, f"*/{MANIFEST_FILE}", f"*/*/{MANIFEST_FILE}"):
-        found = sorted(file.parent for file in path.glob(pattern) if not file.parent.name.startswith("."))
+        found = [file.parent for file in path.glob(pattern) if not file.parent.name.startswith(".")]
         if found:
-            return found
+            return sorted(found, key=_by_version)
     raise BundleError(f"No bundle under {path}: no {MANIFEST_FILE} in it, in */ or in */*/.")
 
 
@@ -142,6 +150,15 @@ def _read_manifest(path: Path) -> BundleManifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
         raise BundleError(f"Bundle {path}: {MANIFEST_FILE}: {where}: {first['msg']}.") from error
+
+
+def _require_plain_name(name: str, path: Path) -> None:
+    if not PLAIN_NAME.fullmatch(name) or name == MANIFEST_FILE:
+        raise BundleError(f"Bundle {path}: {name!r} is not a plain file name.")
+
+
+def _by_version(path: Path) -> tuple[Path, int, str]:
+    return path.parent, int(path.name) if path.name.isdecimal() else 0, path.name
 
 
 def _digest(data: bytes) -> str:

@@ -58,7 +58,10 @@ class Vocabulary:
 
     @classmethod
     def read(cls, path: Path) -> Vocabulary:
-        return cls(path.read_text(encoding="utf-8").split("\n")[:-1])
+        try:
+            return cls(path.read_text(encoding="utf-8").split("\n")[:-1])
+        except UnicodeDecodeError as error:
+            raise BundleError(f"The vocabulary {path} is not UTF-8: {error}.") from error
 
 
 @functools.cache
