@@ -139,10 +139,16 @@ class Session:
             size_HW = [self._spec.image.height, self._spec.image.width]
             if list(found["pixels"].shape[1:]) != [*size_HW, 3]:
                 raise BundleError(f"The graph reads pixels {found['pixels'].shape}, the spec says {size_HW}.")
-        names = {node.name for node in self._session.get_outputs()}
-        missing = set(self._output_names(Wanted(attention=True, embeddings=True))) - names
+        outputs = {node.name: node for node in self._session.get_outputs()}
+        missing = set(self._output_names(Wanted(attention=True, embeddings=True))) - outputs.keys()
         if missing:
             raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
+        for task in self._tasks:
+            width = outputs[f"logits.{task.name}"].shape[-1]
+            if isinstance(width, int) and width != task.outputs:
+                raise BundleError(
+                    f"The graph gives {width} values for {task.name}, which has {task.outputs} labels."
+                )
 
 
 def pack_batch(batch: Sequence[ModelInputs], spec: PreprocessSpec, *, min_items: int = 0) -> Feed:
@@ -152,13 +158,13 @@ def pack_batch(batch: Sequence[ModelInputs], spec: PreprocessSpec, *, min_items:
     """
     feed: Feed = {}
     if spec.text is not None:
-        texts, feed["text_row"] = _index_items([inputs.text for inputs in batch])
+        texts, feed["text_row"] = _index_items([inputs.text for inputs in batch], min_items)
         feed["token_ids"] = _pack_texts(texts, min_items)
     if spec.image is not None:
-        images, feed["image_row"] = _index_items([inputs.image for inputs in batch])
+        images, feed["image_row"] = _index_items([inputs.image for inputs in batch], min_items)
         feed["pixels"] = _pack_images(images, min_items, (spec.image.height, spec.image.width, 3))
     if spec.audio is not None:
-        sounds, feed["audio_row"] = _index_items([inputs.audio for inputs in batch])
+        sounds, feed["audio_row"] = _index_items([inputs.audio for inputs in batch], min_items)
         feed["samples"], feed["sample_counts"] = _pack_sounds(sounds, min_items, spec.audio.window)
     return feed
 
@@ -196,11 +202,12 @@ def _cuda_within_reach() -> bool:
     return True
 
 
-def _index_items(column: Sequence[Item | None]) -> tuple[list[Item], I64]:
-    """Distinct items of one medium, and for each row which one it uses (their count where absent)."""
+def _index_items(column: Sequence[Item | None], min_items: int) -> tuple[list[Item], I64]:
+    """Distinct items of one medium, and for each row which one it uses (the packed count where absent)."""
     items = {id(item): item for item in column if item is not None}
     position = {key: i for i, key in enumerate(items)}
-    rows_B = np.array([position.get(id(item), len(items)) for item in column], dtype=np.int64)
+    absent = max(len(items), min_items)
+    rows_B = np.array([position.get(id(item), absent) for item in column], dtype=np.int64)
     return list(items.values()), rows_B
 
 
