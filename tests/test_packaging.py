@@ -1,0 +1,203 @@
+"""What an install brings and what the wheel carries. References: pyproject.toml and the source's imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from service.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+HEAVY = {"torch", "onnx", "onnxscript", "accelerate", "scikit-learn", "pyarrow", "pandas", "safetensors"}
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in requirements}
+
+
+def pins() -> dict[str, str]:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def imported(package: str) -> Iterator[tuple[str, str]]:
+    """File and top-level name of every import in a package, also inside functions."""
+    for file in sorted((ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from ((file.name, alias.name.split(".")[0]) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield file.name, node.module.split(".")[0]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    """Built by the backend itself from what the Dockerfile copies: no network, no isolated environment."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("service", "model_training"):
+        shutil.copytree(ROOT / name, source / name)
+    build = "import sys, hatchling.build as backend; print(backend.build_wheel(sys.argv[1]))"
+    command = [sys.executable, "-c", build, str(target)]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(target / done.stdout.split()[-1]) as file:
+        yield file
+
+
+def test_the_base_install_brings_nothing_of_training() -> None:
+    assert not names(PROJECT["dependencies"]) & HEAVY
+    assert names(EXTRAS["gpu"]) == {"onnxruntime-gpu"}
+
+
+@pytest.mark.parametrize(
+    ("package", "requirements"),
+    [
+        ("service", PROJECT["dependencies"]),
+        ("model_training", PROJECT["dependencies"] + EXTRAS["train"]),
+        ("tests", PROJECT["dependencies"] + EXTRAS["train"] + EXTRAS["dev"]),
+    ],
+)
+def test_whatever_is_imported_is_declared(package: str, requirements: list[str]) -> None:
+    """A package that only comes along with another may go away with it."""
+    declared = names(requirements)
+    own = {"service", "model_training", "tests"}
+    provided_by = packages_distributions()
+    # FastAPI is Starlette with annotations: the one that pins the other is declared.
+    along = {"starlette": "fastapi"}
+
+    undeclared = {
+        f"{file} imports {name}"
+        for file, name in imported(package)
+        if name not in sys.stdlib_module_names | own
+        and not {canonicalize_name(along.get(d, d)) for d in provided_by.get(name, [name])} & declared
+    }
+    # `triad train` asks whether its extra is there, and says how to get it where it is not.
+    assert undeclared == (
+        {"cli.py imports torch", "cli.py imports accelerate"} if package == "service" else set()
+    )
+
+
+def test_every_declared_dependency_is_pinned_within_its_range() -> None:
+    declared = [Requirement(line) for line in PROJECT["dependencies"] + EXTRAS["train"] + EXTRAS["dev"]]
+    assert len(declared) > 20
+
+    for requirement in declared:
+        name = canonicalize_name(requirement.name)
+        if name != "triad-serving":
+            assert name in pins(), requirement
+            assert requirement.specifier.contains(pins()[name]), requirement
+
+
+def test_constraints_are_exact_sorted_and_name_no_build_of_one_machine() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line) for line in pinned)
+    assert pinned == sorted(pinned, key=str.lower)
+    assert pins()["torch"] == "2.13.0"
+
+
+def test_the_wheel_carries_both_packages_their_types_and_the_licence(wheel: zipfile.ZipFile) -> None:
+    found = set(wheel.namelist())
+
+    for package in ("service", "model_training"):
+        sources = {str(file.relative_to(ROOT)) for file in (ROOT / package).rglob("*.py")}
+        assert sources <= found
+        assert f"{package}/py.typed" in found
+    licences = [name for name in found if name.endswith("licenses/LICENSE")]
+    assert len(licences) == 1
+    assert b"Apache License" in wheel.read(licences[0])
+
+
+def test_the_wheel_carries_the_shipped_bundle(wheel: zipfile.ZipFile) -> None:
+    files = [file for file in (ROOT / "service" / "models").rglob("*") if file.is_file()]
+    if not files:
+        pytest.skip("no bundle is shipped yet")
+
+    found = set(wheel.namelist())
+    assert {str(file.relative_to(ROOT)) for file in files} <= found
+    assert "service/models/digits/1/bundle.json" in found
+    assert "service/models/digits/1/model.onnx" in found
+
+
+def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"service", "model_training"}
+    assert not [name for name in wheel.namelist() if "test" in name or "__pycache__" in name]
+
+
+def test_the_wheel_asks_for_what_the_project_declares(wheel: zipfile.ZipFile) -> None:
+    [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    lines = wheel.read(metadata).decode().splitlines()
+    base = [line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist")]
+
+    assert names([line for line in base if "extra ==" not in line]) == names(PROJECT["dependencies"])
+    assert "Name: triad-serving" in lines
+    assert "Requires-Python: >=3.11" in lines
+    assert "License-Expression: Apache-2.0" in lines
+
+
+def test_compose_sets_only_settings_that_exist() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    serving = [service for service in compose["services"].values() if "environment" in service]
+    assert len(serving) == 2
+
+    known = {f"TRIAD_{name.upper()}" for name in Settings.model_fields}
+    for service in serving:
+        assert service["environment"].keys() <= known
+
+
+def test_compose_serves_with_no_privileges_and_no_writable_root() -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+    for service in (compose["triad"], compose["triad-gpu"]):
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "profiles" not in compose["triad"]
+    assert compose["triad-gpu"]["profiles"] == ["gpu"]
+    assert compose["triad-train"]["profiles"] == ["train"]
+
+
+def test_every_stage_that_compose_builds_is_in_the_dockerfile() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    stages = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.MULTILINE)
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+
+    assert {service["build"]["target"] for service in compose.values()} <= set(stages)
+    assert stages[-1] == "serve"  # what a plain `docker build .` gives
+    for arguments in (service["build"].get("args", {}) for service in compose.values()):
+        assert arguments.keys() <= set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
+
+
+def test_the_dockers_context_holds_every_file_that_the_dockerfile_copies() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    ignore = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.+)$", dockerfile, re.MULTILINE)
+        for word in line.split()[:-1]
+    }
+
+    assert "*" in ignore
+    assert copied == {line[1:] for line in ignore if line.startswith("!")}
