@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -24,6 +24,8 @@ from service.settings import MIB
 
 logger = logging.getLogger(__name__)
 
+ModelName = Annotated[str, Path(description="Name of the model.", examples=["digits"])]
+ModelVersionNumber = Annotated[str, Path(description="Version of the model.", examples=["1"])]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -94,7 +96,7 @@ def build_router(engine: Engine) -> APIRouter:
         response_model=ModelReport,
         responses=MODEL_RESPONSES,
     )
-    async def get_model(name: str) -> Response:
+    async def get_model(name: ModelName) -> Response:
         return _json(engine.catalog.describe(name))
 
     @router.get(
@@ -105,7 +107,7 @@ def build_router(engine: Engine) -> APIRouter:
         response_model=ModelVersion,
         responses=MODEL_RESPONSES,
     )
-    async def get_model_version(name: str, version: str) -> Response:
+    async def get_model_version(name: ModelName, version: ModelVersionNumber) -> Response:
         return _json(engine.catalog.describe_version(name, version))
 
     return router

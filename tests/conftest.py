@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import onnx
 import pytest
+from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -74,6 +77,17 @@ def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1") -> 
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """models/tiny/1, shared by all tests: do not change it."""
     return write_tiny_bundle(tmp_path_factory.mktemp("models"))
+
+
+@asynccontextmanager
+async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """An application in its lifespan, asked without a socket."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+    ):
+        yield client
 
 
 def tiny_model() -> onnx.ModelProto:

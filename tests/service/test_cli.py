@@ -1,0 +1,222 @@
+"""The command line as a user runs it: answers, one-sentence failures, and a service that stops cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.bundle import read_bundle, write_bundle
+from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
+
+ROOT = Path(__file__).parent.parent.parent
+LIMIT_S = 60.0
+COMMAND = [sys.executable, "-m", "service.cli"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TRIAD_")}
+    return {**own, "PYTHONPATH": str(ROOT), **more}
+
+
+def triad(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*arguments: str | Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running `triad serve` on a free port, and its URL, once it says that it is ready."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0", *map(str, arguments)],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(LIMIT_S, process.kill)
+    watchdog.start()
+    try:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found, process.communicate()
+        yield process, found.group()
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate()
+
+
+def test_predict_prints_what_the_service_would_answer(tiny_bundle: Path, tmp_path: Path) -> None:
+    image, audio = tmp_path / "a.png", tmp_path / "a.wav"
+    image.write_bytes(png_bytes())
+    audio.write_bytes(wav_bytes())
+    result = triad(
+        *("predict", "--model", tiny_bundle, "--text", "seven", "--image", image, "--audio", audio),
+        *("--attention", "full", "--top-k", "1"),
+    )
+    answer = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert answer["model"] == "tiny"
+    assert answer["predictions"]["kind"]["label"] == "picture"
+    assert len(answer["predictions"]["kind"]["top"]) == 1
+    assert answer["predictions"]["size"]["attention"]["image"]["rows"] == 2
+
+
+def test_a_model_is_chosen_by_name_among_those_served(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_tiny_bundle(tmp_path, name=name)
+    result = triad("predict", "--model", "two", "--text", "seven", TRIAD_MODELS=str(tmp_path))
+    assert json.loads(result.stdout)["model"] == "two"
+
+
+def test_inspect_says_what_a_bundle_is(tiny_bundle: Path) -> None:
+    result = triad("inspect", tiny_bundle)
+    assert result.returncode == 0
+    for words in ("tiny version 1", "up to 8 tokens", "4 x 4 pixels", "8000 Hz", "kind", "accuracy 0.5"):
+        assert words in result.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert re.fullmatch(r"triad \S+\n", triad("--version").stdout)
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["predict"], ["inspect"], ["train"], ["evaluate"]])
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = triad(*command, "--help")
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict"], "Nothing to predict from"),
+        (["predict", "--text", "seven", "--model", "cats"], "There is no model 'cats'; served: tiny."),
+        (["predict", "--image", "no-such-file.png"], "no-such-file.png cannot be read"),
+        (["predict", "--image", __file__], "Not an image in a format that is read"),
+        (["inspect", "no-such-bundle"], "No bundle under no-such-bundle"),
+        (["serve", "--models", "no-such-folder"], "no-such-folder does not exist"),
+        (["serve", "--host", "256.256.256.256"], "Cannot listen on 256.256.256.256"),
+    ],
+)
+def test_bad_input_ends_with_exit_code_2_and_a_sentence(
+    tiny_bundle: Path, arguments: list[str], words: str
+) -> None:
+    result = triad(*arguments, TRIAD_MODELS=str(tiny_bundle))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_setting_out_of_range_is_named(tiny_bundle: Path) -> None:
+    result = triad("predict", "--text", "a", TRIAD_MODELS=str(tiny_bundle), TRIAD_MAX_BATCH="0")
+    assert result.returncode == 2
+    assert result.stderr == "max_batch: Input should be greater than or equal to 1.\n"
+
+
+def test_a_port_in_use_is_said_before_any_model_is_loaded(tiny_bundle: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = triad("serve", "--models", tiny_bundle, "--port", port)
+    assert result.returncode == 2
+    assert result.stderr == f"Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
+
+
+@pytest.mark.parametrize("command", [["train", "config.toml"], ["evaluate", "bundle", "table.csv"]])
+def test_training_commands_name_the_extra_that_they_need(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('hidden', name='torch')\n")
+    result = triad(*command, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert result.returncode == 2
+    assert result.stderr == "torch is missing: pip install triad-serving[train]\n"
+
+
+def test_a_service_answers_and_on_sigterm_finishes_what_it_accepted(tiny_bundle: Path) -> None:
+    """Uploads are halfway in when the signal comes: each is answered, and the exit code is 0."""
+    with serving("--models", tiny_bundle) as (process, url):
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ok"}
+        halfway, finish = threading.Semaphore(0), threading.Event()
+
+        def upload() -> Iterator[bytes]:
+            yield b'--XX\r\nContent-Disposition: form-data; name="text"\r\n\r\nsev'
+            halfway.release()
+            assert finish.wait(LIMIT_S)
+            yield b"en\r\n--XX--\r\n"
+
+        def ask() -> httpx.Response:
+            headers = {"Content-Type": "multipart/form-data; boundary=XX"}
+            return httpx.post(f"{url}/v1/predict", content=upload(), headers=headers, timeout=LIMIT_S)
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = [pool.submit(ask) for _ in range(16)]
+            for _ in answers:
+                assert halfway.acquire(timeout=LIMIT_S)
+            wait_until_counted(url)
+            process.send_signal(signal.SIGTERM)
+            wait_until_refused(url)
+            finish.set()
+            statuses = [answer.result().status_code for answer in answers]
+        assert statuses == [200] * 16
+        assert process.wait(LIMIT_S) == 0
+
+
+def wait_until_counted(url: str) -> None:
+    """A round trip behind the uploads: the server has begun every connection that came before it."""
+    for _ in range(3):
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def wait_until_refused(url: str) -> None:
+    while True:
+        try:
+            assert httpx.get(f"{url}/readyz").status_code in (200, 503)
+        except httpx.TransportError:
+            return
+
+
+def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle) as (process, url):
+        assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT_S) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="workers share a socket by file descriptor")
+def test_workers_share_one_port_and_one_count(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+        for _ in range(8):  # a connection each, so that both workers may get some
+            assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+        counts = httpx.get(f"{url}/metrics").text
+        assert 'triad_requests_total{model="tiny",route="/v1/predict",status="200"} 8.0' in counts
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_workers_that_cannot_start_end_the_command(tiny_bundle: Path, tmp_path: Path) -> None:
+    """A bundle whose hashes hold but whose graph does not load: only the workers find out."""
+    manifest = read_bundle(tiny_bundle).manifest
+    files = {"model.onnx": b"no graph", "vocabulary.txt": b"seven\n"}
+    broken = write_bundle(tmp_path / "1", manifest, files).path
+    result = triad("serve", "--models", broken, "--port", "0", "--workers", "2")
+    assert result.returncode == 2
+    assert result.stderr.endswith("The workers did not start; the log says why.\n")
+    assert "The graph cannot be loaded" in result.stderr

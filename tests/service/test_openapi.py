@@ -1,0 +1,90 @@
+"""The OpenAPI description: complete, true to the answers, and changed only on purpose.
+
+Run as a script, it rewrites the snapshot: python tests/service/test_openapi.py
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.app import create_app
+from service.engine import Engine
+from service.schemas import Prediction, Problem
+from service.settings import Settings
+
+SNAPSHOT = Path(__file__).with_name("openapi.json")
+OPERATIONS = ("get", "post")
+
+
+def describe() -> dict[str, Any]:
+    description = create_app(engine=Engine.open(Path(), Settings(models=Path()))).openapi()
+    description["info"]["version"] = "any"
+    return description
+
+
+def operations() -> list[tuple[str, dict[str, Any]]]:
+    paths = describe()["paths"]
+    return [(path, item[method]) for path, item in paths.items() for method in OPERATIONS if method in item]
+
+
+def test_the_description_changes_only_on_purpose() -> None:
+    """`make openapi` accepts a change."""
+    assert describe() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def test_operation_ids_make_readable_client_methods() -> None:
+    assert {operation["operationId"] for _, operation in operations()} == {
+        "predict",
+        "list_models",
+        "get_model",
+        "get_model_version",
+        "get_health",
+        "get_readiness",
+        "get_metrics",
+    }
+
+
+def test_every_error_of_predict_is_described_with_a_true_example() -> None:
+    responses = describe()["paths"]["/v1/predict"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "404", "413", "415", "422", "500", "503", "504"}
+    for status, response in responses.items():
+        if status == "200":
+            continue
+        content = response["content"]["application/problem+json"]
+        assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
+        assert Problem.model_validate(content["example"]).status == int(status)
+
+
+def test_the_examples_of_an_answer_are_answers() -> None:
+    content = describe()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]
+    examples = content["application/json"]["examples"]
+    assert set(examples) == {"modality", "full"}
+    for example in examples.values():
+        prediction = Prediction.model_validate(example["value"])
+        assert json.loads(prediction.to_json()) == example["value"]
+
+
+@pytest.mark.parametrize("medium", ["image", "audio"])
+def test_files_are_plain_binary_strings(medium: str) -> None:
+    """Any-of-null would cost Swagger UI its file button."""
+    body = describe()["paths"]["/v1/predict"]["post"]["requestBody"]
+    field = body["content"]["multipart/form-data"]["schema"]["properties"][medium]
+    assert (field["type"], field["format"]) == ("string", "binary")
+
+
+def test_every_parameter_is_described() -> None:
+    for path, operation in operations():
+        for parameter in operation.get("parameters", []):
+            assert parameter["description"], (path, parameter)
+
+
+def test_nothing_offers_null() -> None:
+    assert '"null"' not in json.dumps(describe())
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(describe(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
