@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from service.contract import (
     F32,
@@ -30,6 +30,12 @@ from service.contract import (
     sound_tokens,
 )
 from service.errors import BundleError, DeviceError
+
+# Official builds send usage events to Microsoft and keep an identifier and a database under ~/.cache, from
+# their import on, unless this is set before (Privacy.md in the package; since 1.31 on Linux, too).
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
 
 Device = Literal["auto", "cpu", "cuda"]
 Feed = dict[str, npt.NDArray[np.generic]]

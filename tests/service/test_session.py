@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from service.bundle import Bundle, read_bundle
@@ -241,14 +243,24 @@ def test_a_graph_may_come_as_bytes(bundle: Bundle) -> None:
     assert found.run([ModelInputs(text=text_of(2, 3))], Wanted())[0].logits_K["kind"][0] == pytest.approx(0.5)
 
 
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" in onnxruntime.get_available_providers() and Path("/dev/nvidiactl").exists(),
-    reason="this machine has a GPU",
-)
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
 def test_cuda_that_cannot_be_had_is_refused_and_auto_goes_on_without(bundle: Bundle) -> None:
     with pytest.raises(DeviceError, match="CUDA was asked for but cannot be had"):
         Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="cuda")
     assert Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="auto").device == "cpu"
+
+
+def test_nothing_is_sent_or_kept_about_the_user(bundle: Bundle, tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry is on unless refused before its import; its files show it."""
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    load = "import sys, service.session as s; s.onnxruntime.InferenceSession(sys.argv[1])"
+    command = [sys.executable, "-c", load, str(bundle.model_path)]
+    root = Path(__file__).parents[2]
+
+    subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True, timeout=60)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def with_graph(bundle: Bundle, **changes: object) -> onnx.ModelProto:
