@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -15,7 +16,7 @@ from starlette.responses import RedirectResponse
 from service.engine import Engine
 from service.errors import UnavailableError
 from service.metrics import Metrics, Observe
-from service.openapi import UNAVAILABLE
+from service.openapi import PROBLEM_TYPE, UNAVAILABLE
 from service.problems import http_problem, validation_problem
 from service.routes import ProblemRoute, build_router
 from service.schemas import Health
@@ -27,6 +28,18 @@ is, and where it looked. Errors are `application/problem+json` (RFC 9457).
 """
 
 
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI would describe every error as application/json, too."""
+        if self.openapi_schema is None:
+            for item in super().openapi()["paths"].values():
+                for operation in item.values():
+                    for response in operation["responses"].values():
+                        if PROBLEM_TYPE in response.get("content", {}):
+                            response["content"].pop("application/json", None)
+        return super().openapi()
+
+
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
     """The service as an ASGI application.
 
@@ -35,7 +48,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     settings = settings or (engine.settings if engine else Settings())
     engine = engine or Engine.open(settings.models, settings)
     metrics = Metrics()
-    app = FastAPI(
+    app = _Application(
         title="Triad",
         version=package_version(),
         description=DESCRIPTION,
@@ -110,7 +123,7 @@ def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextMana
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = f"There is nothing at {request.url.path}." if error.status_code == 404 else error.detail
+    detail = f"There is nothing at {request.url.path[:200]}." if error.status_code == 404 else error.detail
     return http_problem(request, error.status_code, detail, error.headers)
 
 

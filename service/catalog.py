@@ -73,13 +73,15 @@ class Catalog:
             name = self.names[0]
         if name not in self._models:
             known = ", ".join(self.names)
-            raise NotFoundError(f"There is no model {name!r}; served: {known}.", field="model", value=name)
+            raise NotFoundError(
+                f"There is no model {name[:80]!r}; served: {known}.", field="model", value=name
+            )
         versions = self._models[name]
         if version is None:
             return list(versions.values())[-1]
         if version not in versions:
             known = ", ".join(versions)
-            detail = f"Model {name} has no version {version!r}; served: {known}."
+            detail = f"Model {name} has no version {version[:80]!r}; served: {known}."
             raise NotFoundError(detail, field="version", value=version)
         return versions[version]
 

@@ -8,6 +8,7 @@ from service.schemas import Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
+PROBLEM_TYPE = "application/problem+json"
 EXAMPLE_ID = "req-5f2b1c0a9d3e4f60"
 
 PREDICT_DESCRIPTION = """\
@@ -100,7 +101,7 @@ def _problem(status: int, title: str, detail: str, **more: str | float) -> dict[
         "description": title,
         "model": Problem,
         "content": {
-            "application/problem+json": {
+            PROBLEM_TYPE: {
                 "schema": {"$ref": "#/components/schemas/Problem"},
                 "example": example,
             }
@@ -140,14 +141,7 @@ PREDICT_RESPONSES: Responses = {
         400, "Nothing to predict from", "Nothing to predict from: send at least one of text, image, audio."
     ),
     404: _problem(404, "Not found", "There is no model 'cats'; served: digits.", field="model", value="cats"),
-    413: _problem(
-        413,
-        "Too large",
-        "The image has more than 20971520 bytes.",
-        field="image",
-        limit=20971520,
-        value=20987904,
-    ),
+    413: _problem(413, "Too large", "The image has more than 20971520 bytes.", field="image", limit=20971520),
     415: _problem(
         415,
         "Unsupported format",

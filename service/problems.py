@@ -18,6 +18,7 @@ from service.schemas import Problem
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
 RETRY_AFTER_S = 1
 MAX_VALUE_CHARACTERS = 100
+MAX_COMPLAINTS = 10
 
 
 def request_id_of(request: Request) -> str:
@@ -52,7 +53,7 @@ def validation_problem(request: Request, error: RequestValidationError) -> Respo
         type="urn:triad:problem:invalid-parameter",
         title="Invalid parameter",
         status=422,
-        detail=" ".join(f"{each['loc'][-1]}: {each['msg']}." for each in error.errors()[:10]),
+        detail=" ".join(_complaint(each) for each in error.errors()[:MAX_COMPLAINTS]),
         field=str(first["loc"][-1])[:MAX_VALUE_CHARACTERS],
         limit=limit,
         value=str(first["input"])[:MAX_VALUE_CHARACTERS],
@@ -70,6 +71,12 @@ def http_problem(
         type="about:blank", title=title, status=status, detail=detail or title, id=request_id_of(request)
     )
     return _response(problem, headers)
+
+
+def _complaint(error: Mapping[str, Any]) -> str:
+    name = str(error["loc"][-1])[:MAX_VALUE_CHARACTERS]
+    said = "There is no such parameter" if error["type"] == "extra_forbidden" else error["msg"]
+    return f"{name}: {said}."
 
 
 def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from service.contract import Medium
 
 Absent = SkipJsonSchema[None]  # absent rather than null, so the schema need not offer null
+
+
+Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # 40000 stays 40000, not 40000.0
 
 
 class Schema(BaseModel):
@@ -165,8 +168,8 @@ class Problem(Schema):
     status: int = Field(examples=[413])
     detail: str = Field(examples=["The text has 12000 characters; at most 10000 are read."])
     field: str | Absent = Field(None, description="The part or parameter at fault.", examples=["text"])
-    limit: float | Absent = Field(None, examples=[10000])
-    value: float | str | Absent = Field(None, examples=[12000])
+    limit: Number | Absent = Field(None, examples=[10000])
+    value: Number | str | Absent = Field(None, examples=[12000])
     id: str = Field(description="Also in `X-Request-ID`.", examples=["req-5f2b1c0a9d3e4f60"])
 
 

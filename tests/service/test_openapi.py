@@ -54,6 +54,7 @@ def test_every_error_of_predict_is_described_with_a_true_example() -> None:
     for status, response in responses.items():
         if status == "200":
             continue
+        assert set(response["content"]) == {"application/problem+json"}
         content = response["content"]["application/problem+json"]
         assert content["schema"] == {"$ref": "#/components/schemas/Problem"}
         assert Problem.model_validate(content["example"]).status == int(status)

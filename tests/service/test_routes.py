@@ -166,6 +166,7 @@ def problem_of(response: httpx.Response) -> Problem:
 def test_limits_and_values_are_told_as_numbers(tiny_bundle: Path) -> None:
     problem = problem_of(post(tiny_bundle, files={"text": text_part("x" * 10_001)}))
     assert (problem.limit, problem.value) == (10_000, 10_001)
+    assert isinstance(problem.limit, int)
     problem = problem_of(post(tiny_bundle, files={"text": text_part("x")}, query="?top_k=1001&attention=x"))
     assert (problem.limit, problem.value) == (1000, "1001")
     assert "top_k" in problem.detail
