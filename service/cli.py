@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -42,7 +44,11 @@ def main() -> None:
     except TriadError as error:
         _fail(error.detail)
     except ValidationError as error:
-        _fail("\n".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}." for each in error.errors()))
+        _fail("\n".join(_complaint(each["loc"], each["msg"]) for each in error.errors()))
+
+
+def _complaint(where: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, where))}: {message.removeprefix('Value error, ')}."
 
 
 def _fail(sentence: str) -> None:
@@ -143,8 +149,8 @@ def train(
     ] = None,
 ) -> None:
     """Train, calibrate, evaluate, export; write the bundle and its report."""
-    _require_training()
-    from model_training.train import train_bundle
+    with _training_extra():
+        from model_training.train import train_bundle
     from service.inspection import describe_bundle
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -159,19 +165,19 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Score a bundle on a table of examples, for every subset of the media."""
-    _require_training()
-    from model_training.evaluate import evaluate_bundle
+    with _training_extra():
+        from model_training.evaluate import evaluate_bundle
 
     evaluation = evaluate_bundle(bundle, manifest, split=split)
     print(evaluation.json() if as_json else evaluation.table())
 
 
-def _require_training() -> None:
-    """Raises SetupError where only the serving half is installed."""
+@contextmanager
+def _training_extra() -> Iterator[None]:
+    """Raises SetupError where an import within fails because only the serving half is installed."""
     try:
-        import accelerate  # noqa: F401
-        import torch  # noqa: F401
-    except ImportError as error:
+        yield
+    except ModuleNotFoundError as error:
         raise SetupError(f"{error.name} is missing: pip install triad-serving[train]") from error
 
 

@@ -194,6 +194,7 @@ class Engine:
             known = error if isinstance(error, TriadError) else InferenceError("Preprocessing failed.")
             fail(pending.answer, known)
             return
+        pending.raw = None
         pending.preprocess_s = time.perf_counter() - started_s
         wanted = Wanted(attention=pending.options.attention != "none")
         self._running_batcher().enqueue(pending.answer, pending.model.session.run, pending.inputs, wanted)

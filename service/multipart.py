@@ -6,7 +6,6 @@ Parts: text (a field, or a file of UTF-8), image, audio (a file, or a field's by
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from types import TracebackType
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -60,9 +59,7 @@ class Upload:
     def __enter__(self) -> Upload:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._budget.give_back(self._taken)
 
     async def read(
