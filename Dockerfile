@@ -66,6 +66,7 @@ CMD ["train", "--help"]
 FROM python AS serve
 COPY --from=serve-environment /opt/triad /opt/triad
 ENV PATH=/opt/triad/bin:$PATH \
+    HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
