@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import secrets
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -206,7 +206,7 @@ class Engine:
 
 
 def new_request_id() -> str:
-    return f"req-{uuid.uuid4().hex[:16]}"
+    return f"req-{secrets.token_hex(8)}"
 
 
 def preprocess(raw: RawInputs, bundle: Bundle, limits: MediaLimits) -> ModelInputs:

@@ -16,6 +16,7 @@ from service.errors import TriadError
 from service.schemas import Problem
 
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
+SCOPE_KEY = "triad.request_id"
 RETRY_AFTER_S = 1
 MAX_VALUE_CHARACTERS = 100
 MAX_COMPLAINTS = 10
@@ -23,10 +24,11 @@ MAX_COMPLAINTS = 10
 
 def request_id_of(request: Request) -> str:
     """The client's X-Request-ID where printable and short, else a new one; the same for the whole request."""
-    sent = request.headers.get("x-request-id", "")
-    chosen: str = request.scope.setdefault(
-        "triad.request_id", sent if REQUEST_ID.fullmatch(sent) else new_request_id()
-    )
+    chosen: str | None = request.scope.get(SCOPE_KEY)
+    if chosen is None:
+        sent = request.headers.get("x-request-id", "")
+        chosen = sent if REQUEST_ID.fullmatch(sent) else new_request_id()
+        request.scope[SCOPE_KEY] = chosen
     return chosen
 
 
