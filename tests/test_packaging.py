@@ -90,10 +90,7 @@ def test_whatever_is_imported_is_declared(package: str, requirements: list[str])
         if name not in sys.stdlib_module_names | own
         and not {canonicalize_name(along.get(d, d)) for d in provided_by.get(name, [name])} & declared
     }
-    # `triad train` asks whether its extra is there, and says how to get it where it is not.
-    assert undeclared == (
-        {"cli.py imports torch", "cli.py imports accelerate"} if package == "service" else set()
-    )
+    assert undeclared == set()
 
 
 def test_every_declared_dependency_is_pinned_within_its_range() -> None:
