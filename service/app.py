@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         version=package_version(),
         description=DESCRIPTION,
         lifespan=_lifespan_of(engine),
-        middleware=[Middleware(Observe, metrics=metrics)],
+        middleware=[Middleware(Observe, metrics=metrics, engine=engine)],
         exception_handlers={
             HTTPException: _answer_http_error,
             RequestValidationError: _answer_validation_error,

@@ -69,7 +69,7 @@ class Engine:
         self._limits = settings.media_limits
         self._catalog: Catalog | None = None
         self._batcher: Batcher | None = None
-        self._draining = False
+        self.draining = False
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="triad-prepare")
 
     @classmethod
@@ -108,11 +108,11 @@ class Engine:
     @property
     def ready(self) -> bool:
         """Whether models are loaded, the batcher runs, and the service is not about to stop."""
-        return self._batcher is not None and self._batcher.ready and not self._draining
+        return self._batcher is not None and self._batcher.ready and not self.draining
 
     def drain(self) -> None:
         """Turns `ready` false for load balancers; requests are answered until the engine is closed."""
-        self._draining = True
+        self.draining = True
 
     @property
     def catalog(self) -> Catalog:

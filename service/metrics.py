@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.engine import Engine
 from service.problems import request_id_of
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -57,11 +58,15 @@ class Metrics:
 
 
 class Observe:
-    """Outermost middleware: every request is counted, every answer bears its X-Request-ID."""
+    """Outermost middleware: every request is counted, every answer bears its X-Request-ID.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    While the service stops, answers close their connections, so that no request is sent into a closing one.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, engine: Engine) -> None:
         self._app = app
         self._metrics = metrics
+        self._engine = engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -75,7 +80,10 @@ class Observe:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message).setdefault("X-Request-ID", request_id)
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Request-ID", request_id)
+                if self._engine.draining:
+                    headers["Connection"] = "close"
             await send(message)
 
         try:

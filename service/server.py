@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import socket
@@ -24,6 +25,7 @@ from service.metrics import WORKERS_FOLDER
 from service.settings import Settings
 
 STARTUP_LIMIT_S = 120
+RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -94,6 +96,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         _announce(self._bound)
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        await asyncio.sleep(RED_S)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._engine.drain()

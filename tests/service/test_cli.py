@@ -186,11 +186,15 @@ def wait_until_counted(url: str) -> None:
 
 
 def wait_until_refused(url: str) -> None:
+    """Until no connection is taken any more; on the way there readiness must have been seen red."""
+    red = False
     while True:
         try:
-            assert httpx.get(f"{url}/readyz").status_code in (200, 503)
+            response = httpx.get(f"{url}/readyz")
         except httpx.TransportError:
+            assert red
             return
+        red = red or (response.status_code == 503 and response.headers["connection"] == "close")
 
 
 def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
