@@ -8,18 +8,37 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import soxr
 from PIL import Image, ImageFilter, ImageOps
+from scipy import fft
 
-from model_training.config import AudioAugment, ImageAugment, TextAugment
+from model_training.config import AudioAugment, AugmentConfig, ImageAugment, TextAugment
 from service.contract import F32, U8
 from service.preprocess.audio import DecodedAudio
 from service.preprocess.image import DecodedImage
 from service.preprocess.text import Word, spell_out
 
 Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """service.preprocess.example.Augment for one example; each draws from the same generator."""
+
+    config: AugmentConfig
+    rng: Generator
+
+    def words(self, words: Sequence[Word]) -> Sequence[Word]:
+        return augment_words(words, self.config.text, self.rng)
+
+    def image(self, decoded: DecodedImage) -> DecodedImage:
+        return augment_image(decoded, self.config.image, self.rng)
+
+    def audio(self, decoded: DecodedAudio) -> DecodedAudio:
+        return augment_audio(decoded, self.config.audio, self.rng)
 
 
 def augment_words(words: Sequence[Word], config: TextAugment, rng: Generator) -> tuple[Word, ...]:
@@ -117,15 +136,17 @@ def _relight(pixels_HW3: U8, config: ImageAugment, rng: Generator) -> U8:
 
 def _coloured_noise(samples: int, rng: Generator) -> F32:
     """Unit-power noise whose amplitude falls as 1 / f^slope: white hiss (0) to rumble (1)."""
-    spectrum_F = np.fft.rfft(rng.standard_normal(samples, dtype=np.float32))
-    frequency_F = np.arange(1, len(spectrum_F) + 1)
-    noise_T = np.fft.irfft(spectrum_F / frequency_F ** rng.uniform(0, 1), samples)
+    padded = fft.next_fast_len(samples, real=True)
+    spectrum_F = fft.rfft(rng.standard_normal(padded, dtype=np.float32))
+    frequency_F = np.arange(1, len(spectrum_F) + 1, dtype=np.float32)
+    noise_T = fft.irfft(spectrum_F / frequency_F ** np.float32(rng.uniform(0, 1)), padded)[:samples]
     return np.asarray(noise_T / (noise_T.std() + 1e-12), dtype=np.float32)
 
 
 def _tilt(wave_T: F32, tilt_db: float) -> F32:
     """Gain rising linearly on a logarithmic frequency axis, by tilt_db over the upper six octaves."""
-    spectrum_F = np.fft.rfft(wave_T)
-    octave_F = np.log2(np.linspace(1 / 64, 1, len(spectrum_F)))
-    gain_F = 10 ** (tilt_db * (octave_F / 6 + 0.5) / 20)
-    return np.asarray(np.fft.irfft(spectrum_F * gain_F, len(wave_T)), dtype=np.float32)
+    padded = fft.next_fast_len(len(wave_T), real=True)
+    spectrum_F = fft.rfft(wave_T.astype(np.float32), padded)
+    octave_F = np.log2(np.linspace(1 / 64, 1, len(spectrum_F), dtype=np.float32))
+    gain_F = 10 ** (np.float32(tilt_db) * (octave_F / 6 + 0.5) / 20)
+    return np.asarray(fft.irfft(spectrum_F * gain_F, padded)[: len(wave_T)], dtype=np.float32)

@@ -11,22 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from model_training.augment import augment_audio, augment_image, augment_words
+from model_training.augment import Augmenter
 from model_training.config import AugmentConfig, OptimConfig
 from model_training.manifest import Example
-from service.contract import (
-    F32,
-    AudioInput,
-    ImageInput,
-    MediaLimits,
-    ModelInputs,
-    PreprocessSpec,
-    TextInput,
-    media_subsets,
-)
-from service.preprocess.audio import decode_audio, fit_audio
-from service.preprocess.image import decode_image, fit_image
-from service.preprocess.text import Vocabulary, encode_words, segment_text
+from service.contract import F32, MediaLimits, ModelInputs, PreprocessSpec, media_subsets
+from service.preprocess.example import preprocess
+from service.preprocess.text import Vocabulary, segment_text
 from service.session import pack_batch
 
 LIMITS = MediaLimits()
@@ -66,47 +56,13 @@ class ExampleDataset(Dataset[LabelledInputs]):
         return len(self.examples)
 
     def __getitem__(self, index: int) -> LabelledInputs:
-        example = self.examples[index]
+        example, augmenter = self.examples[index], None
         if self.augment is not None:
             rng = np.random.default_rng((self.optim.seed, self.epoch, index))
             example = _drop_media(example, self.optim.media_dropout, rng)
-            inputs = load_inputs(example, self.spec, self.vocabulary, self.augment, rng)
-        else:
-            inputs = load_inputs(example, self.spec, self.vocabulary)
+            augmenter = Augmenter(self.augment, rng)
+        inputs = preprocess(example.read(), self.spec, self.vocabulary, LIMITS, augment=augmenter)
         return LabelledInputs(inputs=inputs, targets={name: t[index] for name, t in self.targets.items()})
-
-
-def load_inputs(
-    example: Example,
-    spec: PreprocessSpec,
-    vocabulary: Vocabulary | None,
-    augment: AugmentConfig | None = None,
-    rng: np.random.Generator | None = None,
-) -> ModelInputs:
-    """The arrays that the service makes of the same bytes; other ones where `augment` and `rng` are given.
-
-    Raises what the service's preprocessing raises; a checked table raises nothing.
-    """
-    raw = example.read()
-    text: TextInput | None = None
-    image: ImageInput | None = None
-    audio: AudioInput | None = None
-    if raw.text is not None and spec.text is not None and vocabulary is not None:
-        words = segment_text(raw.text, LIMITS)
-        if augment and rng:
-            words = augment_words(words, augment.text, rng)
-        text = encode_words(words, vocabulary, spec.text, characters=len(raw.text))
-    if raw.image is not None and spec.image is not None:
-        picture = decode_image(raw.image, spec.image, LIMITS)
-        if augment and rng:
-            picture = augment_image(picture, augment.image, rng)
-        image = fit_image(picture, spec.image)
-    if raw.audio is not None and spec.audio is not None:
-        sound = decode_audio(raw.audio, spec.audio, LIMITS)
-        if augment and rng:
-            sound = augment_audio(sound, augment.audio, rng)
-        audio = fit_audio(sound, spec.audio)
-    return ModelInputs(text=text, image=image, audio=audio)
 
 
 def collate(examples: Sequence[LabelledInputs], spec: PreprocessSpec) -> dict[str, dict[str, Tensor]]:

@@ -42,8 +42,7 @@ class TransformerLayer(nn.Module):
         items, length, width = tokens_NLD.shape
         qkv = self.qkv(self.attention_norm(tokens_NLD))
         q, k, v = qkv.reshape(items, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        scores_NHLL = q @ k.transpose(-1, -2) / math.sqrt(width // self.heads)
-        mixed = masked_softmax(scores_NHLL, mask_NL[:, None, None, :]) @ v
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_NL[:, None, None, :])
         mixed_NLD = mixed.transpose(1, 2).reshape(items, length, width)
         attended_NLD = tokens_NLD + self.dropout(self.project(mixed_NLD))
         fed_NLD: Tensor = attended_NLD + self.dropout(self.feed_forward(attended_NLD))
@@ -103,8 +102,8 @@ class AudioEncoder(nn.Module):
         self.spec = spec
         self.front_end = LogMel(spec, mels)
         halvings = _exact_log2(spec.frames_per_token, "audio.frames_per_token")
-        strides = [1] + [2] * halvings + [1, 1]
-        dilations = [1] * (1 + halvings) + [1, 2]
+        strides = [2] * halvings + [1, 1, 1]
+        dilations = [1] * halvings + [1, 2, 1]
         self.layers = nn.ModuleList(
             _conv1d(mels if i == 0 else width, width, stride=stride, dilation=dilation)
             for i, (stride, dilation) in enumerate(zip(strides, dilations, strict=True))
@@ -124,13 +123,13 @@ class AudioEncoder(nn.Module):
         x, mask_NF = self.front_end(samples_NT, frames_N)
         for layer, stride in zip(self.layers, self.strides, strict=True):
             residual = x
-            x = self.dropout(layer(x))
+            x = layer(x)
             frames_N = (frames_N + stride - 1) // stride
             mask_NF = _first(frames_N, x.shape[2])
             if x.shape == residual.shape:
                 x = x + residual
             x = x * mask_NF[:, None, :]  # so that the next layer sees padding as zeros, however long it is
-        return self.norm(x.transpose(1, 2)), mask_NF
+        return self.norm(self.dropout(x).transpose(1, 2)), mask_NF
 
 
 class LogMel(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,16 +24,17 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
     graph = _ExportedSignature(model.eval().cpu(), spec, tasks).eval()
     samples = _sample_inputs(spec)
     axes = [range(PACKED_AXES.get(name, 1)) for name in graph.inputs]
-    program = torch.onnx.export(
-        graph,
-        tuple(samples[name] for name in graph.inputs),
-        dynamo=True,
-        input_names=graph.inputs,
-        output_names=graph.outputs,
-        dynamic_shapes=(tuple(dict.fromkeys(each, torch.export.Dim.DYNAMIC) for each in axes),),
-        optimize=True,
-        verbose=False,
-    )
+    with warnings.catch_warnings():  # torch 2.13's exporter warns of its own use of its own LeafSpec
+        warnings.filterwarnings("ignore", "`isinstance", FutureWarning)
+        program = torch.onnx.export(
+            graph,
+            tuple(samples[name] for name in graph.inputs),
+            dynamo=True,
+            input_names=graph.inputs,
+            output_names=graph.outputs,
+            dynamic_shapes=(tuple(dict.fromkeys(each, torch.export.Dim.DYNAMIC) for each in axes),),
+            verbose=False,
+        )
     assert program is not None
     return bytes(program.model_proto.SerializeToString())
 

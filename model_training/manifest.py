@@ -92,6 +92,7 @@ def read_table(config: TrainConfig) -> Table:
     tasks = tuple(_make_task(name, task, examples) for name, task in config.tasks.items())
     for task in tasks:
         problems += check_labels(task, config.tasks[task.name].separator, examples)
+        problems += _check_task(task, examples)
     if problems:
         raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
     return Table(examples=examples, tasks=tasks)
@@ -183,11 +184,18 @@ def check_labels(task: Task, separator: str, examples: Sequence[Example]) -> lis
             for tag in tags
             if tag not in task.labels
         ]
-    if task.type != "regression" and len(task.labels) < (2 if task.type == "classification" else 1):
-        problems.append(f"{task.name}: the training split names {len(task.labels)} labels; too few to learn")
-    if all(task.name not in example.labels for example in examples if example.split == "train"):
-        problems.append(f"{task.name}: no training row is labelled")
     return problems
+
+
+def _check_task(task: Task, examples: Sequence[Example]) -> list[str]:
+    """Whether there is anything to learn from."""
+    if all(task.name not in example.labels for example in examples if example.split == "train"):
+        return [f"{task.name}: no training row is labelled"]
+    if task.type == "classification" and len(task.labels) < 2:
+        return [f"{task.name}: the training split names one label; two are needed"]
+    if task.type == "multilabel" and not task.labels:
+        return [f"{task.name}: the training split names no label"]
+    return []
 
 
 def _read_csv(path: Path) -> Iterator[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ from service.bundle import (
     write_bundle,
 )
 from service.contract import F32, ModelInputs, Task
-from service.errors import BundleError
+from service.errors import BundleError, ConfigError
 from service.preprocess.text import Vocabulary
 from service.session import Session, pack_batch
 
@@ -65,11 +66,19 @@ class Prepared:
 
 @dataclass
 class RunState:
-    """What a checkpoint holds beside weights, optimiser, schedule and random states."""
+    """What a checkpoint holds beside weights, optimiser, schedule and random states. Epochs count from 1."""
 
     epoch: int = 0
-    best_epoch: int = -1
+    best_epoch: int = 0
     best_score: float = -math.inf
+
+    def take(self, score: float) -> bool:
+        """Ends an epoch; whether it is the best so far."""
+        self.epoch += 1
+        better = score > self.best_score
+        if better:
+            self.best_epoch, self.best_score = self.epoch, score
+        return better
 
     def state_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -91,11 +100,7 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
     set_seed(config.optim.seed)
     prepared = prepare(config)
     model = build_model(prepared)
-    accelerator = Accelerator(
-        mixed_precision=config.optim.mixed_precision,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    accelerator = make_accelerator(config.optim)
     model = fit(model, prepared, accelerator, RUNS / f"{config.name}-{config.version}")
     if accelerator.is_main_process:
         finish(model, prepared, destination)
@@ -125,6 +130,16 @@ def prepare(config: TrainConfig) -> Prepared:
     )
 
 
+def make_accelerator(optim: OptimConfig) -> Accelerator:
+    """Devices and processes as `accelerate launch` or torchrun set them; one CPU or GPU without."""
+    return Accelerator(
+        mixed_precision=optim.mixed_precision,
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
+        # A batch in which nobody has an image leaves that encoder's weights without gradients.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
 def build_model(prepared: Prepared) -> TriadModel:
     words = len(prepared.vocabulary) if prepared.vocabulary else 0
     model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
@@ -140,7 +155,8 @@ def build_model(prepared: Prepared) -> TriadModel:
 def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Path) -> TriadModel:
     """The loop. Returns the model with the weights of its best epoch.
 
-    On Ctrl-C it leaves run/checkpoint, which repeats the epoch it was in, and raises KeyboardInterrupt.
+    run/checkpoint holds the last finished epoch, whatever ends the process: a resumed run repeats the one
+    it was in and ends with the weights of a run that was left alone.
     """
     optim, console = prepared.config.optim, Console(stderr=True)
     optimizer = torch.optim.AdamW(_parameter_groups(model, optim), lr=optim.learning_rate)
@@ -151,11 +167,15 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
     state = RunState()
     accelerator.register_for_checkpointing(schedule, state)
     if optim.resume:
+        if not (run / "checkpoint").is_dir():
+            raise ConfigError(f"optim.resume: there is no {run}/checkpoint to go on from.")
         accelerator.load_state(str(run / "checkpoint"))
+    else:
+        _save_checkpoint(accelerator, run)
 
     try:
         for epoch in range(state.epoch, optim.epochs):
-            state.epoch = prepared.train.epoch = epoch
+            prepared.train.epoch = epoch
             loader.set_epoch(epoch)
             wrapped.train()
             losses = []
@@ -169,31 +189,39 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
                 losses.append(loss.detach())
 
             score = validate(model, prepared, accelerator.device)
-            better = score > state.best_score
-            if better:
-                state.best_epoch, state.best_score = epoch, score
-            state.epoch = epoch + 1
+            better = state.take(score)
             if accelerator.is_main_process:
-                mean_loss = float(torch.stack(losses).mean())
-                mark = "  best" if better else ""
-                console.print(
-                    f"epoch {epoch + 1}/{optim.epochs}  loss {mean_loss:.4f}  validation {score:.4f}{mark}"
-                )
+                report(console, state, score, torch.stack(losses).mean().item(), optim)
                 if better:
-                    run.mkdir(parents=True, exist_ok=True)
                     save_file(model.state_dict(), run / BEST_FILE)
-            accelerator.save_state(str(run / "checkpoint"))
-            if epoch - state.best_epoch >= optim.patience:
+            _save_checkpoint(accelerator, run)
+            if state.epoch - state.best_epoch >= optim.patience:
                 break
     except KeyboardInterrupt:
-        accelerator.save_state(str(run / "checkpoint"))
-        console.print(
-            f"stopped in epoch {state.epoch + 1}; {run}/checkpoint holds it: --set optim.resume=true"
-        )
+        console.print(f"stopped; {run}/checkpoint has {state.epoch} epochs: --set optim.resume=true goes on")
         raise
     accelerator.wait_for_everyone()
     model.load_state_dict(load_file(run / BEST_FILE))
     return model
+
+
+def report(console: Console, state: RunState, score: float, loss: float, optim: OptimConfig) -> None:
+    """One line per epoch. Raises ConfigError where the loss is not finite: such weights are of no use."""
+    if not math.isfinite(loss):
+        raise ConfigError(f"The loss is {loss} in epoch {state.epoch}; lower optim.learning_rate.")
+    mark = "  best" if state.best_epoch == state.epoch else ""
+    console.print(f"epoch {state.epoch}/{optim.epochs}  loss {loss:.4f}  validation {score:.4f}{mark}")
+
+
+def _save_checkpoint(accelerator: Accelerator, run: Path) -> None:
+    """Whole or not at all: a kill in the middle leaves the one before."""
+    accelerator.wait_for_everyone()
+    partial, checkpoint = run / "checkpoint.partial", run / "checkpoint"
+    accelerator.save_state(str(partial))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+        partial.rename(checkpoint)
 
 
 def total_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], prepared: Prepared) -> Tensor:
@@ -318,7 +346,7 @@ def _with_progress(
     loader: Any, console: Console, epoch: int, state: RunState, accelerator: Accelerator
 ) -> Iterator[dict[str, dict[str, Tensor]]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    best = f", best {state.best_score:.4f}" if state.best_epoch >= 0 else ""
+    best = f", best {state.best_score:.4f}" if state.best_epoch else ""
     with Progress(*columns, console=console, transient=True, disable=not accelerator.is_main_process) as bar:
         yield from bar.track(loader, total=len(loader), description=f"epoch {epoch + 1}{best}")
 

@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.batcher import Answer, Batcher, Ran, fail
-from service.bundle import Bundle
 from service.catalog import Catalog, Model, load_catalog
-from service.contract import MediaLimits, ModelInputs, RawInputs, Wanted, require_media
+from service.contract import ModelInputs, RawInputs, Wanted, require_media
 from service.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
 from service.postprocess import describe_inputs, predict_tasks, warnings_about
-from service.preprocess.audio import decode_audio, fit_audio
-from service.preprocess.image import decode_image, fit_image
-from service.preprocess.text import encode_words, segment_text
+from service.preprocess.example import preprocess
 from service.schemas import Options, Prediction
 from service.settings import Settings
 
@@ -187,7 +184,8 @@ class Engine:
         if raw is None or pending.answer.done():
             return
         try:
-            pending.inputs = preprocess(raw, pending.model.bundle, self._limits)
+            bundle = pending.model.bundle
+            pending.inputs = preprocess(raw, bundle.spec, bundle.vocabulary, self._limits)
         except Exception as error:  # a defect of ours must reach whoever waits, not vanish in the pool
             if not isinstance(error, TriadError):
                 logger.exception("Preprocessing failed unexpectedly.")
@@ -207,20 +205,6 @@ class Engine:
 
 def new_request_id() -> str:
     return f"req-{secrets.token_hex(8)}"
-
-
-def preprocess(raw: RawInputs, bundle: Bundle, limits: MediaLimits) -> ModelInputs:
-    """Raises RequestError; require_media has passed."""
-    spec = bundle.spec
-    text = image = audio = None
-    if raw.text is not None and spec.text and bundle.vocabulary:
-        words = segment_text(raw.text, limits)
-        text = encode_words(words, bundle.vocabulary, spec.text, characters=len(raw.text))
-    if raw.image is not None and spec.image:
-        image = fit_image(decode_image(raw.image, spec.image, limits), spec.image)
-    if raw.audio is not None and spec.audio:
-        audio = fit_audio(decode_audio(raw.audio, spec.audio, limits), spec.audio)
-    return ModelInputs(text=text, image=image, audio=audio)
 
 
 def _drop_raw(pending: Pending) -> None:

@@ -1,0 +1,57 @@
+"""One example: the bytes of its media to the graph's inputs, for the service and the trainer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from service.contract import (
+    AudioInput,
+    ImageInput,
+    MediaLimits,
+    ModelInputs,
+    PreprocessSpec,
+    RawInputs,
+    TextInput,
+)
+from service.preprocess.audio import DecodedAudio, decode_audio, fit_audio
+from service.preprocess.image import DecodedImage, decode_image, fit_image
+from service.preprocess.text import Vocabulary, Word, encode_words, segment_text
+
+
+class Augment(Protocol):
+    """What training does between the two halves of preprocessing."""
+
+    def words(self, words: Sequence[Word]) -> Sequence[Word]: ...
+
+    def image(self, decoded: DecodedImage) -> DecodedImage: ...
+
+    def audio(self, decoded: DecodedAudio) -> DecodedAudio: ...
+
+
+def preprocess(
+    raw: RawInputs,
+    spec: PreprocessSpec,
+    vocabulary: Vocabulary | None,
+    limits: MediaLimits,
+    *,
+    augment: Augment | None = None,
+) -> ModelInputs:
+    """Decodes every medium completely, and fits it to the spec; a medium that the spec lacks is left out.
+
+    Raises TooLargeError, UnsupportedFormatError, DecodeError.
+    """
+    text: TextInput | None = None
+    image: ImageInput | None = None
+    audio: AudioInput | None = None
+    if raw.text is not None and spec.text is not None and vocabulary is not None:
+        words: Sequence[Word] = segment_text(raw.text, limits)
+        words = augment.words(words) if augment else words
+        text = encode_words(words, vocabulary, spec.text, characters=len(raw.text))
+    if raw.image is not None and spec.image is not None:
+        picture = decode_image(raw.image, spec.image, limits)
+        image = fit_image(augment.image(picture) if augment else picture, spec.image)
+    if raw.audio is not None and spec.audio is not None:
+        sound = decode_audio(raw.audio, spec.audio, limits)
+        audio = fit_audio(augment.audio(sound) if augment else sound, spec.audio)
+    return ModelInputs(text=text, image=image, audio=audio)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_training.config import TrainConfig, load_config
+from service.errors import ConfigError
+
+MINIMAL = 'name = "toy"\n[data]\ntable = "t/metadata.csv"\n[tasks.kind]\n'
+
+
+def write(folder: Path, text: str = MINIMAL) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_field_but_name_table_and_tasks_has_a_default(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    assert config.version == "1"
+    assert config.spec.media == ("text", "image", "audio")
+    assert config.tasks["kind"].type == "classification"
+
+
+def test_the_table_lies_relative_to_the_config(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path)).data.table == (tmp_path / "t/metadata.csv").resolve()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [("optim.epochs=3", 3), ("optim.epochs = 4", 4)],
+)
+def test_an_override_replaces_a_number(tmp_path: Path, override: str, expected: int) -> None:
+    assert load_config(write(tmp_path), [override]).optim.epochs == expected
+
+
+def test_an_override_may_be_a_bare_word_or_make_a_section(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path), ["name=other", "tasks.size.type=regression", "data.audio="])
+    assert config.name == "other"
+    assert config.tasks["size"].type == "regression"
+    assert config.spec.media == ("text", "image")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("optim.epochs", "expected section.key=value"),
+        ("optim.epochs=0", "optim.epochs"),
+        ("optim.epoch=3", "optim.epoch"),
+        ("name.x=1", "name is not a section"),
+        ("name=Not Allowed", "name"),
+        ("model.width=10", "divisible"),
+        ("tasks.kind.type=ranking", "tasks.kind.type"),
+        ("tasks.size={type='regression', labels=['a']}", "a regression has no labels"),
+        ("augment.image.invert=1.5", "augment.image.invert"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_name(tmp_path: Path, override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_config(write(tmp_path), [override])
+
+
+def test_a_model_that_reads_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="at least one"):
+        load_config(write(tmp_path), ["data.text=", "data.image=", "data.audio="])
+
+
+@pytest.mark.parametrize("text", ["name = ", "\ufffe"])
+def test_a_file_that_is_not_toml_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(write(tmp_path, text))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_a_saved_config_reads_back_the_same(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path))
+    assert TrainConfig.model_validate(config.model_dump(mode="json")) == config

@@ -1,0 +1,106 @@
+"""Equal arrays in trainer and service, and augmentation that depends on nothing but seed, epoch and index."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_training.config import TrainConfig, load_config
+from model_training.dataset import ExampleDataset, build_vocabulary, collate
+from model_training.evaluate import split_targets
+from model_training.manifest import Table, read_table
+from service.bundle import Bundle
+from service.contract import MEDIA, MediaLimits, ModelInputs
+from service.preprocess.example import preprocess
+from service.preprocess.text import Vocabulary
+
+
+def same(first: ModelInputs, second: ModelInputs) -> bool:
+    if first.media != second.media:
+        return False
+    arrays = [
+        [inputs.text and inputs.text.ids_L, inputs.image and inputs.image.pixels_HW3,
+         inputs.audio and inputs.audio.samples_T]
+        for inputs in (first, second)
+    ]  # fmt: skip
+    return all(a is b is None or np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
+
+
+@pytest.fixture
+def config(toy_folder: Path) -> TrainConfig:
+    return load_config(
+        toy_folder / "config.toml",
+        ["augment.image.rotate=20", "augment.audio.gain_db=[-9, 0]", "optim.media_dropout=0.5"],
+    )
+
+
+@pytest.fixture
+def table(config: TrainConfig) -> Table:
+    return read_table(config)
+
+
+def dataset(config: TrainConfig, table: Table, *, augmented: bool) -> ExampleDataset:
+    train = table.split("train")
+    vocabulary = build_vocabulary(train, min_count=1)
+    labels = split_targets(train, table.tasks, config)
+    augment = config.augment if augmented else None
+    return ExampleDataset(train, labels, config.spec, vocabulary, augment=augment, optim=config.optim)
+
+
+def test_the_same_bytes_give_equal_arrays_in_trainer_and_service(toy_bundle: Bundle) -> None:
+    folder = toy_bundle.path.parents[2] / "table"
+    config = load_config(folder / "config.toml")
+    table = read_table(config)
+    examples = table.split("test")
+    targets = split_targets(examples, table.tasks, config)
+    trained_on = ExampleDataset(examples, targets, toy_bundle.spec, toy_bundle.vocabulary)
+    for i, example in enumerate(examples):
+        served = preprocess(example.read(), toy_bundle.spec, toy_bundle.vocabulary, MediaLimits())
+        assert same(trained_on[i].inputs, served)
+        assert served.media == example.media
+    assert {medium for example in examples for medium in example.media} == set(MEDIA)
+
+
+def test_augmentation_depends_on_seed_epoch_and_index_only(config: TrainConfig, table: Table) -> None:
+    first, second = (dataset(config, table, augmented=True) for _ in range(2))
+    assert all(same(first[i].inputs, second[i].inputs) for i in (5, 3, 4))
+    second.epoch = 1
+    assert not all(same(first[i].inputs, second[i].inputs) for i in (5, 3, 4))
+
+
+def test_dropped_media_leave_at_least_one(config: TrainConfig, table: Table) -> None:
+    drawn = dataset(config, table, augmented=True)
+    kept = []
+    for drawn.epoch in range(5):
+        kept += [drawn[i].inputs.media for i in range(len(drawn)) if len(drawn.examples[i].media) == 3]
+    assert len(set(kept)) == 7
+    full = sum(len(media) == 3 for media in kept) / len(kept)
+    assert full == pytest.approx(0.5 + 0.5 / 7, abs=0.08)
+
+
+def test_without_augmentation_an_example_keeps_all_it_has(config: TrainConfig, table: Table) -> None:
+    plain = dataset(config, table, augmented=False)
+    assert all(plain[i].inputs.media == plain.examples[i].media for i in range(len(plain)))
+
+
+def test_a_batch_is_packed_with_its_targets(config: TrainConfig, table: Table) -> None:
+    plain = dataset(config, table, augmented=False)
+    batch = collate([plain[i] for i in range(5)], config.spec)
+    assert batch["inputs"]["text_row"].tolist() == [0, 1, 2, 3, 4]  # row 4 has no text: index 4 = absent
+    assert batch["inputs"]["token_ids"].shape[0] == 4
+    assert batch["inputs"]["pixels"].shape == (5, 16, 16, 3)
+    assert batch["targets"]["kind"].tolist() == [0, 1, 0, 1, 0]
+    assert batch["targets"]["tags"].shape == (5, 2)
+    assert batch["targets"]["size"].isnan().tolist() == [False, False, False, True, False]
+
+
+def test_the_vocabulary_holds_frequent_words_then_every_character(table: Table) -> None:
+    rare = dataclasses.replace(table.split("train")[0], text="zebra 17")
+    vocabulary = build_vocabulary([*table.split("train"), rare], min_count=2)
+    assert {"明亮", "day", "shining"} <= set(vocabulary.tokens)
+    assert not {"zebra", "17"} & set(vocabulary.tokens)
+    assert {"z", "1", "7", "明", "y"} <= set(vocabulary.tokens)
+    assert Vocabulary(vocabulary.to_bytes().decode().split()).tokens == vocabulary.tokens

@@ -1,0 +1,116 @@
+"""The front end against torch.stft and a mel scale computed apart; padding against none."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from model_training.encoders import (
+    AudioEncoder,
+    ImageEncoder,
+    LogMel,
+    TextEncoder,
+    fourier_kernels,
+    masked_softmax,
+    mel_matrix,
+)
+from service.contract import AudioSpec, ImageSpec, TextSpec, sound_tokens
+
+SPEC = AudioSpec()
+
+
+def random_sound(count: int, seed: int = 0) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).integers(-9000, 9000, (1, count)).astype(np.int16))
+
+
+def test_the_kernels_compute_the_short_time_fourier_transform() -> None:
+    wave_T = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    found = torch.nn.functional.conv1d(wave_T[None, None], fourier_kernels(200), stride=80)[0]
+    expected = torch.stft(wave_T, 200, 80, window=torch.hann_window(200), center=False, return_complex=True)
+    assert torch.allclose(found[:101], expected.real, atol=1e-4)
+    assert torch.allclose(found[101:], expected.imag, atol=1e-4)
+
+
+def test_each_mel_band_peaks_where_the_scale_says() -> None:
+    matrix_MK = mel_matrix(AudioSpec(window=8000), 20)
+    for band, bin_hz in enumerate(matrix_MK.argmax(dim=1).tolist(), start=1):
+        expected_hz = 700 * (10 ** (band / 21 * math.log10(1 + 4000 / 700)) - 1)
+        assert bin_hz == pytest.approx(expected_hz, abs=1)
+    assert torch.allclose(matrix_MK.sum(0)[int(bin_hz // 21) : 3000], torch.ones(1), atol=0.02)
+
+
+def test_a_tone_is_loudest_in_its_own_band() -> None:
+    tone_T = 10_000 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000)
+    logmel_NMF, _ = LogMel(SPEC, 40)(torch.from_numpy(tone_T.astype(np.int16))[None], torch.tensor([48]))
+    expected = mel_matrix(SPEC, 40)[:, 25].argmax()  # bin 25 of 200 samples at 8 kHz is 1000 Hz
+    assert logmel_NMF[0].mean(1).argmax() == expected
+    assert logmel_NMF.max() == pytest.approx(1.0)
+    assert logmel_NMF.min() >= -1.0
+
+
+def test_loudness_does_not_change_the_front_end() -> None:
+    front_end, frames_N = LogMel(SPEC, 40), torch.tensor([23])
+    loud, quiet = random_sound(2000), random_sound(2000) // 4
+    assert torch.allclose(front_end(loud, frames_N)[0], front_end(quiet, frames_N)[0], atol=0.01)
+
+
+@pytest.mark.parametrize("count", [200, 279, 280, 519, 520, 521, 4000, 7777])
+def test_as_many_sound_tokens_as_the_contract_says(count: int) -> None:
+    encoder = AudioEncoder(SPEC, width=16, mels=16, dropout=0).eval()
+    tokens_NSD, mask_NS = encoder(random_sound(count), torch.tensor([count]))
+    assert tokens_NSD.shape[1] == mask_NS.sum() == sound_tokens(count, SPEC)
+
+
+def test_a_sound_is_encoded_the_same_however_much_padding_follows() -> None:
+    encoder = AudioEncoder(SPEC, width=16, mels=16, dropout=0).eval()
+    alone, _ = encoder(random_sound(3000), torch.tensor([3000]))
+    padded = torch.zeros(2, 9000, dtype=torch.int16)
+    padded[0, :3000] = random_sound(3000)
+    padded[1] = random_sound(9000, seed=1)
+    together, mask_NS = encoder(padded, torch.tensor([3000, 9000]))
+    assert mask_NS[0].sum() == alone.shape[1]
+    assert torch.allclose(together[0, : alone.shape[1]], alone[0], atol=1e-5)
+
+
+def test_a_text_is_encoded_the_same_however_much_padding_follows() -> None:
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextSpec(), 50, width=16, heads=2, layers=2, dropout=0).eval()
+    alone, _ = encoder(torch.tensor([[5, 6, 7]]))
+    together, mask_NL = encoder(torch.tensor([[5, 6, 7, 0, 0], [8, 9, 10, 11, 12]]))
+    assert mask_NL.tolist() == [[True] * 3 + [False] * 2, [True] * 5]
+    assert torch.allclose(together[0, :3], alone[0], atol=1e-6)
+
+
+def test_exposure_and_contrast_do_not_change_an_image() -> None:
+    encoder = ImageEncoder(ImageSpec(), width=32).eval()
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 100, (1, 56, 56, 3), dtype=np.uint8))
+    tokens, mask = encoder(pixels)
+    assert tokens.shape == (1, 49, 32)
+    assert mask.all()
+    assert torch.allclose(encoder(pixels * 2 + 40)[0], tokens, atol=0.01)
+
+
+def test_a_batch_without_a_medium_trains_on() -> None:
+    image, audio = ImageEncoder(ImageSpec(), width=32), AudioEncoder(SPEC, width=16, mels=16, dropout=0)
+    before = {name: value.clone() for name, value in image.state_dict().items()}
+    tokens, mask = image(torch.zeros(0, 56, 56, 3, dtype=torch.uint8))
+    assert tokens.shape == (0, 49, 32)
+    assert mask.shape == (0, 49)
+    tokens, mask = audio(torch.zeros(0, 200, dtype=torch.int16), torch.zeros(0, dtype=torch.int64))
+    assert tokens.shape == (0, 1, 16)
+    assert mask.shape == (0, 1)
+    assert all(torch.equal(before[name], value) for name, value in image.state_dict().items())
+
+
+def test_masked_places_get_exactly_nothing() -> None:
+    weights = masked_softmax(torch.tensor([[1.0, 50.0, 1.0]]), torch.tensor([[True, False, True]]))
+    assert weights.tolist() == [[0.5, 0.0, 0.5]]
+
+
+@pytest.mark.parametrize("spec", [ImageSpec(height=50), ImageSpec(rows=14), ImageSpec(height=42, width=42)])
+def test_a_grid_that_does_not_halve_is_refused(spec: ImageSpec) -> None:
+    with pytest.raises(ValueError, match="image: height"):
+        ImageEncoder(spec, width=32)

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from model_training.config import load_config
+from model_training.manifest import Table, read_rows, read_table, targets
+from service.contract import Task
+from service.errors import TableError
+from tests.conftest import png_bytes
+from tests.model_training.conftest import write_rows
+
+
+def read(folder: Path, *overrides: str) -> Table:
+    return read_table(load_config(folder / "config.toml", overrides))
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_good_table_is_read_whole(toy_folder: Path) -> None:
+    table = read(toy_folder)
+    assert [len(table.split(name)) for name in ("train", "validation", "test")] == [64, 16, 20]
+    kind, tags, size = table.tasks
+    assert kind.labels == ("high", "low")
+    assert kind.prior == (0.5, 0.5)
+    assert tags.labels == ("big", "light")
+    assert tags.prior == (0.5, 0.5)
+    assert size.labels == ()
+    assert size.prior == pytest.approx((125.0,), abs=2)
+
+
+def test_an_empty_cell_is_an_absent_medium_or_a_missing_label(toy_folder: Path) -> None:
+    examples = read(toy_folder).examples
+    assert examples[4].media == ("image", "audio")
+    assert examples[9].media == ("text", "audio")
+    assert "size" not in examples[3].labels
+    assert examples[1].labels["tags"] == ";"
+
+
+def test_csv_json_lines_and_parquet_hold_the_same_table(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    (toy_folder / "t.jsonl").write_text("".join(json.dumps(row) + "\n\n" for row in rows), encoding="utf-8")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), toy_folder / "t.parquet")
+    expected = [(e.text, e.image, e.labels) for e in read(toy_folder).examples]
+    for name in ("t.jsonl", "t.parquet"):
+        found = read(toy_folder, f"data.table={name}").examples
+        assert [(e.text, e.image, e.labels) for e in found] == expected
+
+
+def test_typed_cells_become_what_csv_would_hold(tmp_path: Path) -> None:
+    record = {"label": 7.0, "score": 0.5, "none": None, "nan": math.nan, "tags": ["a", "b"], "empty": []}
+    (tmp_path / "t.jsonl").write_text(json.dumps(record), encoding="utf-8")
+    assert list(read_rows(tmp_path / "t.jsonl")) == [
+        (1, {"label": "7", "score": "0.5", "none": "", "nan": "", "tags": "a;b", "empty": ";"})
+    ]
+
+
+def test_all_problems_are_listed_at_once_with_their_lines(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    (toy_folder / "broken.png").write_bytes(png_bytes(64, 64)[:60])
+    (toy_folder / "not.wav").write_bytes(b"hello")
+    rows[0]["image_file_name"] = "nowhere.png"
+    rows[1]["image_file_name"] = "broken.png"
+    rows[2]["audio_file_name"] = "not.wav"
+    rows[3]["split"] = "holdout"
+    rows[5].update(text=" ", image_file_name="", audio_file_name="")
+    rows[70]["kind"] = "purple"
+    rows[71]["tags"] = "light;heavy"
+    rows[72]["size"] = "large"
+    rows[73]["size"] = "inf"
+    rows[90]["image_file_name"] = rows[10]["image_file_name"]
+    rows.append({"text": "only words", "split": "train"})
+    rows.append({"text": "only words", "split": "test"})
+    write_rows(toy_folder, rows)
+    with pytest.raises(TableError) as caught:
+        read(toy_folder)
+    said = "\n".join(caught.value.problems)
+    for expected in (
+        "line 2: image",
+        "No such file",
+        "line 3: image",
+        "line 4: audio",
+        "line 5: unknown split 'holdout'",
+        "line 7: no text, no image and no sound",
+        "line 72: kind: unknown label 'purple'",
+        "line 73: tags: unknown label 'heavy'",
+        "line 74: size: 'large' is not a finite number",
+        "line 75: size: 'inf' is not a finite number",
+        "line 92: its image is in the test split and, at line 12, in the train split",
+        "line 103: its text is in the test split and, at line 102, in the train split",
+    ):
+        assert expected in said
+    assert len(caught.value.problems) == 11
+
+
+def test_a_copy_of_an_image_in_another_split_is_found_by_content(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    (toy_folder / "copy.png").write_bytes((toy_folder / rows[0]["image_file_name"]).read_bytes())
+    rows[85]["image_file_name"] = "copy.png"
+    write_rows(toy_folder, rows)
+    with pytest.raises(TableError, match="line 87: its image is in the test split"):
+        read(toy_folder)
+
+
+def test_a_split_without_rows_is_refused(toy_folder: Path) -> None:
+    write_rows(toy_folder, [row for row in rows_of(toy_folder) if row["split"] != "val"])
+    with pytest.raises(TableError, match="no row is in the validation split"):
+        read(toy_folder)
+
+
+def test_a_task_without_labels_is_refused(toy_folder: Path) -> None:
+    write_rows(toy_folder, [row | {"kind": "", "size": ""} for row in rows_of(toy_folder)])
+    with pytest.raises(TableError) as caught:
+        read(toy_folder)
+    assert "metadata.csv: size: no training row is labelled" in caught.value.problems
+    assert "metadata.csv: kind: no training row is labelled" in caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "said"),
+    [("kind", "high", "names one label; two are needed"), ("tags", ";", "names no label")],
+)
+def test_a_task_with_too_few_labels_is_refused(toy_folder: Path, column: str, label: str, said: str) -> None:
+    write_rows(toy_folder, [row | {column: label} for row in rows_of(toy_folder)])
+    with pytest.raises(TableError, match=said):
+        read(toy_folder)
+
+
+def test_a_missing_column_is_named(toy_folder: Path) -> None:
+    with pytest.raises(TableError, match="no column 'caption'"):
+        read(toy_folder, "data.text=caption")
+
+
+def test_lines_that_are_no_rows_are_all_named(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a":\n[1]\n', encoding="utf-8")
+    rows = dict(read_rows(tmp_path / "t.jsonl"))
+    assert rows[1] == {"a": "1"}
+    assert str(rows[2]).startswith("not JSON")
+    assert rows[3] == "not a JSON object"
+    (tmp_path / "t.csv").write_text("a,b\n1,2,3\n4,5\n", encoding="utf-8")
+    assert dict(read_rows(tmp_path / "t.csv")) == {
+        2: "more cells than the header names",
+        3: {"a": "4", "b": "5"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.xlsx", b"", "not a table that is read"),
+        ("none.csv", None, "No such file"),
+        ("t.csv", b"a\n\xff\n", "cannot be read"),
+        ("t.parquet", b"not parquet", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(TableError, match=said):
+        list(read_rows(tmp_path / name))
+
+
+def test_targets_are_indices_values_and_tags() -> None:
+    kind = Task(name="k", type="classification", labels=("a", "b"))
+    assert np.array_equal(targets(kind, ";", ["b", None, "a"]), [1, math.nan, 0], equal_nan=True)
+    size = Task(name="s", type="regression")
+    assert np.array_equal(targets(size, ";", ["1.5", None]), [1.5, math.nan], equal_nan=True)
+    tags = Task(name="t", type="multilabel", labels=("x", "y"))
+    expected = [[1, 1], [0, 0], [math.nan, math.nan]]
+    assert np.array_equal(targets(tags, "|", ["y | x", "|", None]), expected, equal_nan=True)
