@@ -16,6 +16,8 @@ from model_training.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from model_training.fusion import Fusion, TaskAttention
 from service.contract import PreprocessSpec, Task
 
+MAX_TOKENS = 2**20  # of one item; any number that none reaches
+
 
 class TriadModel(nn.Module):
     """Packed media and row indices in, the outputs of the contract out; see service.contract for both."""
@@ -45,8 +47,9 @@ class TriadModel(nn.Module):
         own, masks = [], []
         for medium in self.media:
             tokens_NPD, mask_NP = self._encode(medium, inputs)
-            own.append(_gather_rows(tokens_NPD, inputs[f"{medium}_row"]))
-            masks.append(_gather_rows(mask_NP, inputs[f"{medium}_row"]))
+            tokens_BPD, mask_BP = _gather_rows(tokens_NPD, mask_NP, inputs[f"{medium}_row"])
+            own.append(tokens_BPD)
+            masks.append(mask_BP)
         lengths = [tokens.shape[1] for tokens in own]
         marked = [tokens + self.medium_marks[m] for m, tokens in zip(self.media, own, strict=True)]
         mask_BP, own_BPD = torch.cat(masks, dim=1), torch.cat(own, dim=1)
@@ -102,7 +105,17 @@ class Head(nn.Module):
         return logits_BK
 
 
-def _gather_rows(items: Tensor, rows_B: Tensor) -> Tensor:
-    """The item of each row; one blank item (zeros, mask false) stands behind the last for "absent"."""
-    blank = items.new_zeros(1, *items.shape[1:])
-    return torch.cat([items, blank]).index_select(0, rows_B)
+def _gather_rows(tokens_NPD: Tensor, mask_NP: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
+    """The item of each row; one blank item (zeros, mask false) stands behind the last for "absent".
+
+    Where there is no item at all, rows get no tokens, so that fusion does not run over blanks.
+    """
+    items, length = mask_NP.shape
+    # `length if items else 0`, in arithmetic that torch 2.13's exporter neither folds nor mistranslates.
+    kept = length - length // (items * MAX_TOKENS + 1)
+    places = torch.arange(kept, device=rows_B.device)
+    rows = [
+        torch.cat([part, part.new_zeros(1, *part.shape[1:])]).index_select(1, places).index_select(0, rows_B)
+        for part in (tokens_NPD, mask_NP)
+    ]
+    return rows[0], rows[1]
