@@ -129,9 +129,6 @@ class OptimConfig(_Section):
     weight_decay: float = Field(default=0.05, ge=0, description="Decoupled, on matrices only.")
     warmup: Fraction = Field(default=0.05, description="Share of all steps, before the cosine.")
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
-    media_dropout: Fraction = Field(
-        default=0.5, description="Share of examples shown with a random non-empty subset of their media."
-    )
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Of classification.")
     patience: int = Field(default=5, ge=1, description="Epochs without a better score before it stops.")
     seed: int = 0

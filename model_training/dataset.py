@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model_training.augment import Augmenter
-from model_training.config import AugmentConfig, OptimConfig
+from model_training.config import AugmentConfig
 from model_training.manifest import Example
-from service.contract import F32, MediaLimits, ModelInputs, PreprocessSpec, media_subsets
+from service.contract import F32, MediaLimits, ModelInputs, PreprocessSpec
 from service.preprocess.example import preprocess
 from service.preprocess.text import Vocabulary, segment_text
 from service.session import pack_batch
@@ -41,27 +41,26 @@ class ExampleDataset(Dataset[LabelledInputs]):
         vocabulary: Vocabulary | None,
         *,
         augment: AugmentConfig | None = None,
-        optim: OptimConfig | None = None,
+        seed: int = 0,
     ) -> None:
-        """targets: by task, one row per example. optim: seed and media dropout, used with `augment`."""
+        """targets: by task, one row per example."""
         self.examples = examples
         self.targets = targets
         self.spec = spec
         self.vocabulary = vocabulary
         self.augment = augment
-        self.optim = optim or OptimConfig()
+        self.seed = seed
         self.epoch = 0
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> LabelledInputs:
-        example, augmenter = self.examples[index], None
+        augmenter = None
         if self.augment is not None:
-            rng = np.random.default_rng((self.optim.seed, self.epoch, index))
-            example = _drop_media(example, self.optim.media_dropout, rng)
-            augmenter = Augmenter(self.augment, rng)
-        inputs = preprocess(example.read(), self.spec, self.vocabulary, LIMITS, augment=augmenter)
+            augmenter = Augmenter(self.augment, np.random.default_rng((self.seed, self.epoch, index)))
+        raw = self.examples[index].read()
+        inputs = preprocess(raw, self.spec, self.vocabulary, LIMITS, augment=augmenter)
         return LabelledInputs(inputs=inputs, targets={name: t[index] for name, t in self.targets.items()})
 
 
@@ -83,11 +82,3 @@ def build_vocabulary(examples: Sequence[Example], *, min_count: int) -> Vocabula
     words = [word for word, count in counts.most_common() if count >= min_count]
     characters = sorted({character for word in counts for character in word} - set(words))
     return Vocabulary([*words, *characters])
-
-
-def _drop_media(example: Example, probability: float, rng: np.random.Generator) -> Example:
-    """With this probability a random non-empty subset of the example's media, all subsets alike."""
-    if rng.random() >= probability or len(example.media) < 2:
-        return example
-    subsets = media_subsets(example.media)
-    return example.only(*subsets[rng.integers(len(subsets))])

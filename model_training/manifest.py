@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
 import json
 import math
@@ -51,15 +50,6 @@ class Example:
     @property
     def media(self) -> tuple[Medium, ...]:
         return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
-
-    def only(self, *media: Medium) -> Example:
-        """The same example with every other medium removed."""
-        return dataclasses.replace(
-            self,
-            text=self.text if "text" in media else None,
-            image=self.image if "image" in media else None,
-            audio=self.audio if "audio" in media else None,
-        )
 
     def read(self) -> RawInputs:
         return RawInputs(

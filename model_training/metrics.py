@@ -172,4 +172,5 @@ def _temperature(task: Task, answers: Answers) -> float:
 
 
 def _labelled(targets: F32) -> npt.NDArray[np.bool_]:
-    return np.asarray(~np.isnan(targets.reshape(len(targets), -1)).any(axis=1))
+    missing = np.isnan(targets)
+    return ~(missing if missing.ndim == 1 else np.asarray(missing.any(axis=1)))

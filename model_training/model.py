@@ -6,6 +6,7 @@ Shape letters: N items of one medium, B rows, P tokens of all media side by side
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,19 @@ from torch.nn import functional as F
 from model_training.config import ModelConfig
 from model_training.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from model_training.fusion import Fusion, TaskAttention
-from service.contract import PreprocessSpec, Task
+from service.contract import Medium, PreprocessSpec, Task
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
+
+
+class Tokens(NamedTuple):
+    """Tokens of items (or rows) of one medium, and which of them are valid."""
+
+    tokens_NPD: Tensor
+    mask_NP: Tensor
+
+
+Encoded: TypeAlias = Mapping[Medium, Tokens]
 
 
 class TriadModel(nn.Module):
@@ -44,15 +55,19 @@ class TriadModel(nn.Module):
         self.heads = nn.ModuleDict({task.name: Head(width, task, dropout) for task in tasks})
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        own, masks = [], []
-        for medium in self.media:
-            tokens_NPD, mask_NP = self._encode(medium, inputs)
-            tokens_BPD, mask_BP = _gather_rows(tokens_NPD, mask_NP, inputs[f"{medium}_row"])
-            own.append(tokens_BPD)
-            masks.append(mask_BP)
-        lengths = [tokens.shape[1] for tokens in own]
-        marked = [tokens + self.medium_marks[m] for m, tokens in zip(self.media, own, strict=True)]
-        mask_BP, own_BPD = torch.cat(masks, dim=1), torch.cat(own, dim=1)
+        return self.answer(self.encode(inputs), {m: inputs[f"{m}_row"] for m in self.media})
+
+    def encode(self, inputs: Mapping[str, Tensor]) -> Encoded:
+        """Every packed item of every medium, once."""
+        return {medium: Tokens(*self._encode(medium, inputs)) for medium in self.media}
+
+    def answer(self, encoded: Encoded, rows: Mapping[Medium, Tensor]) -> dict[str, Tensor]:
+        """Outputs for rows that read only the media given here; rows: by medium, which item each row uses."""
+        gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
+        lengths = [tokens.mask_NP.shape[1] for tokens in gathered.values()]
+        mask_BP = torch.cat([tokens.mask_NP for tokens in gathered.values()], dim=1)
+        own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
+        marked = [tokens.tokens_NPD + self.medium_marks[medium] for medium, tokens in gathered.items()]
         fused_BPD = self.fusion(torch.cat(marked, dim=1), mask_BP)
 
         outputs, read = {}, []
@@ -60,14 +75,20 @@ class TriadModel(nn.Module):
             read_BD, weights_BP = attention(fused_BPD, own_BPD, mask_BP)
             read.append(read_BD)
             outputs[f"logits.{name}"] = self.heads[name](read_BD)
-            for medium, weights in zip(self.media, weights_BP.split(lengths, dim=1), strict=True):
+            for medium, weights in zip(gathered, weights_BP.split(lengths, dim=1), strict=True):
                 outputs[f"attention.{name}.{medium}"] = weights
-        for medium, tokens_BPD, mask in zip(self.media, own, masks, strict=True):
-            outputs[f"embedding.{medium}"] = F.normalize((tokens_BPD * mask[:, :, None]).sum(1), dim=1)
+        for medium, tokens in gathered.items():
+            summed_BD = (tokens.tokens_NPD * tokens.mask_NP[:, :, None]).sum(1)
+            outputs[f"embedding.{medium}"] = F.normalize(summed_BD, dim=1)
         outputs["embedding.fused"] = F.normalize(torch.stack(read).mean(0), dim=1)
         return outputs
 
-    def _encode(self, medium: str, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def head(self, task: str) -> Head:
+        head = self.heads[task]
+        assert isinstance(head, Head)
+        return head
+
+    def _encode(self, medium: Medium, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         encoder = self.encoders[medium]
         match medium:
             case "text":
@@ -105,17 +126,17 @@ class Head(nn.Module):
         return logits_BK
 
 
-def _gather_rows(tokens_NPD: Tensor, mask_NP: Tensor, rows_B: Tensor) -> tuple[Tensor, Tensor]:
+def _gather_rows(items: Tokens, rows_B: Tensor) -> Tokens:
     """The item of each row; one blank item (zeros, mask false) stands behind the last for "absent".
 
     Where there is no item at all, rows get no tokens, so that fusion does not run over blanks.
     """
-    items, length = mask_NP.shape
-    # `length if items else 0`, in arithmetic that torch 2.13's exporter neither folds nor mistranslates.
-    kept = length - length // (items * MAX_TOKENS + 1)
+    count, length = items.mask_NP.shape
+    # `length if count else 0`, in arithmetic that torch 2.13's exporter neither folds nor mistranslates.
+    kept = length - length // (count * MAX_TOKENS + 1)
     places = torch.arange(kept, device=rows_B.device)
     rows = [
         torch.cat([part, part.new_zeros(1, *part.shape[1:])]).index_select(1, places).index_select(0, rows_B)
-        for part in (tokens_NPD, mask_NP)
+        for part in items
     ]
-    return rows[0], rows[1]
+    return Tokens(*rows)

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
 from model_training.card import model_card
@@ -31,7 +30,8 @@ from model_training.evaluate import answer_split, split_targets
 from model_training.export import check_parity, export_graph
 from model_training.manifest import Split, read_table
 from model_training.metrics import answer_subsets, calibrate, mean_score, score_subsets
-from model_training.model import Head, TriadModel
+from model_training.model import TriadModel
+from model_training.objective import Objective
 from service.bundle import (
     CARD_FILE,
     MODEL_FILE,
@@ -118,7 +118,9 @@ def prepare(config: TrainConfig) -> Prepared:
     def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
         examples = table.split(split)
         labels = split_targets(examples, table.tasks, config)
-        return ExampleDataset(examples, labels, config.spec, vocabulary, augment=augment, optim=config.optim)
+        return ExampleDataset(
+            examples, labels, config.spec, vocabulary, augment=augment, seed=config.optim.seed
+        )
 
     return Prepared(
         config=config,
@@ -145,10 +147,8 @@ def build_model(prepared: Prepared) -> TriadModel:
     model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
     for task in prepared.tasks:
         if task.type == "regression":
-            head = model.heads[task.name]
-            assert isinstance(head, Head)
             labels = prepared.train.targets[task.name]
-            head.set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
+            model.head(task.name).set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
     return model
 
 
@@ -160,7 +160,9 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
     """
     optim, console = prepared.config.optim, Console(stderr=True)
     optimizer = torch.optim.AdamW(_parameter_groups(model, optim), lr=optim.learning_rate)
-    wrapped, optimizer, loader = accelerator.prepare(model, optimizer, _train_loader(prepared))
+    objective, optimizer, loader = accelerator.prepare(
+        Objective(model, prepared.config, prepared.tasks), optimizer, _train_loader(prepared)
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer.optimizer, functools.partial(_warmup_cosine, steps=optim.epochs * len(loader), optim=optim)
     )
@@ -177,12 +179,12 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
         for epoch in range(state.epoch, optim.epochs):
             prepared.train.epoch = epoch
             loader.set_epoch(epoch)
-            wrapped.train()
+            objective.train()
             losses = []
             for batch in _with_progress(loader, console, epoch, state, accelerator):
-                loss = total_loss(wrapped(batch["inputs"]), batch["targets"], prepared)
+                loss = objective(batch["inputs"], batch["targets"])
                 accelerator.backward(loss)
-                accelerator.clip_grad_norm_(wrapped.parameters(), optim.clip_norm)
+                accelerator.clip_grad_norm_(objective.parameters(), optim.clip_norm)
                 optimizer.step()
                 schedule.step()
                 optimizer.zero_grad()
@@ -222,33 +224,6 @@ def _save_checkpoint(accelerator: Accelerator, run: Path) -> None:
     if accelerator.is_main_process:
         shutil.rmtree(checkpoint, ignore_errors=True)
         partial.rename(checkpoint)
-
-
-def total_loss(outputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], prepared: Prepared) -> Tensor:
-    """Weighted sum over tasks, each averaged over its labelled rows; 0 for a task that has none."""
-    terms = [
-        prepared.config.tasks[task.name].weight
-        * task_loss(task, outputs[f"logits.{task.name}"], targets[task.name], prepared)
-        for task in prepared.tasks
-    ]
-    return torch.stack(terms).sum()
-
-
-def task_loss(task: Task, logits_BK: Tensor, targets: Tensor, prepared: Prepared) -> Tensor:
-    """Cross-entropy, binary cross-entropy, or Huber's loss in standard deviations of the training split."""
-    labelled = ~torch.isnan(targets.flatten(1) if targets.ndim > 1 else targets[:, None]).any(1)
-    logits_BK, targets = logits_BK[labelled], targets[labelled]
-    if not len(targets):
-        return logits_BK.sum()
-    match task.type:
-        case "classification":
-            smoothing = prepared.config.optim.label_smoothing
-            return F.cross_entropy(logits_BK, targets.long(), label_smoothing=smoothing)
-        case "multilabel":
-            return F.binary_cross_entropy_with_logits(logits_BK, targets)
-        case "regression":
-            deviation = float(np.nanstd(prepared.train.targets[task.name])) or 1.0
-            return F.huber_loss(logits_BK[:, 0] / deviation, targets / deviation)
 
 
 def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
 
 from model_training.train import train_bundle
@@ -77,6 +78,12 @@ def toy_row(folder: Path, n: int, split: str) -> dict[str, str]:
     if n % 5 == 4:
         row[FIELDS[n // 5 % 3]] = ""
     return row
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tensors this small only wait for each other on several."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 import model_training.train as training
 from model_training.config import load_config
@@ -87,6 +89,27 @@ def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
         model.heads["kind"].net[0].bias.fill_(math.nan)
     with pytest.raises(ExportError):
         check_parity(model, session, spec, examples)
+
+
+@pytest.fixture
+def fresh_accelerate() -> Iterator[None]:
+    """Accelerate keeps the precision of its first use for the life of a process."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.usefixtures("fresh_accelerate")
+def test_a_model_trained_in_mixed_precision_exports_in_full_precision(
+    toy_folder: Path, tmp_path: Path
+) -> None:
+    config = load_config(toy_folder / "config.toml", ["optim.epochs=1", "optim.mixed_precision=bf16"])
+    prepared = prepare(config)
+    accelerator = training.make_accelerator(config.optim)
+    model = fit(build_model(prepared), prepared, accelerator, tmp_path / "run")
+    graph = export_graph(model, config.spec, prepared.tasks)
+    session = Session(graph, spec=config.spec, tasks=prepared.tasks, device="cpu")
+    assert check_parity(model, session, config.spec, [prepared.validation[0].inputs]) < 1e-5
 
 
 def test_an_existing_bundle_is_refused_before_any_training(toy_bundle: Bundle) -> None:
