@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from service.contract import PAD_ID, AudioSpec, ImageSpec, TextSpec
+from service.errors import ConfigError
 
 LOG_FLOOR = 1e-10  # power; below the quantisation noise of 16-bit samples
 DYNAMIC_RANGE = 6.0  # log10 of power (60 dB) kept below the loudest point; Whisper's audio.py keeps 8
@@ -214,11 +215,11 @@ def _conv1d(before: int, after: int, *, stride: int, dilation: int) -> nn.Sequen
 def _halvings(spec: ImageSpec) -> int:
     down, across = spec.height / spec.rows, spec.width / spec.columns
     if down != across or not down.is_integer():
-        raise ValueError("image: height / rows and width / columns must be one whole number")
+        raise ConfigError("image: height / rows and width / columns must be one whole number.")
     return _exact_log2(int(down), "image: height / rows")
 
 
 def _exact_log2(value: int, what: str) -> int:
     if value < 1 or value & (value - 1):
-        raise ValueError(f"{what} must be a power of two, not {value}")
+        raise ConfigError(f"{what} must be a power of two, not {value}.")
     return value.bit_length() - 1

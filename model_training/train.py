@@ -50,6 +50,7 @@ RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
 BEST_FILE = "best.safetensors"
 PARITY_EXAMPLES = 8
 VALIDATION_BATCH = 32  # times the subsets of media
+LOSS_EVERY = 20  # steps between looks at the loss, each of which waits for the GPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,8 +181,8 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
             prepared.train.epoch = epoch
             loader.set_epoch(epoch)
             objective.train()
-            losses = []
-            for batch in _with_progress(loader, console, epoch, state, accelerator):
+            losses: list[Tensor] = []
+            for batch in _with_progress(loader, losses, state, console, accelerator):
                 loss = objective(batch["inputs"], batch["targets"])
                 accelerator.backward(loss)
                 accelerator.clip_grad_norm_(objective.parameters(), optim.clip_norm)
@@ -190,10 +191,14 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
                 optimizer.zero_grad()
                 losses.append(loss.detach())
 
+            mean_loss = mean_of(losses, epoch)
             score = validate(model, prepared, accelerator.device)
             better = state.take(score)
             if accelerator.is_main_process:
-                report(console, state, score, torch.stack(losses).mean().item(), optim)
+                mark = "  best" if better else ""
+                console.print(
+                    f"epoch {state.epoch}/{optim.epochs}  loss {mean_loss:.4f}  validation {score:.4f}{mark}"
+                )
                 if better:
                     save_file(model.state_dict(), run / BEST_FILE)
             _save_checkpoint(accelerator, run)
@@ -207,12 +212,12 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
     return model
 
 
-def report(console: Console, state: RunState, score: float, loss: float, optim: OptimConfig) -> None:
-    """One line per epoch. Raises ConfigError where the loss is not finite: such weights are of no use."""
-    if not math.isfinite(loss):
-        raise ConfigError(f"The loss is {loss} in epoch {state.epoch}; lower optim.learning_rate.")
-    mark = "  best" if state.best_epoch == state.epoch else ""
-    console.print(f"epoch {state.epoch}/{optim.epochs}  loss {loss:.4f}  validation {score:.4f}{mark}")
+def mean_of(losses: Sequence[Tensor], epoch: int) -> float:
+    """Raises ConfigError where it is not finite: such weights are of no use."""
+    mean = float(torch.stack(list(losses)).mean())
+    if not math.isfinite(mean):
+        raise ConfigError(f"The loss is {mean} in epoch {epoch + 1}; lower optim.learning_rate.")
+    return mean
 
 
 def _save_checkpoint(accelerator: Accelerator, run: Path) -> None:
@@ -318,12 +323,19 @@ def _torch_runner(
 
 
 def _with_progress(
-    loader: Any, console: Console, epoch: int, state: RunState, accelerator: Accelerator
+    loader: Any, losses: Sequence[Tensor], state: RunState, console: Console, accelerator: Accelerator
 ) -> Iterator[dict[str, dict[str, Tensor]]]:
+    """The batches of an epoch under a bar that shows the loss so far and the best validation score."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    best = f", best {state.best_score:.4f}" if state.best_epoch else ""
+    best = f"  best validation {state.best_score:.4f}" if state.best_epoch else ""
     with Progress(*columns, console=console, transient=True, disable=not accelerator.is_main_process) as bar:
-        yield from bar.track(loader, total=len(loader), description=f"epoch {epoch + 1}{best}")
+        shown = bar.add_task("", total=len(loader))
+        for step, batch in enumerate(loader):
+            if step % LOSS_EVERY == 0:
+                loss = f"  loss {torch.stack(list(losses[-LOSS_EVERY:])).mean():.4f}" if losses else ""
+                bar.update(shown, description=f"epoch {state.epoch + 1}{loss}{best}")
+            yield batch
+            bar.advance(shown)
 
 
 def _ignore_ctrl_c(_worker: int) -> None:

@@ -153,7 +153,7 @@ def train(
         from model_training.train import train_bundle
     from service.inspection import describe_bundle
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
     print(describe_bundle(train_bundle(config, out=out, overrides=overrides or [])))
 
 

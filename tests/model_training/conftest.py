@@ -108,3 +108,8 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         return train_bundle(root / "table" / "config.toml", out=root / "models")
+
+
+def table_folder(bundle: Bundle) -> Path:
+    """Where the toy bundle's table lies."""
+    return bundle.path.parents[2] / "table"

@@ -18,6 +18,7 @@ from model_training.encoders import (
     mel_matrix,
 )
 from service.contract import AudioSpec, ImageSpec, TextSpec, sound_tokens
+from service.errors import ConfigError
 
 SPEC = AudioSpec()
 
@@ -112,5 +113,5 @@ def test_masked_places_get_exactly_nothing() -> None:
 
 @pytest.mark.parametrize("spec", [ImageSpec(height=50), ImageSpec(rows=14), ImageSpec(height=42, width=42)])
 def test_a_grid_that_does_not_halve_is_refused(spec: ImageSpec) -> None:
-    with pytest.raises(ValueError, match="image: height"):
+    with pytest.raises(ConfigError, match="image: height"):
         ImageEncoder(spec, width=32)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model_training.evaluate import evaluate_bundle
+from service.bundle import Bundle
+from service.errors import ParameterError, TableError
+from tests.model_training.conftest import table_folder
+
+
+def test_evaluate_finds_the_scores_that_the_bundle_states(toy_bundle: Bundle) -> None:
+    evaluation = evaluate_bundle(toy_bundle.path, table_folder(toy_bundle) / "metadata.csv", split="test")
+    assert json.loads(evaluation.json()) == {"test": toy_bundle.manifest.metrics["test"]}
+    assert "| kind | text+image+audio |" in evaluation.table()
+
+
+def test_evaluate_refuses_what_it_cannot_score(toy_bundle: Bundle, toy_folder: Path) -> None:
+    with pytest.raises(ParameterError, match="Unknown split"):
+        evaluate_bundle(toy_bundle.path, toy_folder / "metadata.csv", split="holdout")
+    table = toy_folder / "metadata.csv"
+    table.write_text(table.read_text("utf-8").replace(",low,", ",purple,"), encoding="utf-8")
+    with pytest.raises(TableError, match="unknown label 'purple'"):
+        evaluate_bundle(toy_bundle.path, table)

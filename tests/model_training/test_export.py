@@ -1,0 +1,62 @@
+"""The exported graph: like the network, whatever the batch; refused where it drifts."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model_training.config import load_config
+from model_training.export import MAX_DRIFT, check_parity, export_graph
+from model_training.train import build_model, prepare
+from service.bundle import Bundle
+from service.contract import MediaLimits, Wanted, media_subsets
+from service.errors import ExportError
+from service.preprocess.example import preprocess
+from service.session import Session
+from tests.model_training.conftest import table_folder
+
+EVERYTHING = Wanted(attention=True, embeddings=True)
+
+
+def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> None:
+    """On the exported graph, over mixed presence: what the service promises."""
+    session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
+    config = load_config(table_folder(toy_bundle) / "config.toml")
+    examples = [
+        preprocess(example.read(), toy_bundle.spec, toy_bundle.vocabulary, MediaLimits())
+        for example in prepare(config).test.examples
+    ]
+    batch = [example.only(*subset) for example in examples for subset in media_subsets(example.media)]
+    for inputs, together in zip(batch, session.run(batch, EVERYTHING), strict=True):
+        (alone,) = session.run([inputs], EVERYTHING)
+        for task in toy_bundle.tasks:
+            assert np.allclose(alone.logits_K[task.name], together.logits_K[task.name], atol=1e-4)
+            for medium in inputs.media:
+                first, second = (out.attention[task.name][medium] for out in (alone, together))
+                assert np.allclose(first, second, atol=1e-4)
+        assert np.allclose(alone.embeddings_D["fused"], together.embeddings_D["fused"], atol=1e-4)
+
+
+def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
+    prepared = prepare(load_config(toy_folder / "config.toml"))
+    torch.manual_seed(0)
+    model = build_model(prepared)
+    spec = prepared.config.spec
+    session = Session(
+        export_graph(model, spec, prepared.tasks), spec=spec, tasks=prepared.tasks, device="cpu"
+    )
+    examples = [prepared.validation[i].inputs for i in range(4)]
+    assert check_parity(model, session, spec, examples) < 1e-5
+    with torch.no_grad():
+        model.heads["kind"].net[0].bias += 0.01
+    with pytest.raises(ExportError, match="drifts from the network") as caught:
+        check_parity(model, session, spec, examples)
+    assert caught.value.limit == MAX_DRIFT
+    with torch.no_grad():
+        model.heads["kind"].net[0].bias.fill_(math.nan)
+    with pytest.raises(ExportError):
+        check_parity(model, session, spec, examples)
