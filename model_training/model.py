@@ -121,6 +121,11 @@ class Head(nn.Module):
         self.offset.fill_(mean)
         self.scale.fill_(deviation)
 
+    @property
+    def unit(self) -> float:
+        """Size of the numbers it answers: what single precision is relative to."""
+        return max(float(self.scale), abs(float(self.offset)))
+
     def forward(self, read_BD: Tensor) -> Tensor:
         logits_BK: Tensor = self.net(read_BD) * self.scale + self.offset
         return logits_BK

@@ -60,3 +60,19 @@ def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
         model.heads["kind"].net[0].bias.fill_(math.nan)
     with pytest.raises(ExportError):
         check_parity(model, session, spec, examples)
+
+
+def test_drift_is_relative_to_the_size_of_a_regression(toy_folder: Path) -> None:
+    """A price of a million is exact to 0.06 in single precision: no drift."""
+    config = load_config(toy_folder / "config.toml")
+    prepared = prepare(config)
+    torch.manual_seed(0)
+    model = build_model(prepared)
+    model.head("size").set_unit(1_000_000.0, 200_000.0)
+    graph = export_graph(model, config.spec, prepared.tasks)
+    session = Session(graph, spec=config.spec, tasks=prepared.tasks, device="cpu")
+    assert check_parity(model, session, config.spec, [prepared.validation[0].inputs]) < MAX_DRIFT
+    with torch.no_grad():
+        model.head("size").offset += 500.0
+    with pytest.raises(ExportError):
+        check_parity(model, session, config.spec, [prepared.validation[0].inputs])
