@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from textwrap import indent
 
 from service.bundle import Bundle
 from service.contract import Task
@@ -17,13 +18,17 @@ def describe_bundle(bundle: Bundle) -> str:
     if manifest.description:
         lines.append(manifest.description)
     lines += ["", "what it is", f"  {manifest.parameters:,} weights, {megabytes:.1f} MB, in {bundle.path}"]
-    lines += [f"  trained on {manifest.provenance.data}"] if manifest.provenance.data else []
-    lines += [f"  licence {manifest.provenance.licence}"] if manifest.provenance.licence else []
-    lines += [f"  for {manifest.provenance.intended_use}"] if manifest.provenance.intended_use else []
     lines += ["", "what it expects", *_describe_media(bundle), "", "what it answers"]
     lines += [_describe_task(task) for task in manifest.tasks]
     for split, scores in manifest.metrics.items():
         lines += ["", f"how good it is ({split})", *_describe_scores(scores)]
+    provenance = manifest.provenance
+    for title, text in (
+        ("what it is for", provenance.intended_use),
+        ("what it was trained on", provenance.data),
+        ("licence", provenance.licence),
+    ):
+        lines += ["", title, indent(text.strip(), "  ")] if text else []
     return "\n".join(lines)
 
 
@@ -45,5 +50,5 @@ def _describe_task(task: Task) -> str:
 def _describe_scores(scores: Scores) -> Iterator[str]:
     for subset, tasks in scores.items():
         for task, values in tasks.items():
-            listed = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+            listed = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
             yield f"  {subset:<17}  {task:<12}  {listed}"
