@@ -136,6 +136,7 @@ def prepare(config: TrainConfig) -> Prepared:
 def make_accelerator(optim: OptimConfig) -> Accelerator:
     """Devices and processes as `accelerate launch` or torchrun set them; one CPU or GPU without."""
     return Accelerator(
+        cpu=not torch.accelerator.is_available(),  # otherwise processes on CPUs do not find each other
         mixed_precision=optim.mixed_precision,
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
         # A batch in which nobody has an image leaves that encoder's weights without gradients.
