@@ -18,11 +18,11 @@ import numpy as np
 from model_training.config import DataConfig, TaskConfig, TrainConfig
 from service.contract import F32, MEDIA, MediaLimits, Medium, PreprocessSpec, RawInputs, Task
 from service.errors import RequestError, TableError
-from service.preprocess.audio import decode_audio, fit_audio
-from service.preprocess.image import decode_image
+from service.preprocess.example import preprocess
 from service.preprocess.text import segment_text
 
 Split = Literal["train", "validation", "test"]
+LIMITS = MediaLimits()
 SPLITS: tuple[Split, ...] = get_args(Split)
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -93,6 +93,8 @@ def read_examples(
 ) -> tuple[tuple[Example, ...], list[str]]:
     """Every row that can be used, and the problems of the others. Raises TableError without the columns."""
     rows = list(read_rows(data.table))
+    if not rows:
+        raise TableError([f"{data.table.name}: holds no rows"])
     known: set[str] = set().union(*(cells for _, cells in rows if not isinstance(cells, str)))
     label_columns = {name: task.column or name for name, task in tasks.items()}
     missing = {*data.columns.values(), data.split, *label_columns.values()} - known
@@ -108,8 +110,8 @@ def read_examples(
             problems.append(f"line {line}: {found}")
         else:
             examples.append(found)
-    problems += _check_media(examples, spec)
-    problems += _check_splits(examples)
+    media_problems, digests = _check_media(examples, spec)
+    problems += media_problems + _check_splits(examples, digests)
     return tuple(examples), problems
 
 
@@ -257,44 +259,46 @@ def _make_example(
     )
 
 
-def _check_media(examples: Sequence[Example], spec: PreprocessSpec) -> list[str]:
-    """Decodes every file and every text once. A file named in many rows is reported at its first."""
-    limits = MediaLimits()
-    first: dict[str | Path, tuple[int, Medium]] = {}
+def _check_media(examples: Sequence[Example], spec: PreprocessSpec) -> tuple[list[str], dict[Path, str]]:
+    """Decodes every text and file once; one named in many rows is reported at its first.
+
+    Returns the problems, and the SHA-256 of every file that could be read.
+    """
+    first: dict[tuple[Medium, str | Path], int] = {}
     for example in examples:
         for medium in example.media:
-            first.setdefault(getattr(example, medium), (example.line, medium))
+            first.setdefault((medium, getattr(example, medium)), example.line)
+    digests: dict[Path, str] = {}
 
-    def problem_of(source: str | Path) -> str | None:
-        line, medium = first[source]
+    def problem_of(item: tuple[Medium, str | Path]) -> str | None:
+        medium, source = item
         try:
             if isinstance(source, str):
-                segment_text(source, limits)
-            elif medium == "image" and spec.image is not None:
-                decode_image(source.read_bytes(), spec.image, limits)
-            elif spec.audio is not None:
-                fit_audio(decode_audio(source.read_bytes(), spec.audio, limits), spec.audio)
+                segment_text(source, LIMITS)
+                return None
+            data = source.read_bytes()
+            digests[source] = hashlib.sha256(data).hexdigest()
+            raw = RawInputs(image=data) if medium == "image" else RawInputs(audio=data)
+            preprocess(raw, spec, None, LIMITS)
         except OSError as error:
-            return f"line {line}: {medium}: {source}: {error.strerror}"
+            return f"line {first[item]}: {medium}: {source}: {error.strerror}"
         except RequestError as error:
-            return f"line {line}: {medium}: {source}: {error.detail}"
+            return f"line {first[item]}: {medium}: {source}: {error.detail}"
         return None
 
     with ThreadPoolExecutor() as pool:
-        return [problem for problem in pool.map(problem_of, first) if problem]
+        problems = [problem for problem in pool.map(problem_of, first) if problem]
+    return problems, digests
 
 
-def _check_splits(examples: Sequence[Example]) -> list[str]:
+def _check_splits(examples: Sequence[Example], digests: Mapping[Path, str]) -> list[str]:
     """An image or sound (by content), or a row of text alone, in two splits: the test would be dishonest."""
-    digests: dict[Path, str] = {}
     seen: dict[tuple[str, str], Example] = {}
     problems = []
     for example in examples:
         keys = [("text", example.text)] if example.media == ("text",) and example.text else []
         for medium, path in (("image", example.image), ("audio", example.audio)):
-            if path is not None and path.is_file():
-                if path not in digests:
-                    digests[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+            if path is not None and path in digests:
                 keys.append((medium, digests[path]))
         for key in keys:
             other = seen.setdefault(key, example)

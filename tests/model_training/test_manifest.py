@@ -112,6 +112,20 @@ def test_a_copy_of_an_image_in_another_split_is_found_by_content(toy_folder: Pat
         read(toy_folder)
 
 
+def test_a_table_without_rows_is_refused(toy_folder: Path) -> None:
+    write_rows(toy_folder, [])
+    with pytest.raises(TableError, match="holds no rows"):
+        read(toy_folder)
+
+
+def test_a_sound_in_the_column_of_images_is_refused_there_too(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    rows[0]["image_file_name"] = rows[0]["audio_file_name"]
+    write_rows(toy_folder, rows)
+    with pytest.raises(TableError, match=r"line 2: image: .*Not an image"):
+        read(toy_folder)
+
+
 def test_a_split_without_rows_is_refused(toy_folder: Path) -> None:
     write_rows(toy_folder, [row for row in rows_of(toy_folder) if row["split"] != "val"])
     with pytest.raises(TableError, match="no row is in the validation split"):
