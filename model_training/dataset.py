@@ -13,13 +13,11 @@ from torch.utils.data import Dataset
 
 from model_training.augment import Augmenter
 from model_training.config import AugmentConfig
-from model_training.manifest import Example
-from service.contract import F32, MediaLimits, ModelInputs, PreprocessSpec
+from model_training.manifest import LIMITS, Example
+from service.contract import F32, ModelInputs, PreprocessSpec
 from service.preprocess.example import preprocess
 from service.preprocess.text import Vocabulary, segment_text
 from service.session import pack_batch
-
-LIMITS = MediaLimits()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -86,11 +87,11 @@ def split_targets(examples: Sequence[Example], tasks: Sequence[Task], config: Tr
 def score_table(scores: Scores) -> str:
     """Markdown: one row per task and subset of media, percentages but for a regression's own units."""
     lines = ["| task | media | examples | scores |", "|---|---|---:|---|"]
-    for subset, per_task in scores.items():
-        for task, values in per_task.items():
-            shown = ", ".join(_shown(name, value) for name, value in values.items() if name != "examples")
-            lines.append(f"| {task} | {subset} | {values['examples']:.0f} | {shown} |")
-    return "\n".join([*lines[:2], *sorted(lines[2:], key=lambda line: line.split("|")[1])])
+    rows = [(task, subset, values) for subset, tasks in scores.items() for task, values in tasks.items()]
+    for task, subset, values in sorted(rows, key=operator.itemgetter(0)):
+        shown = ", ".join(_shown(name, value) for name, value in values.items() if name != "examples")
+        lines.append(f"| {task} | {subset} | {values['examples']:.0f} | {shown} |")
+    return "\n".join(lines)
 
 
 def _shown(name: str, value: float) -> str:

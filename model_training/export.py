@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from model_training.model import TriadModel
-from service.contract import ModelInputs, ModelOutputs, PreprocessSpec, Task, Wanted, media_subsets
+from service.contract import ModelInputs, ModelOutputs, PreprocessSpec, Task, media_subsets
 from service.errors import ExportError
-from service.session import MEDIUM_INPUTS, Session, pack_batch
+from service.session import EVERYTHING, MEDIUM_INPUTS, Session, output_names, pack_batch
 
 MAX_DRIFT = 1e-4  # largest difference of any output, fp32; of a regression, relative to the target's size
 PACKED_AXES = {"token_ids": 2, "pixels": 1, "samples": 2}  # how many leading axes vary; 1 where not named
-EVERYTHING = Wanted(attention=True, embeddings=True)
 
 
 def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task]) -> bytes:
@@ -67,9 +66,7 @@ class _ExportedSignature(nn.Module):
         super().__init__()
         self.model = model
         self.inputs = [name for medium in spec.media for name in MEDIUM_INPUTS[medium]]
-        self.outputs = [f"logits.{task.name}" for task in tasks]
-        self.outputs += [f"attention.{task.name}.{medium}" for task in tasks for medium in spec.media]
-        self.outputs += [f"embedding.{part}" for part in (*spec.media, "fused")]
+        self.outputs = output_names(spec, tasks, EVERYTHING)
 
     def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
         outputs = self.model(dict(zip(self.inputs, arrays, strict=True)))

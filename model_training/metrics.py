@@ -100,17 +100,16 @@ def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
     if task.type == "classification":
         truth, answer = targets.astype(int), probability_NK.argmax(axis=1)
         confidence, right = probability_NK.max(axis=1), answer == truth
-        present = np.unique(truth)
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            truth, answer, labels=present, average="macro", zero_division=0
-        )
     else:
         truth, answer = targets.astype(int), (probability_NK > 0.5).astype(int)
         confidence = np.where(answer == 1, probability_NK, 1 - probability_NK).ravel()
         right = (answer == truth).ravel()
-        precision, recall, f1, _ = precision_recall_fscore_support(
-            truth, answer, average="macro", zero_division=0
-        )
+    present = (
+        np.unique(truth) if task.type == "classification" else None
+    )  # classes without a row do not count
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, answer, labels=present, average="macro", zero_division=0
+    )
     return scores | {
         "accuracy": float(accuracy_score(truth, answer)),
         "precision": float(precision),

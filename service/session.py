@@ -50,6 +50,7 @@ INPUT_TYPES = {
     "image_row": "tensor(int64)",
     "audio_row": "tensor(int64)",
 }
+EVERYTHING = Wanted(attention=True, embeddings=True)
 MEDIUM_INPUTS: dict[Medium, tuple[str, ...]] = {
     "text": ("token_ids", "text_row"),
     "image": ("pixels", "image_row"),
@@ -88,22 +89,12 @@ class Session:
 
     def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
         """The graph's answer for each example, in order; items shared by identity are encoded once."""
-        names = self._output_names(wanted)
+        names = output_names(self._spec, self._tasks, wanted)
         arrays = self._session.run(
             names, pack_batch(batch, self._spec, min_items=self._min_items), self._run_options
         )
         outputs: dict[str, F32] = dict(zip(names, arrays, strict=True))
         return [self._unpack_row(b, inputs, outputs, wanted) for b, inputs in enumerate(batch)]
-
-    def _output_names(self, wanted: Wanted) -> list[str]:
-        names = [f"logits.{task.name}" for task in self._tasks]
-        if wanted.attention:
-            names += [
-                f"attention.{task.name}.{medium}" for task in self._tasks for medium in self._spec.media
-            ]
-        if wanted.embeddings:
-            names += [f"embedding.{part}" for part in (*self._spec.media, "fused")]
-        return names
 
     def _unpack_row(
         self, b: int, inputs: ModelInputs, outputs: dict[str, F32], wanted: Wanted
@@ -146,7 +137,7 @@ class Session:
             if list(found["pixels"].shape[1:]) != [*size_HW, 3]:
                 raise BundleError(f"The graph reads pixels {found['pixels'].shape}, the spec says {size_HW}.")
         outputs = {node.name: node for node in self._session.get_outputs()}
-        missing = set(self._output_names(Wanted(attention=True, embeddings=True))) - outputs.keys()
+        missing = set(output_names(self._spec, self._tasks, EVERYTHING)) - outputs.keys()
         if missing:
             raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
         for task in self._tasks:
@@ -155,6 +146,16 @@ class Session:
                 raise BundleError(
                     f"The graph gives {width} values for {task.name}, which has {task.outputs} labels."
                 )
+
+
+def output_names(spec: PreprocessSpec, tasks: Sequence[Task], wanted: Wanted) -> list[str]:
+    """Names of the graph's outputs, in the order in which it is exported."""
+    names = [f"logits.{task.name}" for task in tasks]
+    if wanted.attention:
+        names += [f"attention.{task.name}.{medium}" for task in tasks for medium in spec.media]
+    if wanted.embeddings:
+        names += [f"embedding.{part}" for part in (*spec.media, "fused")]
+    return names
 
 
 def pack_batch(batch: Sequence[ModelInputs], spec: PreprocessSpec, *, min_items: int = 0) -> Feed:

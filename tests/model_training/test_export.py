@@ -13,13 +13,11 @@ from model_training.config import load_config
 from model_training.export import MAX_DRIFT, check_parity, export_graph
 from model_training.train import build_model, prepare
 from service.bundle import Bundle
-from service.contract import MediaLimits, Wanted, media_subsets
+from service.contract import MediaLimits, media_subsets
 from service.errors import ExportError
 from service.preprocess.example import preprocess
-from service.session import Session
+from service.session import EVERYTHING, Session
 from tests.model_training.conftest import table_folder
-
-EVERYTHING = Wanted(attention=True, embeddings=True)
 
 
 def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> None:
