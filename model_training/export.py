@@ -10,7 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from model_training.model import TriadModel
-from service.contract import ModelInputs, ModelOutputs, PreprocessSpec, Task, media_subsets
+from service.contract import (
+    AudioInput,
+    ImageInput,
+    ModelInputs,
+    ModelOutputs,
+    PreprocessSpec,
+    Task,
+    TextInput,
+    media_subsets,
+)
 from service.errors import ExportError
 from service.session import EVERYTHING, MEDIUM_INPUTS, Session, output_names, pack_batch
 
@@ -41,15 +50,16 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
 def check_parity(
     model: TriadModel, session: Session, spec: PreprocessSpec, examples: Sequence[ModelInputs]
 ) -> float:
-    """Largest difference between network and graph, over all outputs, on these examples in every subset.
+    """Largest difference between network and graph, over all outputs, on the examples' media in every subset.
 
     Each subset runs as a batch of its own (zero rows of every absent medium), then all of them mixed in one.
+    Where an example lacks a medium, another's stands in, so that no subset goes unseen.
     Raises ExportError past MAX_DRIFT.
     """
-    subsets = media_subsets(spec.media)
-    batches = [[e.only(*subset) for e in examples if set(subset) <= set(e.media)] for subset in subsets]
+    complete = _complete(examples)
+    batches = [[example.only(*subset) for example in complete] for subset in media_subsets(complete[0].media)]
     batches.append([example for batch in batches for example in batch])
-    drift = max(_difference(model, session, spec, batch) for batch in batches if batch)
+    drift = max(_difference(model, session, spec, batch) for batch in batches)
     if not drift <= MAX_DRIFT:  # a NaN is a refusal, too
         raise ExportError(
             f"The exported graph drifts from the network by {drift:.2e}; at most {MAX_DRIFT:.0e} is allowed.",
@@ -57,6 +67,17 @@ def check_parity(
             value=drift,
         )
     return drift
+
+
+def _complete(examples: Sequence[ModelInputs]) -> list[ModelInputs]:
+    """As many examples, each with every medium that any of these has; items repeat where they are few."""
+    texts: list[TextInput | None] = [example.text for example in examples if example.text] or [None]
+    images: list[ImageInput | None] = [example.image for example in examples if example.image] or [None]
+    sounds: list[AudioInput | None] = [example.audio for example in examples if example.audio] or [None]
+    return [
+        ModelInputs(text=texts[n % len(texts)], image=images[n % len(images)], audio=sounds[n % len(sounds)])
+        for n in range(len(examples))
+    ]
 
 
 class _ExportedSignature(nn.Module):

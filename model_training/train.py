@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import math
 import shutil
 import signal
@@ -48,7 +49,7 @@ from service.session import Session, pack_batch
 
 RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
 BEST_FILE = "best.safetensors"
-PARITY_EXAMPLES = 8
+PARITY_EXAMPLES = 8  # of each medium
 VALIDATION_BATCH = 32  # times the subsets of media
 LOSS_EVERY = 20  # steps between looks at the loss, each of which waits for the GPU
 
@@ -245,8 +246,7 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
     config, spec = prepared.config, prepared.config.spec
     graph = export_graph(model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
-    sample = range(min(PARITY_EXAMPLES, len(prepared.validation)))
-    drift = check_parity(model, session, spec, [prepared.validation[i].inputs for i in sample])
+    drift = check_parity(model, session, spec, parity_examples(prepared.validation))
     validation = answer_split(session, prepared.validation, prepared.tasks)
     tasks = calibrate(validation, prepared.tasks)
     test = answer_split(session, prepared.test, tasks)
@@ -267,6 +267,15 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
     if prepared.vocabulary is not None:
         files[VOCABULARY_FILE] = prepared.vocabulary.to_bytes()
     write_bundle(destination, manifest, files)
+
+
+def parity_examples(dataset: ExampleDataset) -> list[ModelInputs]:
+    """The first few examples of each medium."""
+    chosen: set[int] = set()
+    for medium in dataset.spec.media:
+        having = (i for i, example in enumerate(dataset.examples) if medium in example.media)
+        chosen.update(itertools.islice(having, PARITY_EXAMPLES))
+    return [dataset[i].inputs for i in sorted(chosen)]
 
 
 def _parameter_groups(model: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:

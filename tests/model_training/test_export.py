@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from model_training.config import load_config
 from model_training.export import MAX_DRIFT, check_parity, export_graph
 from model_training.train import build_model, prepare
 from service.bundle import Bundle
-from service.contract import MediaLimits, media_subsets
+from service.contract import MediaLimits, ModelInputs, ModelOutputs, Wanted, media_subsets
 from service.errors import ExportError
 from service.preprocess.example import preprocess
 from service.session import EVERYTHING, Session
@@ -58,6 +59,32 @@ def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
         model.heads["kind"].net[0].bias.fill_(math.nan)
     with pytest.raises(ExportError):
         check_parity(model, session, spec, examples)
+
+
+def test_every_subset_is_compared_even_where_no_example_has_all_media(
+    toy_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items of different examples, all of them real, then stand together."""
+    prepared = prepare(load_config(table_folder(toy_bundle) / "config.toml"))
+    model = build_model(prepared)
+    spec = prepared.config.spec
+    session = Session(
+        export_graph(model, spec, prepared.tasks), spec=spec, tasks=prepared.tasks, device="cpu"
+    )
+    compared: list[tuple[str, ...]] = []
+    run = session.run
+
+    def spy(batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        compared.append(tuple(sorted({inputs.media for inputs in batch})))
+        return run(batch, wanted)
+
+    monkeypatch.setattr(session, "run", spy)
+    whole = [prepared.validation[i].inputs for i in (1, 2)]
+    check_parity(
+        model, session, spec, [whole[0].only("text"), whole[0].only("image"), whole[1].only("audio")]
+    )
+    assert compared[:-1] == [(subset,) for subset in media_subsets(spec.media)]
+    assert set(compared[-1]) == set(media_subsets(spec.media))
 
 
 def test_drift_is_relative_to_the_size_of_a_regression(toy_folder: Path) -> None:

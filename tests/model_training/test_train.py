@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 import model_training.train as training
 from model_training.config import load_config
 from model_training.export import MAX_DRIFT, check_parity, export_graph
-from model_training.train import build_model, fit, prepare, train_bundle
+from model_training.train import build_model, fit, parity_examples, prepare, train_bundle
 from service.bundle import Bundle
 from service.errors import BundleError, ConfigError
 from service.session import Session
@@ -62,6 +62,18 @@ def test_a_model_trained_in_mixed_precision_exports_in_full_precision(
     graph = export_graph(model, config.spec, prepared.tasks)
     session = Session(graph, spec=config.spec, tasks=prepared.tasks, device="cpu")
     assert check_parity(model, session, config.spec, [prepared.validation[0].inputs]) < MAX_DRIFT
+
+
+def test_the_parity_check_gets_examples_of_every_medium(toy_folder: Path) -> None:
+    table = toy_folder / "metadata.csv"
+    lines = table.read_text("utf-8").splitlines()
+    for i, line in enumerate(lines):
+        text, image, audio, split, *labels = line.split(",")
+        if split == "val" and audio and i < 75:  # the sounds of the first validation rows
+            lines[i] = ",".join([text, image, "", split, *labels])
+    table.write_text("\n".join(lines), encoding="utf-8")
+    examples = parity_examples(prepare(load_config(toy_folder / "config.toml")).validation)
+    assert {medium for example in examples for medium in example.media} == {"text", "image", "audio"}
 
 
 def test_an_existing_bundle_is_refused_before_any_training(toy_bundle: Bundle) -> None:
