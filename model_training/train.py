@@ -20,8 +20,8 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, set_seed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file, save, save_file
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from model_training.card import model_card
@@ -33,10 +33,12 @@ from model_training.manifest import Split, read_table
 from model_training.metrics import answer_subsets, calibrate, mean_score, score_subsets
 from model_training.model import TriadModel
 from model_training.objective import Objective
+from model_training.optimizer import parameter_groups, warmup_cosine
 from service.bundle import (
     CARD_FILE,
     MODEL_FILE,
     VOCABULARY_FILE,
+    WEIGHTS_FILE,
     Bundle,
     BundleManifest,
     read_bundle,
@@ -162,12 +164,12 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
     it was in and ends with the weights of a run that was left alone.
     """
     optim, console = prepared.config.optim, Console(stderr=True)
-    optimizer = torch.optim.AdamW(_parameter_groups(model, optim), lr=optim.learning_rate)
+    optimizer = torch.optim.AdamW(parameter_groups(model, optim), lr=optim.learning_rate)
     objective, optimizer, loader = accelerator.prepare(
         Objective(model, prepared.config, prepared.tasks), optimizer, _train_loader(prepared)
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer.optimizer, functools.partial(_warmup_cosine, steps=optim.epochs * len(loader), optim=optim)
+        optimizer.optimizer, functools.partial(warmup_cosine, steps=optim.epochs * len(loader), optim=optim)
     )
     state = RunState()
     accelerator.register_for_checkpointing(schedule, state)
@@ -263,7 +265,11 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
         provenance=config.provenance,
         training=config.model_dump(mode="json") | {"data": data.model_dump(mode="json")},
     )
-    files = {MODEL_FILE: graph, CARD_FILE: model_card(manifest, drift=drift).encode()}
+    files = {
+        MODEL_FILE: graph,
+        WEIGHTS_FILE: save(model.state_dict()),
+        CARD_FILE: model_card(manifest, drift=drift).encode(),
+    }
     if prepared.vocabulary is not None:
         files[VOCABULARY_FILE] = prepared.vocabulary.to_bytes()
     write_bundle(destination, manifest, files)
@@ -276,24 +282,6 @@ def parity_examples(dataset: ExampleDataset) -> list[ModelInputs]:
         having = (i for i, example in enumerate(dataset.examples) if medium in example.media)
         chosen.update(itertools.islice(having, PARITY_EXAMPLES))
     return [dataset[i].inputs for i in sorted(chosen)]
-
-
-def _parameter_groups(model: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
-    """Weight decay on matrices only: decaying biases, norms and queries has no use."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    return [
-        {"params": matrices, "weight_decay": optim.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-
-
-def _warmup_cosine(step: int, *, steps: int, optim: OptimConfig) -> float:
-    """Factor on the learning rate: linear up, then half a cosine down to 0 (Loshchilov & Hutter 2017)."""
-    warmup = max(round(optim.warmup * steps), 1)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
 
 
 def _train_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:

@@ -1,6 +1,7 @@
 """A bundle: the folder models/<name>/<version>/ that holds a model and every fact needed to serve it.
 
     model.onnx  bundle.json  vocabulary.txt (where the model reads text)  MODEL_CARD.md
+    weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served)
 
 bundle.json names the SHA-256 of every other file. Nothing in a bundle is code or pickle.
 """
@@ -22,9 +23,10 @@ from service.errors import BundleError
 from service.preprocess.text import Vocabulary
 
 FORMAT_VERSION: Literal[1] = 1
-MANIFEST_FILE, MODEL_FILE, VOCABULARY_FILE, CARD_FILE = (
+MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, VOCABULARY_FILE, CARD_FILE = (
     "bundle.json",
     "model.onnx",
+    "weights.safetensors",
     "vocabulary.txt",
     "MODEL_CARD.md",
 )
