@@ -44,7 +44,7 @@ def main() -> None:
     rows: dict[tuple[Medium, ...], dict[str, Callable[[], object]]] = {}
     with Engine.open(options.bundle, settings) as engine:
         for subset, inputs in raw.items():
-            packed = preprocess(inputs, bundle.spec, bundle.vocabulary, settings.media_limits)
+            packed = preprocess(inputs, bundle.spec, bundle.lexicon, settings.media_limits)
             rows[subset] = {
                 "graph": lambda packed=packed: session.run([packed], Wanted(attention=True)),
                 "request": lambda inputs=inputs: engine.predict_sync(inputs),

@@ -16,6 +16,7 @@ from model_training.config import AugmentConfig
 from model_training.manifest import LIMITS, Example
 from service.contract import F32, ModelInputs, PreprocessSpec
 from service.preprocess.example import preprocess
+from service.preprocess.lexicon import Lexicon
 from service.preprocess.text import Vocabulary, segment_text
 from service.session import pack_batch
 
@@ -36,7 +37,7 @@ class ExampleDataset(Dataset[LabelledInputs]):
         examples: Sequence[Example],
         targets: Mapping[str, F32],
         spec: PreprocessSpec,
-        vocabulary: Vocabulary | None,
+        lexicon: Lexicon | None,
         *,
         augment: AugmentConfig | None = None,
         seed: int = 0,
@@ -45,7 +46,7 @@ class ExampleDataset(Dataset[LabelledInputs]):
         self.examples = examples
         self.targets = targets
         self.spec = spec
-        self.vocabulary = vocabulary
+        self.lexicon = lexicon
         self.augment = augment
         self.seed = seed
         self.epoch = 0
@@ -58,7 +59,7 @@ class ExampleDataset(Dataset[LabelledInputs]):
         if self.augment is not None:
             augmenter = Augmenter(self.augment, np.random.default_rng((self.seed, self.epoch, index)))
         raw = self.examples[index].read()
-        inputs = preprocess(raw, self.spec, self.vocabulary, LIMITS, augment=augmenter)
+        inputs = preprocess(raw, self.spec, self.lexicon, LIMITS, augment=augmenter)
         return LabelledInputs(inputs=inputs, targets={name: t[index] for name, t in self.targets.items()})
 
 

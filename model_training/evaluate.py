@@ -56,9 +56,7 @@ def evaluate_bundle(bundle_path: Path, table_path: Path, *, split: str = "test")
         problems.append(f"no row is in the {split} split")
     if problems:
         raise TableError([f"{table_path.name}: {problem}" for problem in problems])
-    dataset = ExampleDataset(
-        chosen, split_targets(chosen, bundle.tasks, config), bundle.spec, bundle.vocabulary
-    )
+    dataset = ExampleDataset(chosen, split_targets(chosen, bundle.tasks, config), bundle.spec, bundle.lexicon)
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
     answers = answer_split(session, dataset, bundle.tasks)
     return Evaluation(split=split, scores=score_subsets(answers, bundle.tasks))

@@ -37,7 +37,6 @@ from model_training.optimizer import parameter_groups, warmup_cosine
 from service.bundle import (
     CARD_FILE,
     MODEL_FILE,
-    VOCABULARY_FILE,
     WEIGHTS_FILE,
     Bundle,
     BundleManifest,
@@ -46,7 +45,7 @@ from service.bundle import (
 )
 from service.contract import F32, ModelInputs, Task
 from service.errors import BundleError, ConfigError
-from service.preprocess.text import Vocabulary
+from service.preprocess.lexicon import Lexicon, WordLexicon
 from service.session import Session, pack_batch
 
 RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
@@ -62,7 +61,7 @@ class Prepared:
 
     config: TrainConfig
     tasks: tuple[Task, ...]
-    vocabulary: Vocabulary | None
+    lexicon: Lexicon | None
     train: ExampleDataset
     validation: ExampleDataset
     test: ExampleDataset
@@ -113,23 +112,22 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
 
 
 def prepare(config: TrainConfig) -> Prepared:
-    """Reads and checks the table, builds the vocabulary."""
+    """Reads and checks the table, builds the lexicon."""
     table = read_table(config)
-    vocabulary = None
+    lexicon: Lexicon | None = None
     if config.spec.text is not None:
         vocabulary = build_vocabulary(table.split("train"), min_count=config.model.min_word_count)
+        lexicon = WordLexicon(vocabulary=vocabulary)
 
     def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
         examples = table.split(split)
         labels = split_targets(examples, table.tasks, config)
-        return ExampleDataset(
-            examples, labels, config.spec, vocabulary, augment=augment, seed=config.optim.seed
-        )
+        return ExampleDataset(examples, labels, config.spec, lexicon, augment=augment, seed=config.optim.seed)
 
     return Prepared(
         config=config,
         tasks=table.tasks,
-        vocabulary=vocabulary,
+        lexicon=lexicon,
         train=dataset("train", config.augment),
         validation=dataset("validation"),
         test=dataset("test"),
@@ -148,7 +146,7 @@ def make_accelerator(optim: OptimConfig) -> Accelerator:
 
 
 def build_model(prepared: Prepared) -> TriadModel:
-    words = len(prepared.vocabulary) if prepared.vocabulary else 0
+    words = prepared.lexicon.size if prepared.lexicon else 0
     model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
     for task in prepared.tasks:
         if task.type == "regression":
@@ -270,8 +268,8 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
         WEIGHTS_FILE: save(model.state_dict()),
         CARD_FILE: model_card(manifest, drift=drift).encode(),
     }
-    if prepared.vocabulary is not None:
-        files[VOCABULARY_FILE] = prepared.vocabulary.to_bytes()
+    if prepared.lexicon is not None:
+        files |= prepared.lexicon.files()
     write_bundle(destination, manifest, files)
 
 

@@ -20,14 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.contract import PreprocessSpec, Task
 from service.errors import BundleError
-from service.preprocess.text import Vocabulary
+from service.preprocess.lexicon import Lexicon, read_lexicon
 
 FORMAT_VERSION: Literal[1] = 1
-MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, VOCABULARY_FILE, CARD_FILE = (
+MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, CARD_FILE = (
     "bundle.json",
     "model.onnx",
     "weights.safetensors",
-    "vocabulary.txt",
     "MODEL_CARD.md",
 )
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -70,7 +69,7 @@ class Bundle:
 
     path: Path
     manifest: BundleManifest
-    vocabulary: Vocabulary | None
+    lexicon: Lexicon | None
 
     @property
     def model_path(self) -> Path:
@@ -98,12 +97,8 @@ def read_bundle(path: Path) -> Bundle:
             raise BundleError(f"Bundle {path}: {name} cannot be read ({error.strerror}).") from error
         if found != expected:
             raise BundleError(f"Bundle {path}: {name} was changed (SHA-256 {found}, expected {expected}).")
-    vocabulary = None
-    if manifest.preprocess.text is not None:
-        if VOCABULARY_FILE not in manifest.files:
-            raise BundleError(f"Bundle {path}: {MANIFEST_FILE} does not list {VOCABULARY_FILE}.")
-        vocabulary = Vocabulary.read(path / VOCABULARY_FILE)
-    return Bundle(path=path, manifest=manifest, vocabulary=vocabulary)
+    lexicon = read_lexicon(path, manifest.files) if manifest.preprocess.text is not None else None
+    return Bundle(path=path, manifest=manifest, lexicon=lexicon)
 
 
 def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes]) -> Bundle:

@@ -139,8 +139,8 @@ def _load(bundle: Bundle, device: Device) -> Model:
 def _input_formats(bundle: Bundle) -> ModelInputFormats:
     spec = bundle.spec
     text = image = audio = None
-    if spec.text and bundle.vocabulary:
-        text = TextFormat(max_tokens=spec.text.max_tokens, vocabulary=len(bundle.vocabulary))
+    if spec.text and bundle.lexicon:
+        text = TextFormat(max_tokens=spec.text.max_tokens, vocabulary=bundle.lexicon.size)
     if spec.image:
         image = ImageFormat(width=spec.image.width, height=spec.image.height, formats=list(IMAGE_FORMATS))
     if spec.audio:

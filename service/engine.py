@@ -185,7 +185,7 @@ class Engine:
             return
         try:
             bundle = pending.model.bundle
-            pending.inputs = preprocess(raw, bundle.spec, bundle.vocabulary, self._limits)
+            pending.inputs = preprocess(raw, bundle.spec, bundle.lexicon, self._limits)
         except Exception as error:  # a defect of ours must reach whoever waits, not vanish in the pool
             if not isinstance(error, TriadError):
                 logger.exception("Preprocessing failed unexpectedly.")

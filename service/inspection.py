@@ -34,8 +34,8 @@ def describe_bundle(bundle: Bundle) -> str:
 
 def _describe_media(bundle: Bundle) -> Iterator[str]:
     spec = bundle.spec
-    if spec.text and bundle.vocabulary:
-        yield f"  text   up to {spec.text.max_tokens} tokens of {len(bundle.vocabulary)} known"
+    if spec.text and bundle.lexicon:
+        yield f"  text   up to {spec.text.max_tokens} tokens of {bundle.lexicon.size} known"
     if spec.image:
         yield f"  image  resized to {spec.image.width} x {spec.image.height} pixels"
     if spec.audio:

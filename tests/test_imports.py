@@ -21,6 +21,7 @@ LAYERS = (
     {"service.contract"},
     {"service.settings", "service.schemas", "service.preprocess"},
     {"service.preprocess.text", "service.preprocess.image", "service.preprocess.audio"},
+    {"service.preprocess.lexicon"},
     {"service.preprocess.example"},
     {"service.bundle"},
     {"service.session", "service.batcher", "service.postprocess", "service.inspection"},

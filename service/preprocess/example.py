@@ -16,7 +16,8 @@ from service.contract import (
 )
 from service.preprocess.audio import DecodedAudio, decode_audio, fit_audio
 from service.preprocess.image import DecodedImage, decode_image, fit_image
-from service.preprocess.text import Vocabulary, Word, encode_words, segment_text
+from service.preprocess.lexicon import Lexicon
+from service.preprocess.text import Word
 
 
 class Augment(Protocol):
@@ -32,7 +33,7 @@ class Augment(Protocol):
 def preprocess(
     raw: RawInputs,
     spec: PreprocessSpec,
-    vocabulary: Vocabulary | None,
+    lexicon: Lexicon | None,
     limits: MediaLimits,
     *,
     augment: Augment | None = None,
@@ -44,10 +45,10 @@ def preprocess(
     text: TextInput | None = None
     image: ImageInput | None = None
     audio: AudioInput | None = None
-    if raw.text is not None and spec.text is not None and vocabulary is not None:
-        words: Sequence[Word] = segment_text(raw.text, limits)
+    if raw.text is not None and spec.text is not None and lexicon is not None:
+        words: Sequence[Word] = lexicon.words(raw.text, spec.text, limits)
         words = augment.words(words) if augment else words
-        text = encode_words(words, vocabulary, spec.text, characters=len(raw.text))
+        text = lexicon.encode(words, spec.text, characters=len(raw.text))
     if raw.image is not None and spec.image is not None:
         picture = decode_image(raw.image, spec.image, limits)
         image = fit_image(augment.image(picture) if augment else picture, spec.image)

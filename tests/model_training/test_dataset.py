@@ -15,6 +15,7 @@ from model_training.manifest import Table, read_table
 from service.bundle import Bundle
 from service.contract import MEDIA, MediaLimits, ModelInputs
 from service.preprocess.example import preprocess
+from service.preprocess.lexicon import WordLexicon
 from service.preprocess.text import Vocabulary
 
 
@@ -47,7 +48,14 @@ def dataset(config: TrainConfig, table: Table, *, augmented: bool) -> ExampleDat
     vocabulary = build_vocabulary(train, min_count=1)
     labels = split_targets(train, table.tasks, config)
     augment = config.augment if augmented else None
-    return ExampleDataset(train, labels, config.spec, vocabulary, augment=augment, seed=config.optim.seed)
+    return ExampleDataset(
+        train,
+        labels,
+        config.spec,
+        WordLexicon(vocabulary=vocabulary),
+        augment=augment,
+        seed=config.optim.seed,
+    )
 
 
 def test_the_same_bytes_give_equal_arrays_in_trainer_and_service(toy_bundle: Bundle) -> None:
@@ -56,9 +64,9 @@ def test_the_same_bytes_give_equal_arrays_in_trainer_and_service(toy_bundle: Bun
     table = read_table(config)
     examples = table.split("test")
     targets = split_targets(examples, table.tasks, config)
-    trained_on = ExampleDataset(examples, targets, toy_bundle.spec, toy_bundle.vocabulary)
+    trained_on = ExampleDataset(examples, targets, toy_bundle.spec, toy_bundle.lexicon)
     for i, example in enumerate(examples):
-        served = preprocess(example.read(), toy_bundle.spec, toy_bundle.vocabulary, MediaLimits())
+        served = preprocess(example.read(), toy_bundle.spec, toy_bundle.lexicon, MediaLimits())
         assert same(trained_on[i].inputs, served)
         assert served.media == example.media
     assert {medium for example in examples for medium in example.media} == set(MEDIA)

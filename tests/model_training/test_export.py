@@ -26,7 +26,7 @@ def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> Non
     session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
     config = load_config(table_folder(toy_bundle) / "config.toml")
     examples = [
-        preprocess(example.read(), toy_bundle.spec, toy_bundle.vocabulary, MediaLimits())
+        preprocess(example.read(), toy_bundle.spec, toy_bundle.lexicon, MediaLimits())
         for example in prepare(config).test.examples
     ]
     batch = [example.only(*subset) for example in examples for subset in media_subsets(example.media)]

@@ -56,8 +56,8 @@ def test_what_is_written_is_what_is_read(bundle: Path) -> None:
     assert found.model_path.read_bytes() == FILES["model.onnx"]
     assert found.spec == MANIFEST.preprocess
     assert found.tasks == MANIFEST.tasks
-    assert found.vocabulary is not None
-    assert found.vocabulary.tokens == ("seven", "七")
+    assert found.lexicon is not None
+    assert found.lexicon.files() == {"vocabulary.txt": FILES["vocabulary.txt"]}
     assert {file.name for file in bundle.iterdir()} == {*FILES, "bundle.json"}
 
 
@@ -67,7 +67,7 @@ def test_a_bundle_that_reads_no_text_needs_no_vocabulary(tmp_path: Path) -> None
 
     found = write_bundle(tmp_path / "1", manifest, {"model.onnx": b"a"})
 
-    assert found.vocabulary is None
+    assert found.lexicon is None
     assert found.spec.media == ("image", "audio")
 
 
