@@ -29,6 +29,7 @@ from model_training.config import AugmentConfig, OptimConfig, TrainConfig, load_
 from model_training.dataset import ExampleDataset, LabelledInputs, build_vocabulary, collate
 from model_training.evaluate import answer_split, split_targets
 from model_training.export import check_parity, export_graph
+from model_training.history import EpochRecord, Stopwatch, read_history, write_history
 from model_training.manifest import Split, read_table
 from model_training.metrics import answer_subsets, calibrate, mean_score, score_subsets
 from model_training.model import TriadModel
@@ -175,16 +176,21 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
         if not (run / "checkpoint").is_dir():
             raise ConfigError(f"optim.resume: there is no {run}/checkpoint to go on from.")
         accelerator.load_state(str(run / "checkpoint"))
+        history = list(read_history(run))[: state.epoch]
     else:
         _save_checkpoint(accelerator, run)
+        history = []
 
     try:
         for epoch in range(state.epoch, optim.epochs):
             prepared.train.epoch = epoch
             loader.set_epoch(epoch)
             objective.train()
+            watch = Stopwatch()
             losses: list[Tensor] = []
-            for batch in _with_progress(loader, losses, state, console, accelerator):
+            for batch in _with_progress(
+                loader, watch, losses, state, console=console, accelerator=accelerator
+            ):
                 loss = objective(batch["inputs"], batch["targets"])
                 accelerator.backward(loss)
                 accelerator.clip_grad_norm_(objective.parameters(), optim.clip_norm)
@@ -196,11 +202,23 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
             mean_loss = mean_of(losses, epoch)
             score = validate(model, prepared, accelerator.device)
             better = state.take(score)
+            history.append(
+                EpochRecord(
+                    epoch=state.epoch,
+                    loss=mean_loss,
+                    validation=score,
+                    learning_rate=float(schedule.get_last_lr()[0]),
+                    seconds=watch.seconds,
+                    data_share=watch.data_share,
+                )
+            )
             if accelerator.is_main_process:
                 mark = "  best" if better else ""
                 console.print(
-                    f"epoch {state.epoch}/{optim.epochs}  loss {mean_loss:.4f}  validation {score:.4f}{mark}"
+                    f"epoch {state.epoch}/{optim.epochs}  loss {mean_loss:.4f}  validation {score:.4f}"
+                    f"  {watch.seconds:.0f} s, {watch.data_share:.0%} waiting for data{mark}"
                 )
+                write_history(run, history)
                 if better:
                     save_file(model.state_dict(), run / BEST_FILE)
             _save_checkpoint(accelerator, run)
@@ -319,14 +337,20 @@ def _torch_runner(
 
 
 def _with_progress(
-    loader: Any, losses: Sequence[Tensor], state: RunState, console: Console, accelerator: Accelerator
+    loader: Any,
+    watch: Stopwatch,
+    losses: Sequence[Tensor],
+    state: RunState,
+    *,
+    console: Console,
+    accelerator: Accelerator,
 ) -> Iterator[dict[str, dict[str, Tensor]]]:
     """The batches of an epoch under a bar that shows the loss so far and the best validation score."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     best = f"  best validation {state.best_score:.4f}" if state.best_epoch else ""
     with Progress(*columns, console=console, transient=True, disable=not accelerator.is_main_process) as bar:
         shown = bar.add_task("", total=len(loader))
-        for step, batch in enumerate(loader):
+        for step, batch in enumerate(watch.watch(loader)):
             if step % LOSS_EVERY == 0:
                 loss = f"  loss {torch.stack(list(losses[-LOSS_EVERY:])).mean():.4f}" if losses else ""
                 bar.update(shown, description=f"epoch {state.epoch + 1}{loss}{best}")

@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState
 import model_training.train as training
 from model_training.config import load_config
 from model_training.export import MAX_DRIFT, check_parity, export_graph
+from model_training.history import read_history
 from model_training.train import build_model, fit, parity_examples, prepare, train_bundle
 from service.bundle import Bundle
 from service.errors import BundleError, ConfigError
@@ -98,7 +99,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
         patch.setattr(training, "validate", _interrupt_at(2))
         with pytest.raises(KeyboardInterrupt):
             weights("cut")
+    assert [record.epoch for record in read_history(tmp_path / "cut")] == [1]
     resumed = weights("cut", "optim.resume=true")
+    whole, cut = read_history(tmp_path / "whole"), read_history(tmp_path / "cut")
+    assert [(r.epoch, r.loss, r.validation) for r in cut] == [(r.epoch, r.loss, r.validation) for r in whole]
+    assert all(0 < r.data_share < 1 and r.seconds > 0 for r in cut)
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
