@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from model_training.attribution import Trust, judge_attention, trust_table
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset, LabelledInputs
 from model_training.manifest import SPLIT_NAMES, Example, check_labels, read_examples, targets
-from model_training.metrics import Answers, Scores, answer_subsets, score_subsets
+from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from service.bundle import read_bundle
-from service.contract import F32, ModelInputs, Task, Wanted
+from service.contract import F32, MEDIA, Medium, ModelInputs, Task, Wanted
 from service.errors import ParameterError, TableError
 from service.session import Session
 
@@ -25,17 +26,18 @@ EXAMPLES_PER_RUN = 16  # times seven subsets
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Scores of one split."""
+    """What was found on one split. trust: whether the attention tells what the media contributed."""
 
     split: str
     scores: Scores
+    trust: Trust
 
     def table(self) -> str:
-        """Markdown: one row per task and subset of media."""
-        return score_table(self.scores)
+        """Markdown: scores by task and subset of media, then attention by task."""
+        return "\n\n".join(filter(None, [score_table(self.scores), trust_table(self.trust)]))
 
     def json(self) -> str:
-        return json.dumps({self.split: self.scores}, indent=2)
+        return json.dumps({"split": self.split, "scores": self.scores, "trust": self.trust}, indent=2)
 
 
 def evaluate_bundle(bundle_path: Path, table_path: Path, *, split: str = "test") -> Evaluation:
@@ -59,15 +61,25 @@ def evaluate_bundle(bundle_path: Path, table_path: Path, *, split: str = "test")
     dataset = ExampleDataset(chosen, split_targets(chosen, bundle.tasks, config), bundle.spec, bundle.lexicon)
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
     answers = answer_split(session, dataset, bundle.tasks)
-    return Evaluation(split=split, scores=score_subsets(answers, bundle.tasks))
+    return Evaluation(
+        split=split,
+        scores=score_subsets(answers, bundle.tasks),
+        trust=judge_attention(answers, bundle.tasks),
+    )
 
 
 def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task]) -> Answers:
-    """The graph's logits for every example of a dataset in every subset of its media."""
+    """The graph's answers for every example of a dataset in every subset of its media."""
 
-    def run(batch: list[ModelInputs]) -> Mapping[str, F32]:
-        outputs = session.run(batch, Wanted())
-        return {task.name: np.stack([row.logits_K[task.name] for row in outputs]) for task in tasks}
+    def run(batch: list[ModelInputs]) -> BatchAnswers:
+        outputs = session.run(batch, Wanted(attention=True))
+        return BatchAnswers(
+            logits={task.name: np.stack([row.logits_K[task.name] for row in outputs]) for task in tasks},
+            attention={
+                task.name: np.stack([_media_shares(row.attention[task.name]) for row in outputs])
+                for task in tasks
+            },
+        )
 
     return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks)
 
@@ -90,6 +102,12 @@ def score_table(scores: Scores) -> str:
         shown = ", ".join(_shown(name, value) for name, value in values.items() if name != "examples")
         lines.append(f"| {task} | {subset} | {values['examples']:.0f} | {shown} |")
     return "\n".join(lines)
+
+
+def _media_shares(weights: Mapping[Medium, F32]) -> F32:
+    """A task's attention summed over the tokens of each medium, [M]; 0 where it is absent."""
+    shares = [weights[medium].sum() if medium in weights else 0.0 for medium in MEDIA]
+    return np.array(shares, dtype=np.float32)
 
 
 def _shown(name: str, value: float) -> str:

@@ -1,6 +1,6 @@
 """How good the answers are: per task and per subset of the media, and how honest their probabilities.
 
-Shape letters: N rows, K outputs of a task.
+Shape letters: N rows, K outputs of a task, M media.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sklearn.metrics import (
 )
 
 from model_training.dataset import LabelledInputs
-from service.contract import F32, ModelInputs, Task, media_subsets
+from service.contract import F32, I64, ModelInputs, Task, media_subsets
 from service.postprocess import probabilities
 
 Scores = dict[str, dict[str, dict[str, float]]]  # subset of media -> task -> score -> value
@@ -31,38 +31,55 @@ CALIBRATION_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Answers:
-    """The model's answers over a split, one row per example and subset of its media.
+    """The model's answers over a split, one row per example and subset of its media, smallest subset first.
 
-    subsets_N: name of each row's subset. logits: by task, [N, K]. targets: by task, [N] or [N, K].
+    example_N: which example each row asks about, from 0. subsets_N: name of each row's subset.
+    logits: by task, [N, K]. attention: by task, what each medium got, [N, M] in the contract's order.
+    targets: by task, [N] or [N, K].
     """
 
+    example_N: I64
     subsets_N: npt.NDArray[np.str_]
     logits: Mapping[str, F32]
+    attention: Mapping[str, F32]
     targets: Mapping[str, F32]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchAnswers:
+    """logits and attention of one batch, as in Answers."""
+
+    logits: Mapping[str, F32]
+    attention: Mapping[str, F32]
+
+
 def answer_subsets(
-    run: Callable[[list[ModelInputs]], Mapping[str, F32]],
+    run: Callable[[list[ModelInputs]], BatchAnswers],
     batches: Iterable[Sequence[LabelledInputs]],
     tasks: Sequence[Task],
 ) -> Answers:
-    """Asks for every subset of every example's media; each medium is encoded once for all of them.
-
-    run: a batch to logits by task.
-    """
+    """Asks for every subset of every example's media; each medium is encoded once for all of them."""
+    asked: list[int] = []
     subsets: list[str] = []
     logits: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    attention: dict[str, list[F32]] = {task.name: [] for task in tasks}
     labels: dict[str, list[F32]] = {task.name: [] for task in tasks}
     for examples in batches:
-        rows = [(example, subset) for example in examples for subset in media_subsets(example.inputs.media)]
+        first = asked[-1] + 1 if asked else 0
+        media = [media_subsets(example.inputs.media) for example in examples]
+        asked += [n for n, of_example in enumerate(media, start=first) for _ in of_example]
+        rows = [(example, subset) for example, each in zip(examples, media, strict=True) for subset in each]
         subsets += ["+".join(subset) for _, subset in rows]
         outputs = run([example.inputs.only(*subset) for example, subset in rows])
         for task in tasks:
-            logits[task.name].append(outputs[task.name])
+            logits[task.name].append(outputs.logits[task.name])
+            attention[task.name].append(outputs.attention[task.name])
             labels[task.name].append(np.stack([example.targets[task.name] for example, _ in rows]))
     return Answers(
+        example_N=np.array(asked, dtype=np.int64),
         subsets_N=np.array(subsets),
         logits={name: np.concatenate(parts) for name, parts in logits.items()},
+        attention={name: np.concatenate(parts) for name, parts in attention.items()},
         targets={name: np.concatenate(parts) for name, parts in labels.items()},
     )
 
@@ -86,7 +103,7 @@ def score_subsets(answers: Answers, tasks: Sequence[Task]) -> Scores:
 
 def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
     """Scores of the labelled rows, and how many they are; nothing where there is none."""
-    labelled = _labelled(targets)
+    labelled = labelled_rows(targets)
     logits_NK, targets = logits_NK[labelled], targets[labelled]
     if not len(targets):
         return {}
@@ -117,6 +134,12 @@ def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
         "f1": float(f1),
         "ece": calibration_error(confidence, right),
     }
+
+
+def labelled_rows(targets: F32) -> npt.NDArray[np.bool_]:
+    """Which rows have a target, [N]."""
+    missing = np.isnan(targets)
+    return ~(missing if missing.ndim == 1 else np.asarray(missing.any(axis=1)))
 
 
 def calibration_error(confidence_N: npt.NDArray[np.floating], right_N: npt.NDArray[np.bool_]) -> float:
@@ -154,7 +177,7 @@ def mean_score(scores: Scores, tasks: Sequence[Task]) -> float:
 
 
 def _temperature(task: Task, answers: Answers) -> float:
-    labelled = _labelled(answers.targets[task.name])
+    labelled = labelled_rows(answers.targets[task.name])
     logits_NK, targets = answers.logits[task.name][labelled], answers.targets[task.name][labelled]
     if not len(targets):
         return 1.0
@@ -168,8 +191,3 @@ def _temperature(task: Task, answers: Answers) -> float:
 
     found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
     return math.exp(found.x)
-
-
-def _labelled(targets: F32) -> npt.NDArray[np.bool_]:
-    missing = np.isnan(targets)
-    return ~(missing if missing.ndim == 1 else np.asarray(missing.any(axis=1)))

@@ -8,7 +8,7 @@ import itertools
 import math
 import shutil
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from model_training.evaluate import answer_split, split_targets
 from model_training.export import check_parity, export_graph
 from model_training.history import EpochRecord, Stopwatch, read_history, write_history
 from model_training.manifest import Split, read_table
-from model_training.metrics import answer_subsets, calibrate, mean_score, score_subsets
+from model_training.metrics import BatchAnswers, answer_subsets, calibrate, mean_score, score_subsets
 from model_training.model import TriadModel
 from model_training.objective import Objective
 from model_training.optimizer import parameter_groups, warmup_cosine
@@ -44,7 +44,7 @@ from service.bundle import (
     read_bundle,
     write_bundle,
 )
-from service.contract import F32, ModelInputs, Task
+from service.contract import MEDIA, ModelInputs, Task
 from service.errors import BundleError, ConfigError
 from service.preprocess.lexicon import Lexicon, WordLexicon
 from service.session import Session, pack_batch
@@ -324,14 +324,23 @@ def _validation_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:
 
 def _torch_runner(
     model: TriadModel, prepared: Prepared, device: torch.device
-) -> Callable[[list[ModelInputs]], Mapping[str, F32]]:
+) -> Callable[[list[ModelInputs]], BatchAnswers]:
     model.eval()
+    names = [task.name for task in prepared.tasks]
 
     @torch.inference_mode()
-    def run(batch: list[ModelInputs]) -> Mapping[str, F32]:
+    def run(batch: list[ModelInputs]) -> BatchAnswers:
         packed = pack_batch(batch, prepared.config.spec)
         outputs = model({name: torch.from_numpy(array).to(device) for name, array in packed.items()})
-        return {task.name: outputs[f"logits.{task.name}"].float().cpu().numpy() for task in prepared.tasks}
+        absent_B = torch.zeros(len(batch), 1, device=device)
+        shares = {
+            name: [outputs.get(f"attention.{name}.{medium}", absent_B).float().sum(1) for medium in MEDIA]
+            for name in names
+        }
+        return BatchAnswers(
+            logits={name: outputs[f"logits.{name}"].float().cpu().numpy() for name in names},
+            attention={name: torch.stack(parts, dim=1).cpu().numpy() for name, parts in shares.items()},
+        )
 
     return run
 

@@ -13,8 +13,19 @@ from tests.model_training.conftest import table_folder
 
 def test_evaluate_finds_the_scores_that_the_bundle_states(toy_bundle: Bundle) -> None:
     evaluation = evaluate_bundle(toy_bundle.path, table_folder(toy_bundle) / "metadata.csv", split="test")
-    assert json.loads(evaluation.json()) == {"test": toy_bundle.manifest.metrics["test"]}
+    found = json.loads(evaluation.json())
+    assert found["split"] == "test"
+    assert found["scores"] == toy_bundle.manifest.metrics["test"]
+    assert found["trust"] == evaluation.trust
     assert "| kind | text+image+audio |" in evaluation.table()
+
+
+def test_evaluate_judges_the_attention_of_every_task(toy_bundle: Bundle) -> None:
+    trust = evaluate_bundle(toy_bundle.path, table_folder(toy_bundle) / "metadata.csv").trust
+    assert set(trust) == {"kind", "tags", "size"}
+    for numbers in trust.values():
+        assert numbers["examples"] == 16  # every fifth of the 20 lacks a medium
+        assert numbers["tied"] == numbers["examples"] or -1 <= numbers["spearman"] <= 1
 
 
 def test_evaluate_refuses_what_it_cannot_score(toy_bundle: Bundle, toy_folder: Path) -> None:

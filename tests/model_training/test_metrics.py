@@ -10,6 +10,7 @@ import pytest
 from model_training.dataset import LabelledInputs
 from model_training.metrics import (
     Answers,
+    BatchAnswers,
     answer_subsets,
     calibrate,
     calibration_error,
@@ -17,7 +18,7 @@ from model_training.metrics import (
     score_subsets,
     score_task,
 )
-from service.contract import ModelInputs, Task, TextInput
+from service.contract import MEDIA, ModelInputs, Task, TextInput
 from tests.model_training.test_model import example
 
 KIND = Task(name="kind", type="classification", labels=("a", "b"))
@@ -66,7 +67,11 @@ def test_calibration_error_is_the_gap_between_confidence_and_success() -> None:
 
 def answers(logits: np.ndarray, targets: np.ndarray, task: Task) -> Answers:
     return Answers(
-        subsets_N=np.array(["text"] * len(logits)), logits={task.name: logits}, targets={task.name: targets}
+        example_N=np.arange(len(logits)),
+        subsets_N=np.array(["text"] * len(logits)),
+        logits={task.name: logits},
+        attention={task.name: f32([[1, 0, 0]] * len(logits))},
+        targets={task.name: targets},
     )
 
 
@@ -89,17 +94,22 @@ def test_a_regression_and_an_unlabelled_task_keep_their_temperature() -> None:
 
 
 def test_every_subset_of_an_example_is_asked_once_and_scored_apart() -> None:
-    """The fake model answers `a` whenever it reads text, else `b`; a is right."""
+    """The fake model answers `a` whenever it reads text, else `b`; a is right. It heeds all media alike."""
     seen: list[ModelInputs] = []
 
-    def run(batch: list[ModelInputs]) -> dict[str, np.ndarray]:
+    def run(batch: list[ModelInputs]) -> BatchAnswers:
         seen.extend(batch)
-        return {"kind": f32([[9, 0] if inputs.text else [0, 9] for inputs in batch])}
+        shares = [[float(m in inputs.media) / len(inputs.media) for m in MEDIA] for inputs in batch]
+        logits = f32([[9, 0] if inputs.text else [0, 9] for inputs in batch])
+        return BatchAnswers(logits={"kind": logits}, attention={"kind": f32(shares)})
 
     full = LabelledInputs(inputs=example(0), targets={"kind": f32(0)})
     lone = LabelledInputs(inputs=example(1).only("image"), targets={"kind": f32(0)})
-    scores = score_subsets(answer_subsets(run, [[full], [lone]], [KIND]), [KIND])
+    found = answer_subsets(run, [[full], [lone]], [KIND])
+    scores = score_subsets(found, [KIND])
     assert len(seen) == 8
+    assert found.example_N.tolist() == [0] * 7 + [1]
+    assert found.attention["kind"][-2:] == pytest.approx(f32([[1 / 3, 1 / 3, 1 / 3], [0, 1, 0]]))
     assert all(isinstance(inputs.text, TextInput | None) for inputs in seen)
     assert list(scores) == [
         "audio", "image", "text", "image+audio", "text+audio", "text+image", "text+image+audio",
