@@ -137,6 +137,14 @@ class OptimConfig(_Section):
     resume: bool = Field(default=False, description="Go on from the checkpoint that an interrupted run left.")
 
 
+class TransferConfig(_Section):
+    """Start from what another model has learnt: on less data than it saw, or with new labels or tasks."""
+
+    bundle: Path | None = Field(
+        default=None, description="A bundle, relative to the config file; matching weights are taken."
+    )
+
+
 class TrainConfig(_Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str = Field(default="1", pattern=r"^[0-9]+$")
@@ -147,6 +155,7 @@ class TrainConfig(_Section):
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     optim: OptimConfig = OptimConfig()
+    transfer: TransferConfig = TransferConfig()
     provenance: Provenance = Provenance()
 
     @model_validator(mode="after")
@@ -163,6 +172,14 @@ class TrainConfig(_Section):
             image=self.preprocess.image if "image" in columns else None,
             audio=self.preprocess.audio if "audio" in columns else None,
         )
+
+    def portable(self) -> dict[str, Any]:
+        """As JSON has it, for a bundle: files and folders by their name alone, no path of this machine."""
+        document = self.model_dump(mode="json")
+        document["data"]["table"] = self.data.table.name
+        if self.transfer.bundle is not None:
+            document["transfer"]["bundle"] = "/".join(self.transfer.bundle.parts[-2:])
+        return document
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
@@ -181,8 +198,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     except ValidationError as error:
         problems = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
         raise ConfigError(f"{path}: " + "; ".join(problems) + ".") from error
-    table = (path.parent / config.data.table).resolve()
-    return config.model_copy(update={"data": config.data.model_copy(update={"table": table})})
+    return _with_paths_from(path.parent, config)
+
+
+def _with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:
+    data = config.data.model_copy(update={"table": (folder / config.data.table).resolve()})
+    transfer = config.transfer
+    if transfer.bundle is not None:
+        transfer = transfer.model_copy(update={"bundle": (folder / transfer.bundle).resolve()})
+    return config.model_copy(update={"data": data, "transfer": transfer})
 
 
 def _apply(override: str, document: dict[str, Any]) -> None:

@@ -35,6 +35,7 @@ from model_training.metrics import BatchAnswers, answer_subsets, calibrate, mean
 from model_training.model import TriadModel
 from model_training.objective import Objective
 from model_training.optimizer import parameter_groups, warmup_cosine
+from model_training.transfer import transfer_weights
 from service.bundle import (
     CARD_FILE,
     MODEL_FILE,
@@ -105,7 +106,13 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
     prepared = prepare(config)
     model = build_model(prepared)
     accelerator = make_accelerator(config.optim)
-    model = fit(model, prepared, accelerator, RUNS / f"{config.name}-{config.version}")
+    run = RUNS / f"{config.name}-{config.version}"
+    if config.transfer.bundle is not None and not config.optim.resume:
+        bundle = read_bundle(config.transfer.bundle)
+        transfer = transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
+        if accelerator.is_main_process:
+            transfer.report(run)
+    model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
         finish(model, prepared, destination)
     accelerator.wait_for_everyone()
@@ -268,7 +275,6 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
     validation = answer_split(session, prepared.validation, prepared.tasks)
     tasks = calibrate(validation, prepared.tasks)
     test = answer_split(session, prepared.test, tasks)
-    data = config.data.model_copy(update={"table": Path(config.data.table.name)})  # no path of this machine
     manifest = BundleManifest(
         name=config.name,
         version=config.version,
@@ -279,7 +285,7 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
         tasks=tasks,
         metrics={"validation": score_subsets(validation, tasks), "test": score_subsets(test, tasks)},
         provenance=config.provenance,
-        training=config.model_dump(mode="json") | {"data": data.model_dump(mode="json")},
+        training=config.portable(),
     )
     files = {
         MODEL_FILE: graph,
