@@ -1,0 +1,29 @@
+"""The network of a bundle, rebuilt from its stored config and weights: to go on with, prune or distil."""
+
+from __future__ import annotations
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from model_training.config import TrainConfig
+from model_training.model import TriadModel
+from service.bundle import WEIGHTS_FILE, Bundle
+from service.errors import BundleError
+
+
+def rebuild_network(bundle: Bundle) -> TriadModel:
+    """In evaluation mode. Raises BundleError where the bundle has no weights, or not those of its config."""
+    if WEIGHTS_FILE not in bundle.manifest.files:
+        raise BundleError(
+            f"Bundle {bundle.path} holds no {WEIGHTS_FILE}, which is needed to go on from its network; "
+            "train it anew, or name the bundle that it was compressed from."
+        )
+    config = TrainConfig.model_validate(bundle.manifest.training)
+    words = bundle.lexicon.size if bundle.lexicon else 0
+    model = TriadModel(config.model, bundle.spec, bundle.tasks, words=words)
+    try:
+        model.load_state_dict(load_file(bundle.path / WEIGHTS_FILE))
+    except (SafetensorError, RuntimeError) as error:  # a missing, strange or misshapen tensor
+        why = " ".join(str(error).split())  # torch lists its complaints in lines
+        raise BundleError(f"Bundle {bundle.path}: {WEIGHTS_FILE} is not of its network ({why}).") from error
+    return model.eval()
