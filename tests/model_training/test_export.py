@@ -40,6 +40,12 @@ def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> Non
         assert np.allclose(alone.embeddings_D["fused"], together.embeddings_D["fused"], atol=1e-4)
 
 
+def test_the_graph_names_no_path_of_the_machine_that_made_it(toy_bundle: Bundle) -> None:
+    graph = toy_bundle.model_path.read_bytes()
+    assert b".py" not in graph
+    assert b"stack_trace" not in graph
+
+
 def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
     prepared = prepare(load_config(toy_folder / "config.toml"))
     torch.manual_seed(0)
