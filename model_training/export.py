@@ -49,7 +49,7 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
 
 
 def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes, a sixth of it: stack traces with this machine's paths, inferred shapes."""
+    """Without the exporter's notes, a sixth of it: traces with this machine's paths, inferred shapes."""
     del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
     for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del part.metadata_props[:]
