@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from model_training.metrics import Answers, labelled_rows
-from service.contract import I64, MEDIA, Task
+from service.contract import I64, MEDIA, Medium, Task
 from service.postprocess import probabilities
 
 F64: TypeAlias = npt.NDArray[np.float64]
@@ -83,7 +83,7 @@ def attribute(
     is decided about each. Of a regression, the value itself, with either choice of label.
     The empty coalition achieves the training prior: the share of the label, the mean of the target.
     """
-    rows_E = np.flatnonzero(np.diff(answers.example_N, append=-1))  # an example's last row has all its media
+    rows_E = answers.whole_rows()
     values_N, baseline_E = _values(answers, task, label, rows_E)
     coalition_N = _coalitions(answers.subsets_N)
     present_E = coalition_N[rows_E]
@@ -148,6 +148,41 @@ def judge_task(answers: Answers, task: Task) -> dict[str, float]:
         true_EM = spearman(true.attention_EM[:, seen_M], true.shapley_EM[:, seen_M])
         numbers["spearman_true"] = _mean(true_EM)
     return {name: value for name, value in numbers.items() if not math.isnan(value)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MediaUse:
+    """Mean attention and mean Shapley value of each medium over the complete examples of one class or tag.
+
+    label: None for all examples.
+    """
+
+    label: str | None
+    examples: int
+    attention: dict[Medium, float]
+    shapley: dict[Medium, float]
+
+
+def use_by_class(answers: Answers, task: Task) -> list[MediaUse]:
+    """All complete examples, then those of each true class or with each tag; nothing without a prior."""
+    if not task.prior:
+        return []
+    game = attribute(answers, task).complete()
+    groups: list[tuple[str | None, Flags]] = [(None, np.ones(len(game.rows_E), dtype=np.bool_))]
+    targets = answers.targets[task.name][game.rows_E]
+    for k, label in enumerate(task.labels):
+        groups.append((label, targets == k if task.type == "classification" else targets[:, k] == 1))
+    seen = [m for m in range(len(MEDIA)) if game.present_EM[:, m].any()]
+    return [
+        MediaUse(
+            label=label,
+            examples=int(chosen_E.sum()),
+            attention={MEDIA[m]: float(game.attention_EM[chosen_E, m].mean()) for m in seen},
+            shapley={MEDIA[m]: float(game.shapley_EM[chosen_E, m].mean()) for m in seen},
+        )
+        for label, chosen_E in groups
+        if chosen_E.any()
+    ]
 
 
 def spearman(attention_EM: F64, contribution_EM: F64) -> F64:

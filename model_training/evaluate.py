@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from model_training.attribution import Trust, judge_attention, trust_table
+from model_training.attribution import Trust, judge_attention, trust_table, use_by_class
+from model_training.breakdown import Breakdown, break_down
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset, LabelledInputs
-from model_training.manifest import SPLIT_NAMES, Example, check_labels, read_examples, targets
+from model_training.manifest import SPLIT_NAMES, Example, Split, check_labels, read_examples, targets
 from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
-from service.bundle import read_bundle
+from model_training.robustness import Curve, measure_robustness, robustness_table
+from service.bundle import Bundle, read_bundle
 from service.contract import F32, MEDIA, Medium, ModelInputs, Task, Wanted
 from service.errors import ParameterError, TableError
 from service.session import Session
@@ -24,23 +26,47 @@ from service.session import Session
 EXAMPLES_PER_RUN = 16  # times seven subsets
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:
-    """What was found on one split. trust: whether the attention tells what the media contributed."""
+    """What was found on one split.
 
-    split: str
+    examples: of the whole table. dataset, answers: of the split. scores: by subset of media. breakdowns: by
+    task, with all media of each example. trust: whether the attention tells what the media contributed.
+    curves: how the scores fall with the quality of the media, where that was asked for.
+    """
+
+    bundle: Bundle
+    session: Session
+    examples: Sequence[Example]
+    dataset: ExampleDataset
+    split: Split
+    answers: Answers
     scores: Scores
+    breakdowns: Mapping[str, Breakdown]
     trust: Trust
+    curves: tuple[Curve, ...]
 
     def table(self) -> str:
-        """Markdown: scores by task and subset of media, then attention by task."""
-        return "\n\n".join(filter(None, [score_table(self.scores), trust_table(self.trust)]))
+        """Markdown: scores by task and subset of media, attention by task, robustness where measured."""
+        tables = [score_table(self.scores), trust_table(self.trust), robustness_table(self.curves)]
+        return "\n\n".join(filter(None, tables))
 
     def json(self) -> str:
-        return json.dumps({"split": self.split, "scores": self.scores, "trust": self.trust}, indent=2)
+        use = {task.name: use_by_class(self.answers, task) for task in self.bundle.tasks}
+        found = {
+            "split": self.split,
+            "scores": self.scores,
+            "trust": self.trust,
+            "tasks": {name: each.json() for name, each in self.breakdowns.items()},
+            "media_use": {name: [asdict(each) for each in listed] for name, listed in use.items()},
+            "robustness": [asdict(curve) for curve in self.curves],
+        }
+        return json.dumps(found, indent=2)
 
 
-def evaluate_bundle(bundle_path: Path, table_path: Path, *, split: str = "test") -> Evaluation:
+def evaluate_bundle(
+    bundle_path: Path, table_path: Path, *, split: str = "test", robustness: bool = False
+) -> Evaluation:
     """Scores a bundle on one split of a table whose columns are named as in its training.
 
     Raises BundleError, TableError (every problem at once), ParameterError for an unknown split.
@@ -60,11 +86,37 @@ def evaluate_bundle(bundle_path: Path, table_path: Path, *, split: str = "test")
         raise TableError([f"{table_path.name}: {problem}" for problem in problems])
     dataset = ExampleDataset(chosen, split_targets(chosen, bundle.tasks, config), bundle.spec, bundle.lexicon)
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
-    answers = answer_split(session, dataset, bundle.tasks)
+    return examine(
+        bundle,
+        session,
+        dataset,
+        answer_split(session, dataset, bundle.tasks),
+        examples=examples,
+        robustness=robustness,
+    )
+
+
+def examine(
+    bundle: Bundle,
+    session: Session,
+    dataset: ExampleDataset,
+    answers: Answers,
+    *,
+    examples: Sequence[Example],
+    robustness: bool,
+) -> Evaluation:
+    """Everything that the answers on one split say. examples: of the whole table."""
     return Evaluation(
-        split=split,
+        bundle=bundle,
+        session=session,
+        examples=examples,
+        dataset=dataset,
+        split=dataset.examples[0].split,
+        answers=answers,
         scores=score_subsets(answers, bundle.tasks),
+        breakdowns=break_down(answers, bundle.tasks),
         trust=judge_attention(answers, bundle.tasks),
+        curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
     )
 
 

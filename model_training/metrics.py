@@ -44,6 +44,10 @@ class Answers:
     attention: Mapping[str, F32]
     targets: Mapping[str, F32]
 
+    def whole_rows(self) -> I64:
+        """Where each example's row with all its media stands: the last of its rows, [E]."""
+        return np.flatnonzero(np.diff(self.example_N, append=-1))
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BatchAnswers:
@@ -114,13 +118,7 @@ def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
             scores["r2"] = float(r2_score(targets, logits_NK[:, 0]))
         return scores
     probability_NK = probabilities(logits_NK, task)
-    if task.type == "classification":
-        truth, answer = targets.astype(int), probability_NK.argmax(axis=1)
-        confidence, right = probability_NK.max(axis=1), answer == truth
-    else:
-        truth, answer = targets.astype(int), (probability_NK > 0.5).astype(int)
-        confidence = np.where(answer == 1, probability_NK, 1 - probability_NK).ravel()
-        right = (answer == truth).ravel()
+    truth, answer = targets.astype(int), decisions(task, probability_NK).astype(int)
     present = (
         np.unique(truth) if task.type == "classification" else None
     )  # classes without a row do not count
@@ -132,8 +130,27 @@ def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
         "precision": float(precision),
         "recall": float(recall),
         "f1": float(f1),
-        "ece": calibration_error(confidence, right),
+        "ece": calibration_error(*confidences(task, probability_NK, targets)),
     }
+
+
+def decisions(task: Task, probability_NK: F32) -> F32:
+    """What is answered: the likeliest class, [N]; the tags likelier than not, [N, K]; the value, [N]."""
+    match task.type:
+        case "classification":
+            return np.asarray(probability_NK.argmax(axis=1), dtype=np.float32)
+        case "multilabel":
+            return (probability_NK > 0.5).astype(np.float32)
+        case "regression":
+            return np.asarray(probability_NK[:, 0])
+
+
+def confidences(task: Task, probability_NK: F32, targets: F32) -> tuple[F32, npt.NDArray[np.bool_]]:
+    """The probability of every decision, of each tag alone, and whether it was right."""
+    decided = decisions(task, probability_NK)
+    if task.type == "classification":
+        return probability_NK.max(axis=1), decided == targets
+    return np.where(decided == 1, probability_NK, 1 - probability_NK).ravel(), (decided == targets).ravel()
 
 
 def labelled_rows(targets: F32) -> npt.NDArray[np.bool_]:

@@ -162,13 +162,16 @@ def evaluate(
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
     manifest: Annotated[Path, typer.Argument(help="The table of examples.")],
     split: Annotated[str, typer.Option(help="Which rows.")] = "test",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also score with worse and worse media.")
+    ] = False,
 ) -> None:
     """Score a bundle on a table of examples, for every subset of the media."""
     with _training_extra():
         from model_training.evaluate import evaluate_bundle
 
-    evaluation = evaluate_bundle(bundle, manifest, split=split)
+    evaluation = evaluate_bundle(bundle, manifest, split=split, robustness=robustness)
     print(evaluation.json() if as_json else evaluation.table())
 
 

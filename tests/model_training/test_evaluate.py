@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model_training.evaluate import evaluate_bundle
@@ -17,6 +18,9 @@ def test_evaluate_finds_the_scores_that_the_bundle_states(toy_bundle: Bundle) ->
     assert found["split"] == "test"
     assert found["scores"] == toy_bundle.manifest.metrics["test"]
     assert found["trust"] == evaluation.trust
+    assert np.array(found["tasks"]["kind"]["confusion"]).trace() == 20
+    assert [use["label"] for use in found["media_use"]["tags"]] == [None, "big", "light"]
+    assert found["robustness"] == []
     assert "| kind | text+image+audio |" in evaluation.table()
 
 
