@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from service.bundle import Provenance
-from service.contract import AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec
+from service.contract import MEDIA, AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec
 from service.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -29,6 +29,13 @@ class DataConfig(_Section):
     image: str = Field(default="image_file_name", description="Column of image paths, relative to the table.")
     audio: str = Field(default="audio_file_name", description="Column of sound paths, relative to the table.")
     split: str = Field(default="split", description="Column that says train, validation or test.")
+    cache: str = Field(
+        default="runs/cache",
+        description="Folder of decoded media, kept between runs and safe to delete; empty: decode each time.",
+    )
+    cache_gib: float = Field(
+        default=20.0, gt=0, description="Size of the cache beyond which it stops to grow."
+    )
 
     @property
     def columns(self) -> dict[Medium, str]:
@@ -121,6 +128,12 @@ class AugmentConfig(_Section):
     image: ImageAugment = ImageAugment()
     audio: AudioAugment = AudioAugment()
 
+    @property
+    def media(self) -> frozenset[Medium]:
+        """Those that it changes at all."""
+        default = AugmentConfig()
+        return frozenset(medium for medium in MEDIA if getattr(self, medium) != getattr(default, medium))
+
 
 class OptimConfig(_Section):
     epochs: int = Field(default=20, ge=1)
@@ -177,6 +190,7 @@ class TrainConfig(_Section):
         """As JSON has it, for a bundle: files and folders by their name alone, no path of this machine."""
         document = self.model_dump(mode="json")
         document["data"]["table"] = self.data.table.name
+        document["data"]["cache"] = DataConfig.model_fields["cache"].default
         if self.transfer.bundle is not None:
             document["transfer"]["bundle"] = "/".join(self.transfer.bundle.parts[-2:])
         return document

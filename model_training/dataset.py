@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,12 +14,16 @@ from torch.utils.data import Dataset
 
 from model_training.augment import Augmenter
 from model_training.config import AugmentConfig
-from model_training.manifest import LIMITS, Example
-from service.contract import F32, ModelInputs, PreprocessSpec
-from service.preprocess.example import preprocess
+from model_training.manifest import Example
+from model_training.media import LIMITS, Media
+from service.contract import F32, AudioInput, ImageInput, Medium, ModelInputs, PreprocessSpec, TextInput
+from service.preprocess.audio import fit_audio
+from service.preprocess.image import fit_image
 from service.preprocess.lexicon import Lexicon
-from service.preprocess.text import Vocabulary, segment_text
+from service.preprocess.text import Vocabulary, Word, segment_text
 from service.session import pack_batch
+
+MAX_KEPT_CHARACTERS = 2_000_000  # of the words kept in memory, which take some 300 bytes for each
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,7 +35,10 @@ class LabelledInputs:
 
 
 class ExampleDataset(Dataset[LabelledInputs]):
-    """Rows of one split. With `augment`, each epoch draws anew: by seed, epoch and index, in any worker."""
+    """Rows of one split. With `augment`, each epoch draws anew: by seed, epoch and index, in any worker.
+
+    Its halves of preprocessing are the service's; files come from `media`, words are kept in memory.
+    """
 
     def __init__(
         self,
@@ -39,28 +47,68 @@ class ExampleDataset(Dataset[LabelledInputs]):
         spec: PreprocessSpec,
         lexicon: Lexicon | None,
         *,
+        media: Media | None = None,
         augment: AugmentConfig | None = None,
         seed: int = 0,
     ) -> None:
-        """targets: by task, one row per example."""
+        """targets: by task, one row per example. media: knows the files from checking the table."""
         self.examples = examples
         self.targets = targets
         self.spec = spec
         self.lexicon = lexicon
+        self.media = media or Media(spec)
         self.augment = augment
+        self.changed: Collection[Medium] = augment.media if augment is not None else ()
         self.seed = seed
         self.epoch = 0
+        self._words = self._cut_texts()
 
     def __len__(self) -> int:
         return len(self.examples)
 
     def __getitem__(self, index: int) -> LabelledInputs:
-        augmenter = None
+        example = self.examples[index]
+        augment = None
         if self.augment is not None:
-            augmenter = Augmenter(self.augment, np.random.default_rng((self.seed, self.epoch, index)))
-        raw = self.examples[index].read()
-        inputs = preprocess(raw, self.spec, self.lexicon, LIMITS, augment=augmenter)
+            augment = Augmenter(self.augment, np.random.default_rng((self.seed, self.epoch, index)))
+        inputs = ModelInputs(
+            text=self._text(example.text, augment) if example.text is not None else None,
+            image=self._image(example.image, augment) if example.image is not None else None,
+            audio=self._audio(example.audio, augment) if example.audio is not None else None,
+        )
         return LabelledInputs(inputs=inputs, targets={name: t[index] for name, t in self.targets.items()})
+
+    def _cut_texts(self) -> dict[str, tuple[Word, ...]]:
+        """Words of every text, once, before workers inherit them; nothing where that would fill memory."""
+        texts = {example.text for example in self.examples if example.text is not None}
+        if sum(map(len, texts)) > MAX_KEPT_CHARACTERS:
+            return {}
+        return {text: self._cut(text) for text in texts}
+
+    def _cut(self, text: str) -> tuple[Word, ...]:
+        assert self.lexicon is not None
+        assert self.spec.text is not None
+        return self.lexicon.words(text, self.spec.text, LIMITS)
+
+    def _text(self, text: str, augment: Augmenter | None) -> TextInput:
+        assert self.lexicon is not None
+        assert self.spec.text is not None
+        words: Sequence[Word] = self._words.get(text) or self._cut(text)
+        if augment is not None and "text" in self.changed:
+            words = augment.words(words)
+        return self.lexicon.encode(words, self.spec.text, characters=len(text))
+
+    def _image(self, path: Path, augment: Augmenter | None) -> ImageInput:
+        if augment is None or "image" not in self.changed:
+            return self.media.image(path)
+        assert self.spec.image is not None
+        return fit_image(augment.image(self.media.picture(path)), self.spec.image)
+
+    def _audio(self, path: Path, augment: Augmenter | None) -> AudioInput:
+        if augment is None or "audio" not in self.changed:
+            return self.media.audio(path)
+        assert self.spec.audio is not None
+        return fit_audio(augment.audio(self.media.sound(path)), self.spec.audio)
 
 
 def collate(examples: Sequence[LabelledInputs], spec: PreprocessSpec) -> dict[str, dict[str, Tensor]]:

@@ -16,6 +16,7 @@ from model_training.breakdown import Breakdown, break_down
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset, LabelledInputs
 from model_training.manifest import SPLIT_NAMES, Example, Split, check_labels, read_examples, targets
+from model_training.media import open_media
 from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from model_training.robustness import Curve, measure_robustness, robustness_table
 from service.bundle import Bundle, read_bundle
@@ -76,7 +77,8 @@ def evaluate_bundle(
     bundle = read_bundle(bundle_path)
     config = TrainConfig.model_validate(bundle.manifest.training)
     data = config.data.model_copy(update={"table": table_path.resolve()})
-    examples, problems = read_examples(data, config.tasks, bundle.spec)
+    media = open_media(config, may_create=False)
+    examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
     chosen = [example for example in examples if example.split == SPLIT_NAMES[split]]
     for task in bundle.tasks:
         problems += check_labels(task, config.tasks[task.name].separator, chosen)
@@ -84,7 +86,8 @@ def evaluate_bundle(
         problems.append(f"no row is in the {split} split")
     if problems:
         raise TableError([f"{table_path.name}: {problem}" for problem in problems])
-    dataset = ExampleDataset(chosen, split_targets(chosen, bundle.tasks, config), bundle.spec, bundle.lexicon)
+    labels = split_targets(chosen, bundle.tasks, config)
+    dataset = ExampleDataset(chosen, labels, bundle.spec, bundle.lexicon, media=media)
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
     return examine(
         bundle,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,13 +14,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from model_training.config import DataConfig, TaskConfig, TrainConfig
-from service.contract import F32, MEDIA, MediaLimits, Medium, PreprocessSpec, RawInputs, Task
+from model_training.media import LIMITS, File, Media, open_media
+from service.contract import F32, MEDIA, Medium, PreprocessSpec, RawInputs, Task
 from service.errors import RequestError, TableError
-from service.preprocess.example import preprocess
 from service.preprocess.text import segment_text
 
 Split = Literal["train", "validation", "test"]
-LIMITS = MediaLimits()
 SPLITS: tuple[Split, ...] = get_args(Split)
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -65,6 +62,7 @@ class Table:
 
     examples: tuple[Example, ...]
     tasks: tuple[Task, ...]
+    media: Media
 
     def split(self, name: Split) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.split == name)
@@ -75,7 +73,8 @@ def read_table(config: TrainConfig) -> Table:
 
     Raises TableError with every problem in it, each with its line.
     """
-    examples, problems = read_examples(config.data, config.tasks, config.spec)
+    media = open_media(config)
+    examples, problems = read_examples(config.data, config.tasks, config.spec, media=media)
     problems += [
         f"no row is in the {split} split" for split in SPLITS if all(e.split != split for e in examples)
     ]
@@ -85,13 +84,16 @@ def read_table(config: TrainConfig) -> Table:
         problems += _check_task(task, examples)
     if problems:
         raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
-    return Table(examples=examples, tasks=tasks)
+    return Table(examples=examples, tasks=tasks, media=media)
 
 
 def read_examples(
-    data: DataConfig, tasks: Mapping[str, TaskConfig], spec: PreprocessSpec
+    data: DataConfig, tasks: Mapping[str, TaskConfig], spec: PreprocessSpec, *, media: Media | None = None
 ) -> tuple[tuple[Example, ...], list[str]]:
-    """Every row that can be used, and the problems of the others. Raises TableError without the columns."""
+    """Every row that can be used, and the problems of the others. Raises TableError without the columns.
+
+    media: decodes the files, and knows them from then on.
+    """
     rows = list(read_rows(data.table))
     if not rows:
         raise TableError([f"{data.table.name}: holds no rows"])
@@ -110,8 +112,9 @@ def read_examples(
             problems.append(f"line {line}: {found}")
         else:
             examples.append(found)
-    media_problems, digests = _check_media(examples, spec)
-    problems += media_problems + _check_splits(examples, digests)
+    media = media or Media(spec)
+    problems += _check_texts(examples) + _check_files(examples, media)
+    problems += _check_splits(examples, media.digests)
     return tuple(examples), problems
 
 
@@ -259,44 +262,41 @@ def _make_example(
     )
 
 
-def _check_media(examples: Sequence[Example], spec: PreprocessSpec) -> tuple[list[str], dict[Path, str]]:
-    """Decodes every text and file once; one named in many rows is reported at its first.
-
-    Returns the problems, and the SHA-256 of every file that could be read.
-    """
-    first: dict[tuple[Medium, str | Path], int] = {}
+def _check_texts(examples: Sequence[Example]) -> list[str]:
+    """Cuts every text into words once; one that many rows share is reported at its first."""
+    problems = []
+    first: dict[str, int] = {}
     for example in examples:
-        for medium in example.media:
-            first.setdefault((medium, getattr(example, medium)), example.line)
-    digests: dict[Path, str] = {}
-
-    def problem_of(item: tuple[Medium, str | Path]) -> str | None:
-        medium, source = item
+        if example.text is not None:
+            first.setdefault(example.text, example.line)
+    for text, line in first.items():
         try:
-            if isinstance(source, str):
-                segment_text(source, LIMITS)
-                return None
-            data = source.read_bytes()
-            digests[source] = hashlib.sha256(data).hexdigest()
-            raw = RawInputs(image=data) if medium == "image" else RawInputs(audio=data)
-            preprocess(raw, spec, None, LIMITS)
-        except OSError as error:
-            return f"line {first[item]}: {medium}: {source}: {error.strerror}"
+            segment_text(text, LIMITS)
         except RequestError as error:
-            return f"line {first[item]}: {medium}: {source}: {error.detail}"
-        return None
-
-    with ThreadPoolExecutor() as pool:
-        problems = [problem for problem in pool.map(problem_of, first) if problem]
-    return problems, digests
+            problems.append(f"line {line}: text: {text}: {error.detail}")
+    return problems
 
 
-def _check_splits(examples: Sequence[Example], digests: Mapping[Path, str]) -> list[str]:
+def _check_files(examples: Sequence[Example], media: Media) -> list[str]:
+    """Decodes every file once; one that many rows share is reported at its first."""
+    first: dict[File, int] = {}
+    for example in examples:
+        for file in media.files(example.image, example.audio, training=example.split == "train"):
+            first.setdefault(file, example.line)
+    return [
+        f"line {first[file]}: {file.medium}: {file.path}: {problem}"
+        for file, problem in media.check(first).items()
+    ]
+
+
+def _check_splits(examples: Sequence[Example], digests: Mapping[Path, bytes]) -> list[str]:
     """An image or sound (by content), or a row of text alone, in two splits: the test would be dishonest."""
-    seen: dict[tuple[str, str], Example] = {}
+    seen: dict[tuple[str, str | bytes], Example] = {}
     problems = []
     for example in examples:
-        keys = [("text", example.text)] if example.media == ("text",) and example.text else []
+        keys: list[tuple[str, str | bytes]] = []
+        if example.media == ("text",) and example.text:
+            keys.append(("text", example.text))
         for medium, path in (("image", example.image), ("audio", example.audio)):
             if path is not None and path in digests:
                 keys.append((medium, digests[path]))

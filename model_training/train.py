@@ -7,7 +7,6 @@ import functools
 import itertools
 import math
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +30,7 @@ from model_training.evaluate import answer_split, split_targets
 from model_training.export import check_parity, export_graph
 from model_training.history import EpochRecord, Stopwatch, read_history, write_history
 from model_training.manifest import Split, read_table
+from model_training.media import ignore_ctrl_c
 from model_training.metrics import BatchAnswers, answer_subsets, calibrate, mean_score, score_subsets
 from model_training.model import TriadModel
 from model_training.objective import Objective
@@ -130,7 +130,15 @@ def prepare(config: TrainConfig) -> Prepared:
     def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
         examples = table.split(split)
         labels = split_targets(examples, table.tasks, config)
-        return ExampleDataset(examples, labels, config.spec, lexicon, augment=augment, seed=config.optim.seed)
+        return ExampleDataset(
+            examples,
+            labels,
+            config.spec,
+            lexicon,
+            media=table.media,
+            augment=augment,
+            seed=config.optim.seed,
+        )
 
     return Prepared(
         config=config,
@@ -314,7 +322,7 @@ def _train_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:
         shuffle=True,
         num_workers=optim.workers,
         collate_fn=functools.partial(collate, spec=prepared.config.spec),
-        worker_init_fn=_ignore_ctrl_c,
+        worker_init_fn=ignore_ctrl_c,
     )
 
 
@@ -324,7 +332,7 @@ def _validation_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:
         batch_size=VALIDATION_BATCH,
         num_workers=prepared.config.optim.workers,
         collate_fn=list,
-        worker_init_fn=_ignore_ctrl_c,
+        worker_init_fn=ignore_ctrl_c,
     )
 
 
@@ -371,8 +379,3 @@ def _with_progress(
                 bar.update(shown, description=f"epoch {state.epoch + 1}{loss}{best}")
             yield batch
             bar.advance(shown)
-
-
-def _ignore_ctrl_c(_worker: int) -> None:
-    """The main process handles it; workers would only print a traceback each."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -95,7 +95,8 @@ def toy_folder(tmp_path: Path) -> Path:
 def make_toy_folder(folder: Path) -> Path:
     splits = ["train"] * 64 + ["val"] * 16 + ["test"] * 20
     write_rows(folder, [toy_row(folder, n, split) for n, split in enumerate(splits)])
-    (folder / "config.toml").write_text(CONFIG, encoding="utf-8")
+    here = f'table = "metadata.csv"\ncache = "{(folder / "cache").as_posix()}"'
+    (folder / "config.toml").write_text(CONFIG.replace('table = "metadata.csv"', here), encoding="utf-8")
     return folder
 
 

@@ -53,6 +53,7 @@ def dataset(config: TrainConfig, table: Table, *, augmented: bool) -> ExampleDat
         labels,
         config.spec,
         WordLexicon(vocabulary=vocabulary),
+        media=table.media,
         augment=augment,
         seed=config.optim.seed,
     )
@@ -64,10 +65,12 @@ def test_the_same_bytes_give_equal_arrays_in_trainer_and_service(toy_bundle: Bun
     table = read_table(config)
     examples = table.split("test")
     targets = split_targets(examples, table.tasks, config)
-    trained_on = ExampleDataset(examples, targets, toy_bundle.spec, toy_bundle.lexicon)
+    arguments = (examples, targets, toy_bundle.spec, toy_bundle.lexicon)
+    decoded, kept = ExampleDataset(*arguments), ExampleDataset(*arguments, media=table.media)
     for i, example in enumerate(examples):
         served = preprocess(example.read(), toy_bundle.spec, toy_bundle.lexicon, MediaLimits())
-        assert same(trained_on[i].inputs, served)
+        assert same(decoded[i].inputs, served)
+        assert same(kept[i].inputs, served)
         assert served.media == example.media
     assert {medium for example in examples for medium in example.media} == set(MEDIA)
 
