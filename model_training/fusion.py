@@ -1,16 +1,22 @@
 """Fusion by attention that can be read: all tokens look at each other, then each task asks its question.
 
-Shape letters: B rows, P tokens of all media side by side, D width.
+Shape letters: B rows, P tokens of all media side by side, M media, D width, K outputs of a task.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from model_training.encoders import TransformerLayer, masked_softmax
+from service.contract import Task
+
+RAREST = 1e-3  # share below which a class's prior is not believed: a few examples do not prove it rarer
 
 
 class Fusion(nn.Module):
@@ -28,12 +34,30 @@ class Fusion(nn.Module):
         return fused_BPD
 
 
-class TaskAttention(nn.Module):
-    """One learned query over all tokens.
+class Looked(NamedTuple):
+    """What a task's query found.
 
-    Where to look is decided on the fused tokens, which know of each other; what is read there comes from
-    the medium's own encoder. So a weight on a medium can only mean that this medium was read: were the
-    values fused, a weight on an image cell could carry what the sound said.
+    reads_BMD: from each medium. evidence_BM: how much each one's word counts, 0 where absent.
+    weights_BP: the attention, which sums to 1; a medium's part of it is its part of the evidence.
+    """
+
+    reads_BMD: Tensor
+    evidence_BM: Tensor
+    weights_BP: Tensor
+
+    @property
+    def shares(self) -> Tensor:
+        """Of each medium in the evidence, [B, M, 1]; they sum to 1."""
+        return (self.evidence_BM / self.evidence_BM.sum(1, keepdim=True))[:, :, None]
+
+
+class TaskAttention(nn.Module):
+    """One learned query: first over the tokens of each medium, then over the media.
+
+    Where to look and how much it counts is decided on fused tokens, which know of each other; what is read
+    there comes from the medium's own encoder. So a weight on a medium can only mean that this medium was
+    read: were the values fused, a weight on an image cell could carry what the sound said.
+    Attention on two levels: Yang et al. 2016, Hierarchical Attention Networks (words, then sentences).
     """
 
     def __init__(self, width: int) -> None:
@@ -41,10 +65,70 @@ class TaskAttention(nn.Module):
         self.query = nn.Parameter(torch.randn(width) / math.sqrt(width))
         self.key = nn.Linear(width, width, bias=False)
         self.value = nn.Linear(width, width)
+        self.evidence = nn.Linear(width, 1)
 
-    def forward(self, fused_BPD: Tensor, own_BPD: Tensor, mask_BP: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns what was read, [B, D], and weights_BP, which sum to 1 over the valid tokens."""
+    def forward(self, fused_BPD: Tensor, own_BPD: Tensor, mask_BMP: Tensor) -> Looked:
+        """mask_BMP: the valid tokens of each medium."""
         scores_BP = self.key(fused_BPD) @ self.query
-        weights_BP = masked_softmax(scores_BP, mask_BP)
-        read_BD = (weights_BP[:, None, :] @ self.value(own_BPD))[:, 0]
-        return read_BD, weights_BP
+        weights_BMP = masked_softmax(scores_BP[:, None, :], mask_BMP)
+        reads_BMD = weights_BMP @ self.value(own_BPD)
+        evidence_BM1 = F.softplus(self.evidence(weights_BMP @ fused_BPD))
+        evidence_BM = evidence_BM1[:, :, 0] * mask_BMP.any(2)
+        looked = Looked(reads_BMD, evidence_BM, weights_BP=scores_BP)
+        return looked._replace(weights_BP=(looked.shares * weights_BMP).sum(1))
+
+
+class Head(nn.Module):
+    """What was read in each medium to one answer: opinions, added up by their evidence.
+
+    Of classes and tags each medium holds an opinion between -1 (it is not) and 1 (it is), and the logits are
+    those of the training prior plus the sum of evidence times opinion: independent experts, multiplied
+    (Hinton 2002, Training products of experts), so that two that agree are surer than one. Of a number each
+    medium names a value, and the answer is their mean, weighted by evidence, in the target's own unit.
+    """
+
+    def __init__(self, width: int, task: Task, dropout: float) -> None:
+        super().__init__()
+        self.regression = task.type == "regression"
+        self.net = nn.Sequential(
+            nn.Linear(width, width),
+            nn.GELU(approximate="tanh"),
+            nn.Dropout(dropout),
+            nn.Linear(width, task.outputs),
+        )
+        self.register_buffer("offset", torch.zeros(()) if self.regression else prior_logits(task))
+        self.register_buffer("scale", torch.ones(()))
+        self.offset: Tensor
+        self.scale: Tensor
+
+    def set_unit(self, mean: float, deviation: float) -> None:
+        """Of a regression's target on the training split."""
+        self.offset.fill_(mean)
+        self.scale.fill_(deviation)
+
+    @property
+    def unit(self) -> float:
+        """Size of the numbers it answers: what single precision is relative to."""
+        return max(float(self.scale), float(self.offset.abs())) if self.regression else 1.0
+
+    def forward(self, looked: Looked) -> Tensor:
+        """logits_BK."""
+        if self.regression:
+            values_BK: Tensor = (looked.shares * self.net(looked.reads_BMD)).sum(1)
+            return self.offset + self.scale * values_BK
+        opinions_BMK = torch.tanh(self.net(looked.reads_BMD))
+        return self.offset + (looked.evidence_BM[:, :, None] * opinions_BMK).sum(1)
+
+
+def prior_logits(task: Task) -> Tensor:
+    """[K]: what the head answers where nothing is evidence of anything; 0 where the task has no prior."""
+    shares_K = torch.tensor(task.prior or [0.5] * task.outputs).clamp(RAREST, 1 - RAREST)
+    return shares_K.log() if task.type == "classification" else shares_K.logit()
+
+
+def segment_masks(masks: Sequence[Tensor]) -> Tensor:
+    """mask_BMP of media side by side, from each one's mask [B, its tokens]."""
+    mask_BP = torch.cat(list(masks), dim=1)
+    medium_P = torch.cat([torch.full_like(mask[0], m, dtype=torch.int64) for m, mask in enumerate(masks)])
+    medium_M = torch.arange(len(masks), device=mask_BP.device)
+    return mask_BP[:, None, :] & (medium_P == medium_M[:, None])

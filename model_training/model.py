@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from model_training.config import ModelConfig
 from model_training.encoders import AudioEncoder, ImageEncoder, TextEncoder
-from model_training.fusion import Fusion, TaskAttention
+from model_training.fusion import Fusion, Head, TaskAttention, segment_masks
 from service.contract import Medium, PreprocessSpec, Task
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
@@ -65,17 +65,17 @@ class TriadModel(nn.Module):
         """Outputs for rows that read only the media given here; rows: by medium, which item each row uses."""
         gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
         lengths = [tokens.mask_NP.shape[1] for tokens in gathered.values()]
-        mask_BP = torch.cat([tokens.mask_NP for tokens in gathered.values()], dim=1)
+        mask_BMP = segment_masks([tokens.mask_NP for tokens in gathered.values()])
         own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
         marked = [tokens.tokens_NPD + self.medium_marks[medium] for medium, tokens in gathered.items()]
-        fused_BPD = self.fusion(torch.cat(marked, dim=1), mask_BP)
+        fused_BPD = self.fusion(torch.cat(marked, dim=1), mask_BMP.any(1))
 
         outputs, read = {}, []
         for name, attention in self.attention.items():
-            read_BD, weights_BP = attention(fused_BPD, own_BPD, mask_BP)
-            read.append(read_BD)
-            outputs[f"logits.{name}"] = self.heads[name](read_BD)
-            for medium, weights in zip(gathered, weights_BP.split(lengths, dim=1), strict=True):
+            looked = attention(fused_BPD, own_BPD, mask_BMP)
+            read.append((looked.shares * looked.reads_BMD).sum(1))
+            outputs[f"logits.{name}"] = self.heads[name](looked)
+            for medium, weights in zip(gathered, looked.weights_BP.split(lengths, dim=1), strict=True):
                 outputs[f"attention.{name}.{medium}"] = weights
         for medium, tokens in gathered.items():
             summed_BD = (tokens.tokens_NPD * tokens.mask_NP[:, :, None]).sum(1)
@@ -98,37 +98,6 @@ class TriadModel(nn.Module):
             case _:
                 tokens, mask = encoder(inputs["samples"], inputs["sample_counts"])
         return tokens, mask
-
-
-class Head(nn.Module):
-    """What a task's query has read, to its logits; a regression's value leaves in the target's own unit."""
-
-    def __init__(self, width: int, task: Task, dropout: float) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(width, width),
-            nn.GELU(approximate="tanh"),
-            nn.Dropout(dropout),
-            nn.Linear(width, task.outputs),
-        )
-        self.register_buffer("offset", torch.zeros(()))
-        self.register_buffer("scale", torch.ones(()))
-        self.offset: Tensor
-        self.scale: Tensor
-
-    def set_unit(self, mean: float, deviation: float) -> None:
-        """Of a regression's target on the training split."""
-        self.offset.fill_(mean)
-        self.scale.fill_(deviation)
-
-    @property
-    def unit(self) -> float:
-        """Size of the numbers it answers: what single precision is relative to."""
-        return max(float(self.scale), abs(float(self.offset)))
-
-    def forward(self, read_BD: Tensor) -> Tensor:
-        logits_BK: Tensor = self.net(read_BD) * self.scale + self.offset
-        return logits_BK
 
 
 def _gather_rows(items: Tokens, rows_B: Tensor) -> Tokens:
