@@ -90,7 +90,7 @@ class ImageEncoder(nn.Module):
         mask_NC = torch.ones(items, self.cells, dtype=torch.bool, device=pixels_NHW3.device)
         if self.training and items == 0:  # batch statistics of nothing are not a number
             return self.cell_positions.new_zeros(0, *self.cell_positions.shape), mask_NC
-        features = self.net(_standardise(pixels_NHW3.permute(0, 3, 1, 2).float()))
+        features = self.net(_standardise(pixels_NHW3.permute(0, 3, 1, 2).float()).contiguous(memory_format=torch.channels_last))
         tokens_NCD = features.flatten(2).transpose(1, 2)
         return self.norm(tokens_NCD + self.cell_positions), mask_NC
 

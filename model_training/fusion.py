@@ -129,6 +129,7 @@ def prior_logits(task: Task) -> Tensor:
 def segment_masks(masks: Sequence[Tensor]) -> Tensor:
     """mask_BMP of media side by side, from each one's mask [B, its tokens]."""
     mask_BP = torch.cat(list(masks), dim=1)
-    medium_P = torch.cat([torch.full_like(mask[0], m, dtype=torch.int64) for m, mask in enumerate(masks)])
+    lengths = [mask.shape[1] for mask in masks]
+    medium_P = torch.cat([mask_BP.new_full((n,), m, dtype=torch.int64) for m, n in enumerate(lengths)])
     medium_M = torch.arange(len(masks), device=mask_BP.device)
     return mask_BP[:, None, :] & (medium_P == medium_M[:, None])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from model_training.config import ModelConfig
+from model_training.fusion import Head, Looked, segment_masks
 from model_training.model import TriadModel
 from service.contract import (
     AudioInput,
@@ -89,17 +92,30 @@ def test_embeddings_have_length_one_and_are_zero_where_absent(model: TriadModel)
 
 
 def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: TriadModel) -> None:
-    """Where all weight lies on the image, the sound may steer where in it, but none of the sound is read."""
-    attention = model.attention["kind"]
+    """The sound may steer where in the image a task looks, but what is read there is the image alone."""
+    attention, head = model.attention["kind"], model.heads["kind"]
+    mask = segment_masks([torch.ones(1, 4, dtype=torch.bool), torch.tensor([[True, False]])])
     with torch.no_grad():
-        fused, mask = torch.randn(1, 6, 16), torch.tensor([[True] * 4 + [False] * 2])
-        own = torch.randn(1, 6, 16)
-        read, weights = attention(fused, own, mask)
+        fused, own = torch.randn(1, 6, 16), torch.randn(1, 6, 16)
+        looked = attention(fused, own, mask)
         changed = own.clone()
         changed[:, 4:] += 100.0
-        assert torch.equal(attention(fused, changed, mask)[0], read)
-        expected = (weights[0, :, None] * attention.value(own[0])).sum(0)
-        assert torch.allclose(read[0], expected, atol=1e-6)
+        assert torch.equal(attention(fused, changed, mask).reads_BMD[:, 0], looked.reads_BMD[:, 0])
+        weights = looked.weights_BP[0] / looked.shares[0, 0]
+        expected = (weights[:4, None] * attention.value(own[0, :4])).sum(0)
+        assert torch.allclose(looked.reads_BMD[0, 0], expected, atol=1e-6)
+        assert looked.weights_BP[0, :4].sum() == pytest.approx(float(looked.shares[0, 0]), abs=1e-6)
+        opinions = torch.tanh(head.net(looked.reads_BMD[0]))
+        expected = math.log(1 / 2) + looked.evidence_BM[0] @ opinions
+        assert torch.allclose(head(looked)[0], expected, atol=1e-6)
+
+
+def test_without_evidence_the_answer_is_the_training_prior() -> None:
+    kind = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.9, 0.1))
+    tags = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.2, 0.0))
+    nothing = Looked(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 9))
+    assert Head(16, kind, 0.0)(nothing).softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
+    assert Head(16, tags, 0.0)(nothing).sigmoid()[0].tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
 
 
 def test_a_regression_answers_in_the_targets_own_unit(model: TriadModel) -> None:
