@@ -52,6 +52,10 @@ class TaskConfig(_Section):
     labels: tuple[str, ...] = Field(default=(), description="In output order; empty: those of the table.")
     separator: str = Field(default=";", description="Between the labels of one multilabel cell.")
     weight: float = Field(default=1.0, gt=0, description="Of this task's loss in the sum.")
+    imbalance: Literal["none", "weights", "focal"] = Field(
+        default="none",
+        description="weights: rare labels count more (when recall of each matters); focal: hard rows do.",
+    )
 
     @model_validator(mode="after")
     def _regression_has_no_labels(self) -> TaskConfig:
@@ -141,6 +145,16 @@ class OptimConfig(_Section):
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak, of AdamW.")
     weight_decay: float = Field(default=0.05, ge=0, description="Decoupled, on matrices only.")
     warmup: Fraction = Field(default=0.05, description="Share of all steps, before the cosine.")
+    l1: float = Field(default=0.0, ge=0, description="Times the sum of |matrix entry|: for sparse weights.")
+    average: float = Field(
+        default=0.0, ge=0, lt=1, description="Decay per step of the averaged weights that are kept; 0: none."
+    )
+    task_weights: Literal["config", "uncertainty"] = Field(
+        default="config", description="uncertainty: learned, where the tasks' losses are hard to compare."
+    )
+    alignment: float = Field(
+        default=0.0, ge=0, description="Of the term that draws attention to what each medium contributes."
+    )
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Of classification.")
     patience: int = Field(default=5, ge=1, description="Epochs without a better score before it stops.")

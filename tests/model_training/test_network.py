@@ -10,7 +10,8 @@ from safetensors.torch import load_file, save
 from model_training.config import load_config
 from model_training.export import check_parity
 from model_training.network import rebuild_network
-from model_training.train import parity_examples, prepare
+from model_training.prepare import prepare
+from model_training.train import parity_examples
 from service.bundle import WEIGHTS_FILE, Bundle, write_bundle
 from service.errors import BundleError
 from service.session import Session

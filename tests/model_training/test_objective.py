@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from model_training.config import TrainConfig
+from model_training.config import OptimConfig, TaskConfig, TrainConfig
 from model_training.model import TriadModel
-from model_training.objective import Objective, draw_subsets, task_loss
+from model_training.objective import Objective, TaskLoss, draw_subsets
 from service.contract import MEDIA, ModelInputs, Task
 from service.session import pack_batch
 from tests.model_training.test_model import CONFIG, SPEC, TASKS, example
@@ -44,29 +44,77 @@ def learns(objective: Objective, medium: str) -> bool:
     return any(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in parameters)
 
 
+def loss_of(
+    task: Task, logits: list[list[float]], targets: list[float] | list[list[float]], **options: object
+) -> float:
+    config = TaskConfig.model_validate({"type": task.type, **options})
+    found = TaskLoss(task, config, label_smoothing=0.0)(
+        torch.tensor(logits), torch.tensor(targets), torch.tensor(20.0)
+    )
+    return float(found)
+
+
 def test_unlabelled_rows_do_not_count() -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0], [9.0, 9.0, 9.0], [0.0, 1.0, 0.0]])
-    found = task_loss(
-        KIND, logits, torch.tensor([0.0, math.nan, 2.0]), label_smoothing=0.0, deviation=torch.ones(())
-    )
     rows = [-torch.log_softmax(logits[0], 0)[0], -torch.log_softmax(logits[2], 0)[2]]
-    assert found == pytest.approx(float(sum(rows)) / 2)
+    assert loss_of(KIND, logits.tolist(), [0.0, math.nan, 2.0]) == pytest.approx(float(sum(rows)) / 2)
+    assert loss_of(KIND, logits.tolist(), [math.nan] * 3) == 0.0
 
 
 def test_tags_and_values_have_their_own_loss() -> None:
-    logits = torch.tensor([[0.0, 3.0]])
-    tags = task_loss(TAGS, logits, torch.tensor([[1.0, 1.0]]), label_smoothing=0.0, deviation=torch.ones(()))
+    tags = loss_of(TAGS, [[0.0, 3.0]], [[1.0, 1.0]])
     assert tags == pytest.approx((math.log(2) + math.log1p(math.exp(-3))) / 2)
-    size = task_loss(
-        SIZE,
-        torch.tensor([[150.0], [100.0]]),
-        torch.tensor([140.0, 160.0]),
-        label_smoothing=0.0,
-        deviation=torch.tensor(20.0),
+    size = loss_of(SIZE, [[150.0], [100.0]], [140.0, 160.0], weight=2.0)
+    assert size == pytest.approx(2 * (0.5 * 0.5**2 + (3 - 0.5)) / 2)
+
+
+def test_rare_labels_count_more_where_asked() -> None:
+    rare = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.8, 0.2))
+    logits = [[1.0, 0.0], [1.0, 0.0]]
+    common, seldom = (-torch.log_softmax(torch.tensor(logits[0]), 0)).tolist()
+    found = loss_of(rare, logits, [0.0, 1.0], imbalance="weights")
+    assert found == pytest.approx((common / (2 * 0.8) + seldom / (2 * 0.2)) / 2)
+    tags = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.1, 0.5))
+    found = loss_of(tags, [[0.0, 0.0]], [[1.0, 0.0]], imbalance="weights")
+    assert found == pytest.approx(math.log(2) * (0.5 / 0.1 + 0.5 / 0.5) / 2)
+
+
+def test_sure_and_right_answers_hardly_count_in_focal_loss() -> None:
+    logits = [[2.0, 0.0, 0.0]]
+    log_p = torch.log_softmax(torch.tensor(logits[0]), 0)[0]
+    expected = -((1 - log_p.exp()) ** 2) * log_p
+    assert loss_of(KIND, logits, [0.0], imbalance="focal") == pytest.approx(float(expected))
+    p = 1 / (1 + math.exp(-3))
+    assert loss_of(TAGS, [[3.0, 3.0]], [[1.0, 1.0]], imbalance="focal") == pytest.approx(
+        -((1 - p) ** 2) * math.log(p), rel=1e-5
     )
-    assert size == pytest.approx(
-        (0.5 * 0.5**2 + (3 - 0.5)) / 2
-    )  # Huber: square within 1 deviation, then linear
+
+
+def test_learned_weights_follow_the_published_formula(objective: Objective) -> None:
+    batch, kind = [example(0), example(1)], [0.0, 1.0]
+    weighing = Objective(
+        objective.model, TRAIN.model_copy(update={"optim": OptimConfig(task_weights="uncertainty")}), TASKS
+    )
+    weighing.losses = objective.losses
+    with torch.no_grad():
+        weighing.log_variances["kind"].fill_(0.7)
+    objective.eval()
+    weighing.eval()
+    torch.manual_seed(1)
+    plain = loss(objective, batch, kind)
+    torch.manual_seed(1)
+    assert loss(weighing, batch, kind).item() == pytest.approx(plain.item() * math.exp(-0.7) + 0.35, rel=1e-5)
+
+
+def test_the_l1_term_is_the_sum_of_all_matrix_entries(objective: Objective) -> None:
+    objective.eval()
+    batch, kind = [example(0)], [1.0]
+    torch.manual_seed(1)
+    plain = loss(objective, batch, kind)
+    objective.optim = OptimConfig(l1=0.01)
+    torch.manual_seed(1)
+    size = sum(float(p.abs().sum()) for p in objective.model.parameters() if p.ndim > 1)
+    assert (loss(objective, batch, kind) - plain).item() == pytest.approx(0.01 * size, rel=1e-4)
 
 
 def test_a_task_without_a_label_in_the_batch_costs_nothing(objective: Objective) -> None:
@@ -110,9 +158,10 @@ def test_a_subset_is_judged_on_the_rows_that_have_it(objective: Objective) -> No
         n: torch.from_numpy(a) for n, a in pack_batch([example(0), example(1).only("text")], SPEC).items()
     }
     encoded = objective.model.encode(inputs)
+    rows = {medium: inputs[f"{medium}_row"] for medium in SPEC.media}
     losses = [
         objective._subset_loss(
-            encoded, ("image",), inputs, {"kind": torch.tensor([0.0, k]), "size": torch.full((2,), math.nan)}
+            encoded, ("image",), rows, {"kind": torch.tensor([0.0, k]), "size": torch.full((2,), math.nan)}
         )
         for k in (0.0, 1.0)
     ]

@@ -11,12 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
 
-import model_training.train as training
+import model_training.fit as fitting
 from model_training.config import load_config
 from model_training.export import MAX_DRIFT, check_parity, export_graph
+from model_training.fit import fit, make_accelerator
 from model_training.history import read_history
-from model_training.train import build_model, fit, parity_examples, prepare, train_bundle
+from model_training.prepare import build_model, prepare
+from model_training.train import parity_examples, train_bundle
 from service.bundle import Bundle
 from service.errors import BundleError, ConfigError
 from service.session import Session
@@ -58,7 +61,7 @@ def test_a_model_trained_in_mixed_precision_exports_in_full_precision(
 ) -> None:
     config = load_config(toy_folder / "config.toml", ["optim.epochs=1", "optim.mixed_precision=bf16"])
     prepared = prepare(config)
-    accelerator = training.make_accelerator(config.optim)
+    accelerator = make_accelerator(config.optim)
     model = fit(build_model(prepared), prepared, accelerator, tmp_path / "run")
     graph = export_graph(model, config.spec, prepared.tasks)
     session = Session(graph, spec=config.spec, tasks=prepared.tasks, device="cpu")
@@ -89,14 +92,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
     def weights(name: str, *overrides: str) -> dict[str, torch.Tensor]:
         prepared = prepare(load_config(toy_folder / "config.toml", ["optim.epochs=2", *overrides]))
-        training.set_seed(0)
+        set_seed(0)
         return fit(
-            build_model(prepared), prepared, training.make_accelerator(prepared.config.optim), tmp_path / name
+            build_model(prepared), prepared, make_accelerator(prepared.config.optim), tmp_path / name
         ).state_dict()
 
     expected = weights("whole")
     with monkeypatch.context() as patch:
-        patch.setattr(training, "validate", _interrupt_at(2))
+        patch.setattr(fitting, "validate", _interrupt_at(2))
         with pytest.raises(KeyboardInterrupt):
             weights("cut")
     assert [record.epoch for record in read_history(tmp_path / "cut")] == [1]
@@ -109,7 +112,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
 
 def test_there_must_be_a_checkpoint_to_go_on_from(toy_folder: Path, tmp_path: Path) -> None:
     prepared = prepare(load_config(toy_folder / "config.toml", ["optim.resume=true"]))
-    accelerator = training.make_accelerator(prepared.config.optim)
+    accelerator = make_accelerator(prepared.config.optim)
     with pytest.raises(ConfigError, match="checkpoint to go on from"):
         fit(build_model(prepared), prepared, accelerator, tmp_path / "nothing")
 
@@ -120,7 +123,7 @@ def test_a_loss_that_is_no_number_ends_the_run(toy_folder: Path, tmp_path: Path)
     with torch.no_grad():
         model.head("kind").net[0].bias.fill_(math.nan)
     with pytest.raises(ConfigError, match="The loss is nan in epoch 1"):
-        fit(model, prepared, training.make_accelerator(prepared.config.optim), tmp_path / "run")
+        fit(model, prepared, make_accelerator(prepared.config.optim), tmp_path / "run")
 
 
 def test_the_command_refuses_a_bad_table_with_every_problem(toy_folder: Path) -> None:
@@ -135,7 +138,7 @@ def test_the_command_refuses_a_bad_table_with_every_problem(toy_folder: Path) ->
 
 def _interrupt_at(call: int):  # type: ignore[no-untyped-def]
     calls = iter(range(1, 100))
-    real = training.validate
+    real = fitting.validate
 
     def validate(*arguments: object) -> float:
         if next(calls) == call:

@@ -1,0 +1,68 @@
+"""What a training run makes of its config and table before the first step: data sets, tasks, the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_training.config import AugmentConfig, TrainConfig
+from model_training.dataset import ExampleDataset, build_vocabulary
+from model_training.evaluate import split_targets
+from model_training.manifest import Split, read_table
+from model_training.model import TriadModel
+from service.contract import Task
+from service.preprocess.lexicon import Lexicon, WordLexicon
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Three splits of a checked table, ready to be read."""
+
+    config: TrainConfig
+    tasks: tuple[Task, ...]
+    lexicon: Lexicon | None
+    train: ExampleDataset
+    validation: ExampleDataset
+    test: ExampleDataset
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Reads and checks the table, builds the lexicon."""
+    table = read_table(config)
+    lexicon: Lexicon | None = None
+    if config.spec.text is not None:
+        vocabulary = build_vocabulary(table.split("train"), min_count=config.model.min_word_count)
+        lexicon = WordLexicon(vocabulary=vocabulary)
+
+    def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
+        examples = table.split(split)
+        labels = split_targets(examples, table.tasks, config)
+        return ExampleDataset(
+            examples,
+            labels,
+            config.spec,
+            lexicon,
+            media=table.media,
+            augment=augment,
+            seed=config.optim.seed,
+        )
+
+    return Prepared(
+        config=config,
+        tasks=table.tasks,
+        lexicon=lexicon,
+        train=dataset("train", config.augment),
+        validation=dataset("validation"),
+        test=dataset("test"),
+    )
+
+
+def build_model(prepared: Prepared) -> TriadModel:
+    words = prepared.lexicon.size if prepared.lexicon else 0
+    model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
+    for task in prepared.tasks:
+        if task.type == "regression":
+            labels = prepared.train.targets[task.name]
+            model.head(task.name).set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
+    return model
