@@ -116,7 +116,7 @@ class AudioEncoder(nn.Module):
             for i, (before, after) in enumerate(itertools.pairwise(channels))
         )
         bands = math.ceil(mels / 2**BAND_HALVINGS)
-        self.join = nn.Linear(width * bands, width)
+        self.join = nn.Conv1d(width * bands, width, 1)  # a MatMul would refuse zero sounds in ONNX Runtime
         self.over_time = nn.ModuleList(_conv1d(width, width, dilation=dilation) for dilation in (1, 2))
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
@@ -136,7 +136,7 @@ class AudioEncoder(nn.Module):
             x_NCMF = layer(x_NCMF)
             mask_NF = _first(frames_N, x_NCMF.shape[3])
             x_NCMF = x_NCMF * mask_NF[:, None, None]  # so that padding is zeros for the next, however long
-        x_NDF = self.join(x_NCMF.flatten(1, 2).transpose(1, 2)).transpose(1, 2) * mask_NF[:, None]
+        x_NDF = self.join(x_NCMF.flatten(1, 2)) * mask_NF[:, None]
         for layer in self.over_time:
             x_NDF = (x_NDF + layer(x_NDF)) * mask_NF[:, None]
         return self.norm(self.dropout(x_NDF).transpose(1, 2)), mask_NF

@@ -113,7 +113,7 @@ def test_the_l1_term_is_the_sum_of_all_matrix_entries(objective: Objective) -> N
     plain = loss(objective, batch, kind)
     objective.optim = OptimConfig(l1=0.01)
     torch.manual_seed(1)
-    size = sum(float(p.abs().sum()) for p in objective.model.parameters() if p.ndim > 1)
+    size = sum(p.abs().sum().item() for p in objective.model.parameters() if p.ndim > 1)
     assert (loss(objective, batch, kind) - plain).item() == pytest.approx(0.01 * size, rel=1e-4)
 
 

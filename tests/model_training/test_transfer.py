@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 import model_training.train as training
 from model_training.config import load_config
 from model_training.dataset import collate
-from model_training.train import Prepared, build_model, prepare, train_bundle
+from model_training.prepare import Prepared, build_model, prepare
+from model_training.train import train_bundle
 from model_training.transfer import Transfer, transfer_weights
 from service.bundle import WEIGHTS_FILE, Bundle, read_bundle
 from service.errors import BundleError, ConfigError
