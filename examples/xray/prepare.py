@@ -1,0 +1,135 @@
+"""Makes the table of the `xray` example from a local copy of the COVID-19 chest X-ray collection.
+
+    python examples/xray/prepare.py --xrays DIR [--out DIR]
+
+--xrays: metadata.csv (or manifest.csv) and images/ of github.com/ieee8023/covid-chestxray-dataset.
+
+Radiographs only (no CT), each with its clinical note where there is one; masking.py says which words are
+taken out of the notes. fold_1 to fold_5 each name the split of every row, and every patient is in the test of
+one of them; patients without a note always train. Images are shrunk to at most 256 pixels. The same input
+makes the same files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from masking import mask_note
+from PIL import Image
+
+FOLD_COUNT = 5
+LONGEST_SIDE = 256
+CAUSES = {
+    "COVID-19": "COVID-19",
+    "COVID-19, ARDS": "COVID-19",
+    "SARS": "other virus",
+    "Influenza": "other virus",
+    "Varicella": "other virus",
+    "Bacterial": "bacterium or fungus",
+    "E.Coli": "bacterium or fungus",
+    "Klebsiella": "bacterium or fungus",
+    "Legionella": "bacterium or fungus",
+    "Mycoplasma Bacterial Pneumonia": "bacterium or fungus",
+    "Pneumocystis": "bacterium or fungus",
+    "Streptococcus": "bacterium or fungus",
+}  # others (unspecified, lipoid, no finding): too few patients with a note to be judged; not labelled
+VIEWS = {"PA": "PA", "AP": "AP", "AP Supine": "AP supine", "L": "lateral"}
+YES_NO = {"Y": "yes", "N": "no"}
+SEXES = {"M": "male", "F": "female"}
+FOLDS = tuple(f"fold_{n + 1}" for n in range(FOLD_COUNT))
+TASKS = ("cause", "view", "sex", "survival", "intubated", "icu")
+FIELDS = ("text", "image_file_name", *TASKS, "patient", *FOLDS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--xrays", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
+    options = parser.parse_args()
+    rows = list(make_rows(options.xrays, options.out))
+    assign_folds(rows)
+    with (options.out / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+    sys.stdout.write(f"{len(rows)} examples in {options.out / 'metadata.csv'}\n")
+
+
+def make_rows(source: Path, out: Path) -> Iterator[dict[str, str]]:
+    """One row per radiograph whose file is there, each picture once; writes the pictures."""
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    patients: dict[str, str] = {}  # by picture: some stand under two patients, who are therefore one
+    for record in read_records(source):
+        picture = source / "images" / Path(record.get("image256") or record["filename"]).name
+        if record["modality"] != "X-ray" or not picture.is_file():
+            continue
+        number = re.match(r"\d+", record["patientid"])
+        digest = hashlib.sha256(picture.read_bytes()).hexdigest()
+        if number is None or digest in patients:
+            continue
+        patients[digest] = number.group()
+        name = f"images/{digest[:16]}.png"
+        shrink(picture, out / name)
+        yield {
+            "text": mask_note(record["clinical_notes"]),
+            "image_file_name": name,
+            "cause": CAUSES.get(record["finding"].strip(), ""),
+            "view": VIEWS.get(record["view"].strip(), ""),
+            "sex": SEXES.get(record["sex"].strip(), ""),
+            "survival": YES_NO.get(record["survival"].strip(), ""),
+            "intubated": YES_NO.get(record["intubated"].strip(), ""),
+            "icu": YES_NO.get(record["went_icu"].strip(), ""),
+            "patient": number.group(),
+        }
+
+
+def read_records(source: Path) -> list[dict[str, str]]:
+    table = next(
+        (source / name for name in ("manifest.csv", "metadata.csv") if (source / name).is_file()), None
+    )
+    if table is None:
+        sys.exit(f"{source} holds neither manifest.csv nor metadata.csv.")
+    with table.open(encoding="utf-8", errors="replace", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def shrink(source: Path, target: Path) -> None:
+    image = Image.open(source).convert("L")
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    image.save(target, compress_level=1)
+
+
+def assign_folds(rows: Sequence[dict[str, str]]) -> None:
+    """Writes the split of every row into each fold's column.
+
+    Patients are dealt out in turn, in the order of their cause and survival, so that folds are alike.
+    """
+    kinds: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        kinds.setdefault(row["patient"], (row["cause"], row["survival"]))
+    unnoted = {row["patient"] for row in rows if not row["text"]}
+    noted = sorted(kinds.keys() - unnoted, key=lambda patient: (*kinds[patient], int(patient)))
+    turn = {patient: n % FOLD_COUNT for n, patient in enumerate(noted)}
+    for row in rows:
+        row.update(splits_of(turn, row["patient"]))
+
+
+def splits_of(turn: Mapping[str, int], patient: str) -> dict[str, str]:
+    """Split of a patient by fold; one without a turn always trains."""
+    splits = {}
+    for fold, name in enumerate(FOLDS):
+        ahead = (turn[patient] - fold) % FOLD_COUNT if patient in turn else FOLD_COUNT
+        splits[name] = {0: "test", 1: "validation"}.get(ahead, "train")
+    return splits
+
+
+if __name__ == "__main__":
+    main()
