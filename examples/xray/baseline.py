@@ -3,8 +3,8 @@
     python examples/xray/baseline.py [--table examples/xray/data/metadata.csv]
 
 Note: TF-IDF of words and pairs. Image: 64 principal components of 32 x 32 pixels beside histograms of
-gradient orientation. Classes are weighted inversely to their frequency; the strength of regularisation
-is that with the best macro F1 on the fold's validation patients. Trains on every labelled row that has the media.
+gradient orientation. Classes are weighted inversely to their frequency; the strength of the regularisation
+has the best macro F1 on the fold's validation patients. Trains on every labelled row that has the media.
 """
 
 from __future__ import annotations

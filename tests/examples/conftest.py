@@ -36,7 +36,7 @@ def read_table(path: Path) -> Rows:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str], Path]:
-    """Runs an example's prepare.py on an original, once: example, option and folder to where the table lies."""
+    """Runs an example's prepare.py on an original, once: (example, option, folder) to the output."""
     made: dict[str, Path] = {}
 
     def prepare(example: str, option: str, folder: str) -> Path:
