@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from service.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[float, float]
+WordScore = Literal["mutual_information", "chi2"]
+LANGUAGE = re.compile("[a-z]{2}")  # ISO 639-1; anything else in lexicon.stop_words is a file
 
 
 class _Section(BaseModel):
@@ -72,6 +75,38 @@ class PreprocessConfig(_Section):
     audio: AudioSpec = AudioSpec()
 
 
+class LexiconConfig(_Section):
+    """The words that the model knows. What training makes of it lies in the bundle as plain text files."""
+
+    user_dictionary: Path | None = Field(
+        default=None,
+        description="Words that jieba shall not cut apart: products, drugs, names. A file in its format, "
+        '"word [frequency] [tag]" a line; relative to the config file.',
+    )
+    stop_words: tuple[str, ...] = Field(
+        default=(),
+        description='Words not read at all: of languages ("zh", "en": stopwordsiso) and of files, relative '
+        "to the config file, one a line. For long texts, of which max_tokens would cut the end off. Both "
+        "lists name numerals and negations (七, seven, 不, not): where they matter, take a file.",
+    )
+    min_count: int = Field(default=2, ge=1, description="Rarer training words become characters.")
+    max_words: int = Field(
+        default=0, ge=0, description="Most words in the vocabulary, characters not counted; 0: all."
+    )
+    select: Literal["frequency"] | WordScore = Field(
+        default="frequency",
+        description="Which words, where max_words leaves some out: the most frequent, or those that tell "
+        "most of the labels: for few examples of long texts. mutual_information prefers telling words that "
+        "are frequent, chi2 those that are sure, however rare.",
+    )
+
+    @model_validator(mode="after")
+    def _selects_from_too_many(self) -> LexiconConfig:
+        if self.select != "frequency" and not self.max_words:
+            raise ValueError(f"select = {self.select!r} needs max_words: without it every word is taken")
+        return self
+
+
 class ModelConfig(_Section):
     """The network. `width` is the one dial: channels of every encoder follow it."""
 
@@ -81,7 +116,6 @@ class ModelConfig(_Section):
     fusion_layers: int = Field(default=1, ge=0, description="Of self-attention over the tokens of all media.")
     mels: int = Field(default=40, ge=8, description="Bands of the log-mel front end.")
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    min_word_count: int = Field(default=2, ge=1, description="Rarer training words become characters.")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
@@ -179,11 +213,23 @@ class TrainConfig(_Section):
     data: DataConfig
     tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(min_length=1)
     preprocess: PreprocessConfig = PreprocessConfig()
+    lexicon: LexiconConfig = LexiconConfig()
     model: ModelConfig = ModelConfig()
     augment: AugmentConfig = AugmentConfig()
     optim: OptimConfig = OptimConfig()
     transfer: TransferConfig = TransferConfig()
     provenance: Provenance = Provenance()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, document: Any) -> Any:
+        """Bundles made before there was `lexicon` hold its min_count as model.min_word_count."""
+        model = document.get("model") if isinstance(document, dict) else None
+        if not isinstance(model, dict) or "min_word_count" not in model:
+            return document
+        rest = {key: value for key, value in model.items() if key != "min_word_count"}
+        lexicon = {"min_count": model["min_word_count"]} | document.get("lexicon", {})
+        return document | {"model": rest, "lexicon": lexicon}
 
     @model_validator(mode="after")
     def _reads_something(self) -> TrainConfig:
@@ -205,6 +251,9 @@ class TrainConfig(_Section):
         document = self.model_dump(mode="json")
         document["data"]["table"] = self.data.table.name
         document["data"]["cache"] = DataConfig.model_fields["cache"].default
+        document["lexicon"]["stop_words"] = [Path(source).name for source in self.lexicon.stop_words]
+        if self.lexicon.user_dictionary is not None:
+            document["lexicon"]["user_dictionary"] = self.lexicon.user_dictionary.name
         if self.transfer.bundle is not None:
             document["transfer"]["bundle"] = "/".join(self.transfer.bundle.parts[-2:])
         return document
@@ -234,7 +283,12 @@ def _with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:
     transfer = config.transfer
     if transfer.bundle is not None:
         transfer = transfer.model_copy(update={"bundle": (folder / transfer.bundle).resolve()})
-    return config.model_copy(update={"data": data, "transfer": transfer})
+    lexicon = config.lexicon
+    sources = tuple(s if LANGUAGE.fullmatch(s) else str((folder / s).resolve()) for s in lexicon.stop_words)
+    lexicon = lexicon.model_copy(update={"stop_words": sources})
+    if lexicon.user_dictionary is not None:
+        lexicon = lexicon.model_copy(update={"user_dictionary": (folder / lexicon.user_dictionary).resolve()})
+    return config.model_copy(update={"data": data, "transfer": transfer, "lexicon": lexicon})
 
 
 def _apply(override: str, document: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from service.contract import F32, AudioInput, ImageInput, Medium, ModelInputs, P
 from service.preprocess.audio import fit_audio
 from service.preprocess.image import fit_image
 from service.preprocess.lexicon import Lexicon
-from service.preprocess.text import Vocabulary, Word, segment_text
+from service.preprocess.text import Word
 from service.session import pack_batch
 
 MAX_KEPT_CHARACTERS = 2_000_000  # of the words kept in memory, which take some 300 bytes for each
@@ -119,13 +118,3 @@ def collate(examples: Sequence[LabelledInputs], spec: PreprocessSpec) -> dict[st
         "inputs": {name: torch.from_numpy(array) for name, array in inputs.items()},
         "targets": {name: torch.from_numpy(np.stack([e.targets[name] for e in examples])) for name in names},
     }
-
-
-def build_vocabulary(examples: Sequence[Example], *, min_count: int) -> Vocabulary:
-    """Words of these examples, most frequent first, then the single characters that they are made of."""
-    counts = Counter(
-        word.text for example in examples if example.text for word in segment_text(example.text, LIMITS)
-    )
-    words = [word for word, count in counts.most_common() if count >= min_count]
-    characters = sorted({character for word in counts for character in word} - set(words))
-    return Vocabulary([*words, *characters])

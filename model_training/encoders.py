@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from service.contract import PAD_ID, AudioSpec, ImageSpec, TextSpec
+from service.contract import PAD_ID, POS_TAGS, AudioSpec, ImageSpec, TextSpec
 from service.errors import ConfigError
 
 BAND_HALVINGS = 3  # of the mel bands, before they are joined
@@ -52,19 +52,22 @@ class TransformerLayer(nn.Module):
 
 
 class TextEncoder(nn.Module):
-    """Word and position embeddings, then self-attention over the words."""
+    """Word, part-of-speech and position embeddings, then self-attention over the words."""
 
     def __init__(self, spec: TextSpec, words: int, *, width: int, heads: int, layers: int, dropout: float):
         super().__init__()
         self.words = nn.Embedding(words, width, padding_idx=PAD_ID)
+        self.pos = nn.Embedding(1 + len(POS_TAGS), width, padding_idx=PAD_ID) if spec.pos else None
         self.positions = nn.Parameter(0.02 * torch.randn(spec.max_tokens, width))
         self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, token_ids_NL: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, token_ids_NL: Tensor, pos_ids_NL: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """int64 ids; returns tokens_NLD and mask_NL."""
         mask_NL = token_ids_NL != PAD_ID
         tokens_NLD = self.words(token_ids_NL) + self.positions[: token_ids_NL.shape[1]]
+        if self.pos is not None:
+            tokens_NLD = tokens_NLD + self.pos(pos_ids_NL)
         for layer in self.layers:
             tokens_NLD = layer(tokens_NLD, mask_NL)
         return self.norm(tokens_NLD), mask_NL

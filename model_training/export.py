@@ -22,10 +22,11 @@ from service.contract import (
     media_subsets,
 )
 from service.errors import ExportError
-from service.session import EVERYTHING, MEDIUM_INPUTS, Session, output_names, pack_batch
+from service.session import EVERYTHING, Session, input_names, output_names, pack_batch
 
 MAX_DRIFT = 1e-4  # largest difference of any output, fp32; of a regression, relative to the target's size
-PACKED_AXES = {"token_ids": 2, "pixels": 1, "samples": 2}  # how many leading axes vary; 1 where not named
+# How many leading axes vary; 1 where not named.
+PACKED_AXES = {"token_ids": 2, "pos_ids": 2, "pixels": 1, "samples": 2}
 
 
 def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task]) -> bytes:
@@ -96,7 +97,7 @@ class _ExportedSignature(nn.Module):
     def __init__(self, model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task]) -> None:
         super().__init__()
         self.model = model
-        self.inputs = [name for medium in spec.media for name in MEDIUM_INPUTS[medium]]
+        self.inputs = input_names(spec)
         self.outputs = output_names(spec, tasks, EVERYTHING)
 
     def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
@@ -109,7 +110,10 @@ def _sample_inputs(spec: PreprocessSpec) -> dict[str, Tensor]:
     rows = torch.tensor([0, 1, 2, 0, 1, 2, 0])
     inputs: dict[str, Tensor] = {}
     if spec.text is not None:
-        inputs |= {"token_ids": torch.ones(2, 5, dtype=torch.int64), "text_row": rows.clone()}
+        ids = torch.ones(2, 5, dtype=torch.int64)
+        inputs |= {"token_ids": ids, "text_row": rows.clone()}
+        if spec.text.pos:
+            inputs["pos_ids"] = ids.clone()
     if spec.image is not None:
         pixels = torch.zeros(3, spec.image.height, spec.image.width, 3, dtype=torch.uint8)
         inputs |= {"pixels": pixels, "image_row": rows.clone()}

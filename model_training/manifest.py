@@ -17,7 +17,7 @@ from model_training.config import DataConfig, TaskConfig, TrainConfig
 from model_training.media import LIMITS, File, Media, open_media
 from service.contract import F32, MEDIA, Medium, PreprocessSpec, RawInputs, Task
 from service.errors import RequestError, TableError
-from service.preprocess.text import segment_text
+from service.preprocess.text import check_text
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -263,7 +263,7 @@ def _make_example(
 
 
 def _check_texts(examples: Sequence[Example]) -> list[str]:
-    """Cuts every text into words once; one that many rows share is reported at its first."""
+    """Checks every text once; one that many rows share is reported at its first."""
     problems = []
     first: dict[str, int] = {}
     for example in examples:
@@ -271,7 +271,7 @@ def _check_texts(examples: Sequence[Example]) -> list[str]:
             first.setdefault(example.text, example.line)
     for text, line in first.items():
         try:
-            segment_text(text, LIMITS)
+            check_text(text, LIMITS)
         except RequestError as error:
             problems.append(f"line {line}: text: {text}: {error.detail}")
     return problems

@@ -92,7 +92,7 @@ class TriadModel(nn.Module):
         encoder = self.encoders[medium]
         match medium:
             case "text":
-                tokens, mask = encoder(inputs["token_ids"])
+                tokens, mask = encoder(inputs["token_ids"], inputs.get("pos_ids"))
             case "image":
                 tokens, mask = encoder(inputs["pixels"])
             case _:

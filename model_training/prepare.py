@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from model_training.config import AugmentConfig, TrainConfig
-from model_training.dataset import ExampleDataset, build_vocabulary
+from model_training.dataset import ExampleDataset
 from model_training.evaluate import split_targets
+from model_training.lexicon import build_lexicon
 from model_training.manifest import Split, read_table
 from model_training.model import TriadModel
 from service.contract import Task
-from service.preprocess.lexicon import Lexicon, WordLexicon
+from service.preprocess.lexicon import Lexicon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +33,14 @@ def prepare(config: TrainConfig) -> Prepared:
     table = read_table(config)
     lexicon: Lexicon | None = None
     if config.spec.text is not None:
-        vocabulary = build_vocabulary(table.split("train"), min_count=config.model.min_word_count)
-        lexicon = WordLexicon(vocabulary=vocabulary)
+        train = table.split("train")
+        lexicon = build_lexicon(
+            config.lexicon,
+            config.spec.text,
+            [example.text for example in train],
+            table.tasks,
+            split_targets(train, table.tasks, config),
+        )
 
     def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
         examples = table.split(split)

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from service.bundle import Bundle, find_bundles, read_bundle
-from service.contract import UNKNOWN_ID, AudioInput, ImageInput, ModelInputs, TextInput, Wanted
+from service.contract import AudioInput, ImageInput, MediaLimits, ModelInputs, Wanted
 from service.errors import BundleError, NotFoundError
 from service.preprocess.audio import FORMATS as AUDIO_FORMATS
 from service.preprocess.image import FORMATS as IMAGE_FORMATS
-from service.preprocess.text import segmenter
 from service.schemas import (
     AudioFormat,
     ImageFormat,
@@ -25,6 +24,8 @@ from service.schemas import (
     TextFormat,
 )
 from service.session import Device, Session
+
+WARM_UP_TEXT = "七 seven"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +130,6 @@ def load_catalog(path: Path, device: Device) -> Catalog:
 
 
 def _load(bundle: Bundle, device: Device) -> Model:
-    if bundle.spec.text is not None:
-        segmenter()
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device=device)
     session.run([_blank_inputs(bundle)], Wanted(attention=True))  # the first run is the slowest
     return Model(bundle=bundle, session=session)
@@ -154,9 +153,9 @@ def _blank_inputs(bundle: Bundle) -> ModelInputs:
     """One example of all media that the model reads."""
     spec = bundle.spec
     text = image = audio = None
-    if spec.text:
-        ids_L = np.full(1, UNKNOWN_ID, dtype=np.int64)
-        text = TextInput(ids_L=ids_L, spans=((0, 1),), characters=1, truncated=False)
+    if spec.text and bundle.lexicon:
+        words = bundle.lexicon.words(WARM_UP_TEXT, spec.text, MediaLimits())  # loads its dictionaries
+        text = bundle.lexicon.encode(words, spec.text, characters=len(WARM_UP_TEXT))
     if spec.image:
         pixels_HW3 = np.zeros((spec.image.height, spec.image.width, 3), dtype=np.uint8)
         image = ImageInput(pixels_HW3=pixels_HW3, format="", width=1, height=1, region=(0, 0, 1, 1))

@@ -43,6 +43,7 @@ Item = TypeVar("Item", TextInput, ImageInput, AudioInput)
 
 INPUT_TYPES = {
     "token_ids": "tensor(int64)",
+    "pos_ids": "tensor(int64)",
     "pixels": "tensor(uint8)",
     "samples": "tensor(int16)",
     "sample_counts": "tensor(int64)",
@@ -51,11 +52,6 @@ INPUT_TYPES = {
     "audio_row": "tensor(int64)",
 }
 EVERYTHING = Wanted(attention=True, embeddings=True)
-MEDIUM_INPUTS: dict[Medium, tuple[str, ...]] = {
-    "text": ("token_ids", "text_row"),
-    "image": ("pixels", "image_row"),
-    "audio": ("samples", "sample_counts", "audio_row"),
-}
 
 
 class Session:
@@ -125,7 +121,7 @@ class Session:
         return self._spec.image.rows * self._spec.image.columns
 
     def _verify(self) -> None:
-        expected = {name for medium in self._spec.media for name in MEDIUM_INPUTS[medium]}
+        expected = set(input_names(self._spec))
         found = {node.name: node for node in self._session.get_inputs()}
         if found.keys() != expected:
             raise BundleError(f"The graph's inputs are {sorted(found)}, expected {sorted(expected)}.")
@@ -148,6 +144,18 @@ class Session:
                 )
 
 
+def input_names(spec: PreprocessSpec) -> list[str]:
+    """Names of the graph's inputs, in the order in which it is exported."""
+    names: list[str] = []
+    if spec.text is not None:
+        names += ["token_ids", "pos_ids", "text_row"] if spec.text.pos else ["token_ids", "text_row"]
+    if spec.image is not None:
+        names += ["pixels", "image_row"]
+    if spec.audio is not None:
+        names += ["samples", "sample_counts", "audio_row"]
+    return names
+
+
 def output_names(spec: PreprocessSpec, tasks: Sequence[Task], wanted: Wanted) -> list[str]:
     """Names of the graph's outputs, in the order in which it is exported."""
     names = [f"logits.{task.name}" for task in tasks]
@@ -166,7 +174,10 @@ def pack_batch(batch: Sequence[ModelInputs], spec: PreprocessSpec, *, min_items:
     feed: Feed = {}
     if spec.text is not None:
         texts, feed["text_row"] = _index_items([inputs.text for inputs in batch], min_items)
-        feed["token_ids"] = _pack_texts(texts, min_items)
+        feed["token_ids"] = _pack_ids([text.ids_L for text in texts], min_items)
+        if spec.text.pos:
+            tags = [np.zeros_like(text.ids_L) if text.pos_L is None else text.pos_L for text in texts]
+            feed["pos_ids"] = _pack_ids(tags, min_items)
     if spec.image is not None:
         images, feed["image_row"] = _index_items([inputs.image for inputs in batch], min_items)
         feed["pixels"] = _pack_images(images, min_items, (spec.image.height, spec.image.width, 3))
@@ -218,11 +229,11 @@ def _index_items(column: Sequence[Item | None], min_items: int) -> tuple[list[It
     return list(items.values()), rows_B
 
 
-def _pack_texts(texts: Sequence[TextInput], min_items: int) -> I64:
-    length = max((len(text.ids_L) for text in texts), default=1)
+def _pack_ids(texts: Sequence[I64], min_items: int) -> I64:
+    length = max((len(ids_L) for ids_L in texts), default=1)
     ids_NL = np.full((max(len(texts), min_items), length), PAD_ID, dtype=np.int64)
-    for n, text in enumerate(texts):
-        ids_NL[n, : len(text.ids_L)] = text.ids_L
+    for n, ids_L in enumerate(texts):
+        ids_NL[n, : len(ids_L)] = ids_L
     return ids_NL
 
 

@@ -20,6 +20,8 @@ LAYERS = (
     {"service.errors"},
     {"service.contract"},
     {"service.settings", "service.schemas", "service.preprocess"},
+    {"service.preprocess.characters"},
+    {"service.preprocess.segmenter"},
     {"service.preprocess.text", "service.preprocess.image", "service.preprocess.audio"},
     {"service.preprocess.lexicon"},
     {"service.preprocess.example"},

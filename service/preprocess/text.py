@@ -5,18 +5,16 @@
 
 from __future__ import annotations
 
-import functools
-import logging
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jieba
 import numpy as np
 
-from service.contract import UNKNOWN_ID, MediaLimits, TextInput, TextSpec
+from service.contract import POS_IDS, UNKNOWN_ID, MediaLimits, TextInput, TextSpec
 from service.errors import BundleError, DecodeError, TooLargeError
+from service.preprocess.characters import normalise
+from service.preprocess.segmenter import Segmenter
 
 RESERVED = ("<pad>", "<unk>")  # at PAD_ID and UNKNOWN_ID
 
@@ -26,12 +24,14 @@ class Word:
     """A normalised word and where it stands in the text as sent: [start, end) in code points.
 
     spans: likewise of each of its characters; where empty, they stand one after another from start.
+    pos: its part of speech where the spec asks for it, else "".
     """
 
     text: str
     start: int
     end: int
     spans: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+    pos: str = ""
 
 
 class Vocabulary:
@@ -64,25 +64,8 @@ class Vocabulary:
             raise BundleError(f"The vocabulary {path} is not UTF-8: {error}.") from error
 
 
-@functools.cache
-def segmenter() -> jieba.Tokenizer:
-    """The one dictionary of this process; reading it takes about half a second, once.
-
-    Not by jieba's `initialize`: it trusts and writes a cache in the temporary folder, under a name that any
-    local user can take first, fails where no folder can be written, and was slower (0.55 s against 0.44 s).
-    """
-    jieba.setLogLevel(logging.WARNING)
-    tokenizer = jieba.Tokenizer()
-    tokenizer.FREQ, tokenizer.total = tokenizer.gen_pfdict(tokenizer.get_dict_file())
-    tokenizer.initialized = True
-    return tokenizer
-
-
-def segment_text(text: str, limits: MediaLimits) -> tuple[Word, ...]:
-    """Words of a text: NFKC, lower case, cut by jieba, white space dropped.
-
-    Raises TooLargeError over limits.max_characters, DecodeError where no word is left.
-    """
+def check_text(text: str, limits: MediaLimits) -> None:
+    """Raises TooLargeError over limits.max_characters, DecodeError where there is no word in it."""
     if len(text) > limits.max_characters:
         raise TooLargeError(
             f"The text has {len(text)} characters; at most {limits.max_characters} are read.",
@@ -90,15 +73,30 @@ def segment_text(text: str, limits: MediaLimits) -> tuple[Word, ...]:
             limit=limits.max_characters,
             value=len(text),
         )
-    normal, origin = _normalise(text)
-    words = tuple(
-        Word(word, origin[start][0], origin[end - 1][1], tuple(origin[start:end]))
-        for word, start, end in segmenter().tokenize(normal)
+    if not text.strip():  # nothing else becomes white space in normal form
+        raise DecodeError("The text holds no words.", field="text")
+
+
+def segment_text(
+    text: str, limits: MediaLimits, segmenter: Segmenter, *, pos: bool = False
+) -> tuple[Word, ...]:
+    """Words of a text: NFKC, lower case, cut by jieba, white space dropped; tagged where `pos` says so.
+
+    Raises as check_text does.
+    """
+    check_text(text, limits)
+    normal, origin = normalise(text)
+    return tuple(
+        Word(
+            word,
+            origin[start][0],
+            origin[end - 1][1],
+            tuple(origin[start:end]),
+            segmenter.tag(word) if pos else "",
+        )
+        for word, start, end in segmenter.cut(normal)
         if not word.isspace()
     )
-    if not words:
-        raise DecodeError("The text holds no words.", field="text")
-    return words
 
 
 def encode_words(
@@ -112,8 +110,10 @@ def encode_words(
     for word in words:
         tokens += (word,) if word.text in vocabulary else spell_out(word)
     kept = tokens[: spec.max_tokens]
+    pos_L = [POS_IDS.get(token.pos, 0) for token in kept] if spec.pos else None
     return TextInput(
         ids_L=np.array([vocabulary.id_of(token.text) for token in kept], dtype=np.int64),
+        pos_L=None if pos_L is None else np.array(pos_L, dtype=np.int64),
         spans=tuple((token.start, token.end) for token in kept),
         characters=characters,
         truncated=len(tokens) > len(kept),
@@ -123,35 +123,6 @@ def encode_words(
 def spell_out(word: Word) -> tuple[Word, ...]:
     """The characters of a word, each with its own place in the text as sent."""
     spans = word.spans or [(i, i + 1) for i in range(word.start, word.end)]
-    return tuple(Word(character, *span) for character, span in zip(word.text, spans, strict=True))
-
-
-def _normalise(text: str) -> tuple[str, Sequence[tuple[int, int]]]:
-    """NFKC and lower case, with the [start, end) in `text` that each resulting character came from."""
-    if text.isascii():
-        return text.lower(), [(i, i + 1) for i in range(len(text))]
-    parts: list[str] = []
-    origin: list[tuple[int, int]] = []
-    for start, end in _clusters(text):
-        part = unicodedata.normalize("NFKC", text[start:end]).lower()
-        parts.append(part)
-        origin.extend([(start, end)] * len(part))
-    return "".join(parts), origin
-
-
-def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Spans whose NFKC forms, one after another, are that of the whole text.
-
-    A character with the combining marks behind it, or with what composes with it: Korean letters, half-width
-    Japanese voicing marks, Indic vowel signs.
-    """
-    start = 0
-    for i in range(1, len(text)):
-        following = unicodedata.normalize("NFKC", text[i])
-        if unicodedata.combining(following[0]):
-            continue
-        last = unicodedata.normalize("NFKC", text[start:i])[-1]
-        if unicodedata.normalize("NFKC", last + following) == last + following:
-            yield start, i
-            start = i
-    yield start, len(text)
+    return tuple(
+        Word(character, *span, pos=word.pos) for character, span in zip(word.text, spans, strict=True)
+    )

@@ -32,6 +32,8 @@ rows = 2
 columns = 2
 [preprocess.audio]
 max_s = 1.0
+[preprocess.text]
+pos = true
 [model]
 width = 16
 heads = 2

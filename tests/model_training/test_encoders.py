@@ -85,6 +85,13 @@ def test_a_text_is_encoded_the_same_however_much_padding_follows() -> None:
     assert torch.allclose(together[0, :3], alone[0], atol=1e-6)
 
 
+def test_a_word_is_another_in_another_part_of_speech() -> None:
+    encoder = TextEncoder(TextSpec(pos=True), 50, width=16, heads=2, layers=1, dropout=0).eval()
+    ids = torch.tensor([[5, 6]])
+    noun, verb = encoder(ids, torch.tensor([[30, 30]]))[0], encoder(ids, torch.tensor([[55, 30]]))[0]
+    assert not torch.allclose(noun[0, 0], verb[0, 0], atol=1e-3)
+
+
 def test_exposure_and_contrast_do_not_change_an_image() -> None:
     encoder = ImageEncoder(ImageSpec(), width=32).eval()
     pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 100, (1, 56, 56, 3), dtype=np.uint8))

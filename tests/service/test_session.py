@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import subprocess
@@ -25,6 +26,7 @@ from service.contract import (
     PreprocessSpec,
     Task,
     TextInput,
+    TextSpec,
     Wanted,
 )
 from service.errors import BundleError, DeviceError
@@ -191,6 +193,25 @@ def test_shorter_texts_and_sounds_are_padded_with_zeros(bundle: Bundle) -> None:
     }
 
 
+def test_parts_of_speech_are_packed_beside_the_words_where_the_spec_asks(bundle: Bundle) -> None:
+    spec = dataclasses.replace(bundle.spec, text=TextSpec(pos=True))
+    texts = [
+        TextInput(
+            ids_L=np.array(ids, dtype=np.int64),
+            pos_L=np.array(ids, dtype=np.int64) * 10,
+            spans=(),
+            characters=0,
+            truncated=False,
+        )
+        for ids in ([2, 3], [4])
+    ]
+    batch = [ModelInputs(), *(ModelInputs(text=text) for text in texts)]
+
+    assert pack_batch(batch, spec)["pos_ids"].tolist() == [[20, 30], [40, 0]]
+    assert pack_batch([ModelInputs()], spec, min_items=1)["pos_ids"].tolist() == [[0]]
+    assert "pos_ids" not in pack_batch(batch, bundle.spec)
+
+
 def test_on_cuda_an_absent_medium_is_one_blank_item_that_no_row_points_at(bundle: Bundle) -> None:
     """CUDA's kernels refuse zero rows."""
     feed = pack_batch([ModelInputs(text=text_of(2))], bundle.spec, min_items=1)
@@ -289,6 +310,13 @@ def test_a_graph_that_reads_other_media_than_the_spec_is_refused(bundle: Bundle,
     spec = PreprocessSpec(**{**dict.fromkeys(MEDIA), **parts})
 
     with pytest.raises(BundleError, match=rf"graph's inputs are .*'{medium}_row'.*, expected"):
+        Session(bundle.model_path, spec=spec, tasks=bundle.tasks, device="cpu")
+
+
+def test_a_graph_that_reads_no_parts_of_speech_where_the_spec_asks_is_refused(bundle: Bundle) -> None:
+    spec = dataclasses.replace(bundle.spec, text=TextSpec(pos=True))
+
+    with pytest.raises(BundleError, match=r"inputs are .*, expected .*'pos_ids'"):
         Session(bundle.model_path, spec=spec, tasks=bundle.tasks, device="cpu")
 
 

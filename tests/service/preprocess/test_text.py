@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 import unicodedata
 from pathlib import Path
@@ -13,7 +12,8 @@ from hypothesis import strategies as st
 
 from service.contract import PAD_ID, UNKNOWN_ID, MediaLimits, TextSpec
 from service.errors import BundleError, DecodeError, TooLargeError
-from service.preprocess.text import Vocabulary, Word, encode_words, segment_text, segmenter
+from service.preprocess.segmenter import segmenter
+from service.preprocess.text import Vocabulary, Word, encode_words, segment_text
 
 LIMITS = MediaLimits()
 SPEC = TextSpec(max_tokens=64)
@@ -25,7 +25,7 @@ AWKWARD = st.text(alphabet="aAéßİΣﬁﷺㄱ각각ｶﾞが가e\u0301\u
 
 def slices(text: str, *, vocabulary: Vocabulary = NOTHING_KNOWN) -> list[str]:
     """What each token of a text points at, in the text as sent."""
-    words = segment_text(text, LIMITS)
+    words = segment_text(text, LIMITS, segmenter())
     found = encode_words(words, vocabulary, SPEC, characters=len(text))
     return [text[start:end] for start, end in found.spans]
 
@@ -44,7 +44,7 @@ def slices(text: str, *, vocabulary: Vocabulary = NOTHING_KNOWN) -> list[str]:
     ],
 )
 def test_words_point_at_their_place_in_the_text_as_sent(text: str, words: list[str]) -> None:
-    found = segment_text(text, LIMITS)
+    found = segment_text(text, LIMITS, segmenter())
 
     assert [text[word.start : word.end] for word in found] == words
     expected = [unicodedata.normalize("NFKC", word).lower() for word in words]
@@ -52,15 +52,18 @@ def test_words_point_at_their_place_in_the_text_as_sent(text: str, words: list[s
 
 
 def test_full_width_and_upper_case_mean_the_same_word() -> None:
-    [narrow], [wide] = segment_text("seven", LIMITS), segment_text("ＳＥＶＥＮ", LIMITS)
+    [narrow], [wide] = (
+        segment_text("seven", LIMITS, segmenter()),
+        segment_text("ＳＥＶＥＮ", LIMITS, segmenter()),
+    )
 
     assert narrow == wide
 
 
 def test_composed_and_decomposed_characters_mean_the_same_word() -> None:
     for composed in ("é", "각", "ガ", "ở"):
-        [one] = segment_text(composed, LIMITS)
-        [other] = segment_text(unicodedata.normalize("NFD", composed), LIMITS)
+        [one] = segment_text(composed, LIMITS, segmenter())
+        [other] = segment_text(unicodedata.normalize("NFD", composed), LIMITS, segmenter())
         assert one.text == other.text == composed
 
 
@@ -84,7 +87,7 @@ def test_characters_point_right_where_growth_and_composition_cancel_out() -> Non
 
 
 def test_words_beyond_the_maximum_are_cut_off_and_flagged() -> None:
-    words = segment_text("one two three", LIMITS)
+    words = segment_text("one two three", LIMITS, segmenter())
     vocabulary = Vocabulary(["one", "two", "three"])
 
     exact = encode_words(words, vocabulary, TextSpec(max_tokens=3), characters=13)
@@ -99,16 +102,16 @@ def test_words_beyond_the_maximum_are_cut_off_and_flagged() -> None:
 def test_a_text_over_the_cap_is_refused() -> None:
     limits = MediaLimits(max_characters=5)
 
-    assert segment_text("seven", limits)
+    assert segment_text("seven", limits, segmenter())
     with pytest.raises(TooLargeError, match="6 characters; at most 5") as caught:
-        segment_text("sevens", limits)
+        segment_text("sevens", limits, segmenter())
     assert (caught.value.field, caught.value.limit, caught.value.value) == ("text", 5, 6)
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t \u3000\u00a0"])
 def test_a_text_of_nothing_but_white_space_is_refused(text: str) -> None:
     with pytest.raises(DecodeError, match="no words") as caught:
-        segment_text(text, LIMITS)
+        segment_text(text, LIMITS, segmenter())
     assert caught.value.field == "text"
 
 
@@ -116,7 +119,7 @@ def test_a_text_of_nothing_but_white_space_is_refused(text: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_tokens_stand_in_order_within_the_text_whatever_it_is(text: str) -> None:
     try:
-        words = segment_text(text, LIMITS)
+        words = segment_text(text, LIMITS, segmenter())
     except DecodeError:
         assert not unicodedata.normalize("NFKC", text).strip()
         return
@@ -135,7 +138,7 @@ def test_tokens_stand_in_order_within_the_text_whatever_it_is(text: str) -> None
 @settings(max_examples=300, deadline=None)
 def test_words_together_are_the_normalised_text_without_white_space(text: str) -> None:
     try:
-        words = segment_text(text, LIMITS)
+        words = segment_text(text, LIMITS, segmenter())
     except DecodeError:
         words = ()
     # Lower case is taken character by character: no final sigma, so that a word reads the same anywhere.
@@ -153,7 +156,7 @@ def test_no_text_under_the_cap_takes_long(text: str) -> None:
     segmenter()
     start = time.process_time()
 
-    words = segment_text(text, LIMITS)
+    words = segment_text(text, LIMITS, segmenter())
     encode_words(words, NOTHING_KNOWN, SPEC, characters=len(text))
 
     assert time.process_time() - start < 2
@@ -177,22 +180,3 @@ def test_a_vocabulary_survives_being_written_and_read(tmp_path: Path) -> None:
 def test_a_vocabulary_that_repeats_a_token_is_refused(tokens: list[str]) -> None:
     with pytest.raises(BundleError, match="twice"):
         Vocabulary(tokens)
-
-
-def test_the_dictionary_is_read_without_a_cache_that_others_could_write(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """jieba keeps a marshalled cache under a fixed name in the temporary folder, open to every local user."""
-    (tmp_path / "jieba.cache").write_bytes(b"planted")
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    segmenter.cache_clear()
-
-    assert [word.text for word in segment_text("我来到北京清华大学", LIMITS)] == [
-        "我", "来到", "北京", "清华大学",
-    ]  # fmt: skip
-    assert (tmp_path / "jieba.cache").read_bytes() == b"planted"
-    assert [file.name for file in tmp_path.iterdir()] == ["jieba.cache"]
-
-
-def test_the_dictionary_is_read_once_a_process() -> None:
-    assert segmenter() is segmenter()
