@@ -26,6 +26,7 @@ from service.postprocess import probabilities
 
 Scores = dict[str, dict[str, dict[str, float]]]  # subset of media -> task -> score -> value
 MAIN_SCORE = {"classification": "accuracy", "multilabel": "f1", "regression": "r2"}
+SCORE_NAMES = {"f1": "F1", "r2": "R²", "ece": "calibration error", "mae": "mean error"}  # where they differ
 CALIBRATION_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
 
 

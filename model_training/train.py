@@ -14,12 +14,14 @@ from safetensors.torch import save
 from model_training.card import model_card
 from model_training.config import load_config
 from model_training.dataset import ExampleDataset
-from model_training.evaluate import answer_split
+from model_training.evaluate import answer_split, examine
 from model_training.export import check_parity, export_graph
 from model_training.fit import fit, make_accelerator
+from model_training.history import read_history
 from model_training.metrics import calibrate, score_subsets
 from model_training.model import TriadModel
 from model_training.prepare import Prepared, build_model, prepare
+from model_training.report.page import PAGE_FILE, write_report
 from model_training.transfer import transfer_weights
 from service.bundle import (
     CARD_FILE,
@@ -52,7 +54,7 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
     prepared = prepare(config)
     model = build_model(prepared)
     accelerator = make_accelerator(config.optim)
-    run = RUNS / f"{config.name}-{config.version}"
+    run = run_folder(config.name, config.version)
     if config.transfer.bundle is not None and not config.optim.resume:
         bundle = read_bundle(config.transfer.bundle)
         transfer = transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
@@ -65,8 +67,18 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
     return read_bundle(destination)
 
 
+def run_folder(name: str, version: str) -> Path:
+    """Where a run leaves its checkpoint, its history and, at its end, its report."""
+    return RUNS / f"{name}-{version}"
+
+
+def report_page(bundle: Bundle) -> Path:
+    """What the training of a bundle has left; not in the bundle, because it shows users' media."""
+    return run_folder(bundle.manifest.name, bundle.manifest.version) / "report" / PAGE_FILE
+
+
 def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
-    """Exports, compares, calibrates on validation, scores validation and test, writes the bundle."""
+    """Exports, compares, calibrates on validation, scores validation and test, writes bundle and report."""
     config, spec = prepared.config, prepared.config.spec
     graph = export_graph(model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
@@ -93,7 +105,11 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
     }
     if prepared.lexicon is not None:
         files |= prepared.lexicon.files()
-    write_bundle(destination, manifest, files)
+    bundle = write_bundle(destination, manifest, files)
+    table = [*prepared.train.examples, *prepared.validation.examples, *prepared.test.examples]
+    evaluation = examine(bundle, session, prepared.test, test, examples=table, robustness=True)
+    page = report_page(bundle)
+    write_report(page.parent, evaluation, history=read_history(page.parents[1]))
 
 
 def parity_examples(dataset: ExampleDataset) -> list[ModelInputs]:

@@ -150,15 +150,18 @@ def train(
 ) -> None:
     """Train, calibrate, evaluate, export; write the bundle and its report."""
     with _training_extra():
-        from model_training.train import train_bundle
+        from model_training.train import report_page, train_bundle
     from service.inspection import describe_bundle
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    print(describe_bundle(train_bundle(config, out=out, overrides=overrides or [])))
+    bundle = train_bundle(config, out=out, overrides=overrides or [])
+    print(describe_bundle(bundle))
+    print(f"\nhow it was judged\n  {report_page(bundle)}")
 
 
 @app.command()
 def evaluate(
+    *,
     bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
     manifest: Annotated[Path, typer.Argument(help="The table of examples.")],
     split: Annotated[str, typer.Option(help="Which rows.")] = "test",
@@ -166,12 +169,18 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also score with worse and worse media.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder to write an HTML report to, robustness included.")
+    ] = None,
 ) -> None:
     """Score a bundle on a table of examples, for every subset of the media."""
     with _training_extra():
         from model_training.evaluate import evaluate_bundle
+        from model_training.report.page import write_report
 
-    evaluation = evaluate_bundle(bundle, manifest, split=split, robustness=robustness)
+    evaluation = evaluate_bundle(bundle, manifest, split=split, robustness=robustness or report is not None)
+    if report is not None:
+        print(write_report(report, evaluation), file=sys.stderr)
     print(evaluation.json() if as_json else evaluation.table())
 
 

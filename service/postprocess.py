@@ -67,11 +67,10 @@ def predict_tasks(
     answers: dict[str, TaskPrediction] = {}
     for task in manifest.tasks:
         attention = None
-        if options.attention != "none":
+        if options.attention == "modality":
             attention = _media_attention(outputs.attention[task.name], manifest.preprocess)
-        if attention and options.attention == "full":
-            details = _details(outputs.attention[task.name], inputs, text, manifest.preprocess)
-            attention = attention.model_copy(update=details)
+        elif options.attention == "full":
+            attention = describe_attention(outputs.attention[task.name], inputs, text, manifest.preprocess)
         answers[task.name] = _task_prediction(outputs.logits_K[task.name], task, attention, options.top_k)
     return answers
 
@@ -128,10 +127,10 @@ def _media_attention(weights: Mapping[Medium, F32], spec: PreprocessSpec) -> Att
     return Attention(modalities={medium: round(share, DECIMALS) for medium, share in shares.items()})
 
 
-def _details(
+def describe_attention(
     weights: Mapping[Medium, F32], inputs: ModelInputs, text: str | None, spec: PreprocessSpec
-) -> dict[str, object]:
-    """Where within each present medium, in the coordinates of the media as sent."""
+) -> Attention:
+    """How much on each medium, and where within each present one, in the coordinates of the media as sent."""
     details: dict[str, object] = {}
     if inputs.text and text:
         details["text"] = _word_attention(weights["text"], inputs.text, text)
@@ -139,7 +138,7 @@ def _details(
         details["image"] = _image_attention(weights["image"], inputs.image, spec.image)
     if inputs.audio and spec.audio:
         details["audio"] = _sound_attention(weights["audio"], inputs.audio, spec.audio)
-    return details
+    return _media_attention(weights, spec).model_copy(update=details)
 
 
 def _word_attention(weights_L: F32, words: TextInput, text: str) -> list[WordAttention]:

@@ -55,7 +55,8 @@ def wav_bytes(seconds: float = 0.5, *, sample_rate_hz: int = 8000, peak: float =
     return struct.pack("<4sI", b"RIFF", len(chunks)) + chunks
 
 
-def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1") -> Path:
+def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1", **changes: object) -> Path:
+    """changes: other fields of the manifest."""
     manifest = BundleManifest(
         name=name,
         version=version,
@@ -65,7 +66,7 @@ def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1") -> 
         preprocess=SPEC,
         tasks=TASKS,
         metrics={"test": {"text+image+audio": {"kind": {"accuracy": 0.5}}}},
-    )
+    ).model_copy(update=changes)
     files = {
         "model.onnx": tiny_model().SerializeToString(),
         "vocabulary.txt": "".join(f"{word}\n" for word in WORDS).encode(),

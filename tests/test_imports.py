@@ -43,7 +43,17 @@ TRAINER_MAY_IMPORT = (
     "service.postprocess",
     "service.errors",
 )
-TRAINING_LIBRARIES = {"torch", "accelerate", "onnx", "onnxscript", "safetensors", "sklearn", "pyarrow"}
+TRAINING_LIBRARIES = {
+    "torch",
+    "accelerate",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+    "sklearn",
+    "pyarrow",
+    "matplotlib",
+    "jinja2",
+}
 
 
 def module_name(path: Path) -> str:

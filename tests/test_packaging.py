@@ -117,7 +117,8 @@ def test_the_wheel_carries_both_packages_their_types_and_the_licence(wheel: zipf
     found = set(wheel.namelist())
 
     for package in ("service", "model_training"):
-        sources = {str(file.relative_to(ROOT)) for file in (ROOT / package).rglob("*.py")}
+        files = [*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.j2")]
+        sources = {str(file.relative_to(ROOT)) for file in files}
         assert sources <= found
         assert f"{package}/py.typed" in found
     licences = [name for name in found if name.endswith("licenses/LICENSE")]

@@ -19,7 +19,7 @@ from model_training.export import MAX_DRIFT, check_parity, export_graph
 from model_training.fit import fit, make_accelerator
 from model_training.history import read_history
 from model_training.prepare import build_model, prepare
-from model_training.train import parity_examples, train_bundle
+from model_training.train import parity_examples, report_page, train_bundle
 from service.bundle import Bundle
 from service.errors import BundleError, ConfigError
 from service.session import Session
@@ -45,6 +45,35 @@ def test_the_bundle_says_how_it_was_made_without_a_path_of_the_machine(toy_bundl
     for expected in ("# toy, version 1", "| kind | text+image+audio | ", "Drawn by the test.", "CC0", "e-0"):
         assert expected in card
     assert all(0.05 <= task.temperature <= 20 for task in toy_bundle.tasks)
+
+
+def test_training_leaves_a_report_beside_its_checkpoint_and_not_in_the_bundle(toy_bundle: Bundle) -> None:
+    folder = toy_bundle.path.parents[2] / "runs" / "toy-1" / "report"
+    page = (folder / "report.html").read_text("utf-8")
+    assert 'id="training"' in page
+    assert "peak memory" in page
+    assert {"course.png", "confusion-kind.png", "regression-size.png"} <= {
+        file.name for file in folder.iterdir()
+    }
+    assert not list(toy_bundle.path.glob("*.html"))
+
+
+def test_one_medium_and_one_number_make_a_bundle_and_a_report(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = (toy_folder / "config.toml").read_text("utf-8")
+    config = config.replace('[tasks.kind]\n[tasks.tags]\ntype = "multilabel"\n', "")
+    (toy_folder / "config.toml").write_text(config, encoding="utf-8")
+    table = toy_folder / "metadata.csv"
+    header, *lines = table.read_text("utf-8").splitlines()
+    named = [f"{n} night {line}" for n, line in enumerate(lines)]  # no text in two splits, none empty
+    table.write_text("\n".join([header, *named]), encoding="utf-8")
+    monkeypatch.chdir(toy_folder)
+    overrides = ["data.image=''", "data.audio=''", "optim.epochs=1"]
+    bundle = train_bundle(toy_folder / "config.toml", overrides=overrides)
+    page = report_page(bundle).read_text("utf-8")
+    assert "size: mean error" in page
+    assert "no choice between media" in page
 
 
 @pytest.fixture
