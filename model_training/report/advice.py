@@ -8,27 +8,29 @@ from statistics import median
 
 from model_training.attribution import use_by_class
 from model_training.breakdown import Breakdown
+from model_training.config import TrainConfig
 from model_training.evaluate import Evaluation
 from model_training.history import EpochRecord
-from model_training.report.findings import HINTS, HONEST, MATTERS, bias, percent
+from model_training.report.findings import HONEST, MATTERS, TELLS, bias, percent
 
 FEW_ROWS = 200
 STARVED = 0.3  # share of step time spent waiting
 RARE = 0.5  # of the median number of training rows per class
 
 
-def advise(evaluation: Evaluation, history: Sequence[EpochRecord], *, epochs: int) -> Iterator[str]:
-    """history: of the training run, empty where only an evaluation is reported. epochs: as configured."""
+def advise(evaluation: Evaluation, history: Sequence[EpochRecord], config: TrainConfig) -> Iterator[str]:
+    """history: of the training run, empty where only an evaluation is reported. config: of the bundle."""
     if history:
-        yield from _about_training(history, epochs)
+        yield from _about_training(history, config.optim.epochs)
     yield from _about_media(evaluation)
     for name, breakdown in evaluation.breakdowns.items():
         yield from _about_classes(evaluation, breakdown)
         if breakdown.scores.get("ece", 0) > HONEST and bias(breakdown) == "high":
             yield f"{name}: for honest probabilities calibrate on more validation rows, or smooth its labels."
         numbers = evaluation.trust.get(name, {})
-        if numbers.get("spearman", 1) < HINTS and numbers["drop_most"] >= MATTERS:
-            yield f"{name}: do not show its attention as an explanation."
+        if numbers.get("spearman", 1) < TELLS and numbers["drop_most"] >= MATTERS:
+            cure = "raise" if config.optim.alignment else "train with"
+            yield f"{name}: to show its attention as an explanation, {cure} optim.alignment."
     rows = len(evaluation.dataset)
     if rows < FEW_ROWS:
         yield f"Collect more rows to judge by: {rows} make rough scores."

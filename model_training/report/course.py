@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from model_training.history import EpochRecord
-from model_training.report.style import FAINT, INK, new_figure
+from model_training.report.style import INK, new_figure
 
 
 def draw_course(history: Sequence[EpochRecord]) -> Figure:
@@ -33,7 +33,7 @@ def draw_course(history: Sequence[EpochRecord]) -> Figure:
         epochs, waited, bottom=computed, color="white", edgecolor=INK, hatch="////", lw=0.4, label="waiting"
     )
     seconds.set_title("seconds")
-    seconds.legend(loc="lower right", facecolor="white", frameon=True, edgecolor=FAINT)
+    seconds.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2)
     for axes in panels:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     for axes in (rate, seconds):

@@ -170,7 +170,7 @@ def _render(
         good=[sentence for part in parts for sentence in find_good(part.breakdown)],
         weak=list(find_weak(evaluation)),
         verdicts=[sentence for name, each in evaluation.trust.items() for sentence in judge(name, each)],
-        advice=list(advise(evaluation, history, epochs=config.optim.epochs)),
+        advice=list(advise(evaluation, history, config)),
         parts=parts,
         common=common,
         history=history,

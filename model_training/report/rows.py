@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from service.preprocess.example import preprocess
 SAMPLE = 150  # rows per split whose media are opened
 MOST_CLASSES = 24
 LINES: dict[Split, str] = {"train": "-", "validation": "--", "test": ":"}
-SIDE = "side of an image, pixels (root of its area)"
+TOKENS, SIDE, SECONDS = "tokens of a text", "side of an image, pixels (root of area)", "seconds of a sound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,26 +90,22 @@ def draw_labels(task: Task, counted: Sequence[SplitRows]) -> Figure:
 
 def draw_lengths(opened: dict[Split, list[ModelInputs]]) -> Figure | None:
     """Distributions of tokens, seconds and image sizes by split; None where there is nothing to draw."""
-    panels = {
-        "tokens of a text": {s: [len(e.text.ids_L) for e in each if e.text] for s, each in opened.items()},
-        "image side, pixels (root of its area)": {
-            s: [(e.image.width * e.image.height) ** 0.5 for e in each if e.image]
-            for s, each in opened.items()
-        },
-        "seconds of a sound": {s: [e.audio.seconds for e in each if e.audio] for s, each in opened.items()},
-    }
+    panels: dict[str, dict[Split, list[float]]] = {TOKENS: {}, SIDE: {}, SECONDS: {}}
+    for split, sample in opened.items():
+        panels[TOKENS][split] = [len(each.text.ids_L) for each in sample if each.text]
+        panels[SIDE][split] = [math.sqrt(e.image.width * e.image.height) for e in sample if e.image]
+        panels[SECONDS][split] = [each.audio.seconds for each in sample if each.audio]
     used = {name: by_split for name, by_split in panels.items() if any(by_split.values())}
     if not used:
         return None
     figure, axes = new_figure(3.1 * len(used), 2.6, columns=(1,) * len(used))
     for panel, (name, by_split) in zip(axes, used.items(), strict=True):
         every = np.concatenate([np.asarray(values, dtype=float) for values in by_split.values()])
-        bins = np.linspace(every.min() - 0.5, every.max() + 0.5, 24).tolist()
+        bins = np.histogram_bin_edges(every, 24).tolist()
         for split, values in by_split.items():
             weights = np.full(len(values), 1 / max(len(values), 1))
-            look = LINES[split]
             panel.hist(
-                values, bins, weights=weights, histtype="step", color=INK, ls=look, lw=1.3, label=split
+                values, bins, weights=weights, histtype="step", color=INK, ls=LINES[split], label=split
             )
         panel.set_xlabel(name)
         panel.set_yticks([])

@@ -38,7 +38,7 @@ def draw_agreement(game: Attribution, correlation: float | None) -> Figure:
     axes.set_xlim(-0.03, 1.03)
     axes.set_xlabel("attention on the medium")
     axes.set_ylabel("its Shapley value")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.98), ncols=3)
     seen = game.present_EM.any(axis=0)
     shapley_EM = np.abs(game.shapley_EM) if game.task.type == "regression" else game.shapley_EM
     found_E = spearman(game.attention_EM[:, seen], shapley_EM[:, seen])

@@ -9,11 +9,12 @@ import pytest
 from scipy.stats import binomtest
 
 from model_training.breakdown import Breakdown, Reliability
+from model_training.config import OptimConfig
 from model_training.evaluate import Evaluation
 from model_training.history import EpochRecord
 from model_training.report.advice import advise
 from model_training.report.findings import find_good, find_weak, headline, judge, wilson
-from tests.model_training.report.conftest import AWKWARD
+from tests.model_training.report.conftest import AWKWARD, CONFIG
 
 NUMBERS = {"examples": 9.0, "tied": 0.0, "drop_most": 0.4, "drop_random": 0.2, "drop_least": 0.05}
 
@@ -100,8 +101,9 @@ def test_attention_over_media_that_replace_each_other_is_no_matter() -> None:
     assert "nothing to rank" in next(judge("kind", NUMBERS))
 
 
-def advice(evaluation: Evaluation, history: list[EpochRecord], epochs: int = 3) -> str:
-    return "\n".join(advise(evaluation, history, epochs=epochs))
+def advice(evaluation: Evaluation, history: list[EpochRecord], epochs: int = 3, alignment: float = 0) -> str:
+    optim = OptimConfig(epochs=epochs, alignment=alignment)
+    return "\n".join(advise(evaluation, history, CONFIG.model_copy(update={"optim": optim})))
 
 
 def record(epoch: int, validation: float, data_share: float = 0.0) -> EpochRecord:
@@ -122,11 +124,12 @@ def test_training_that_waits_for_data_should_be_fed(evaluation: Evaluation) -> N
     assert "waiting" not in advice(evaluation, [record(1, 0.1, 0.1)])
 
 
-def test_attention_that_misleads_should_not_be_shown(evaluation: Evaluation) -> None:
+def test_attention_that_misleads_should_be_aligned(evaluation: Evaluation) -> None:
     trust = {"kind": NUMBERS | {"spearman": 0.1}, "tags": NUMBERS | {"spearman": 0.9}}
-    found = advice(replace(evaluation, trust=trust), [])
-    assert "kind: do not show its attention" in found
-    assert "tags: do not" not in found
+    judged = replace(evaluation, trust=trust)
+    assert "kind: to show its attention as an explanation, train with optim.alignment" in advice(judged, [])
+    assert "raise optim.alignment" in advice(judged, [], alignment=0.1)
+    assert "tags: to show" not in advice(judged, [])
 
 
 def test_a_rare_class_that_is_missed_should_be_collected(evaluation: Evaluation) -> None:

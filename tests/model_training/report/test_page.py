@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from model_training.evaluate import Evaluation
 from model_training.history import EpochRecord
 from model_training.report.page import write_report
+from service.cli import app
 from service.errors import SetupError
 from tests.model_training.report.conftest import EVIL, judge, rows
 
@@ -105,6 +108,23 @@ def test_the_first_screen_answers_four_questions(page: Page) -> None:
         assert question in page.text
     assert "kind: accuracy" in page.text
     assert "Collect more rows to judge by: 6" in page.text
+
+
+def test_the_command_writes_the_page_and_prints_json_for_machines(
+    evaluation: Evaluation, tmp_path: Path
+) -> None:
+    bundle = evaluation.bundle.path
+    table = bundle.parents[1] / "metadata.csv"
+    ran = CliRunner().invoke(app, ["evaluate", str(bundle), str(table), "--json", "--report", str(tmp_path)])
+    assert ran.exit_code == 0, ran.stderr
+    assert (tmp_path / "report.html").is_file()
+    assert ran.stderr.strip() == str(tmp_path / "report.html")
+    found = json.loads(ran.stdout)
+    assert found["tasks"]["kind"]["confusion"] == [[0, 1, 0], [0, 3, 0], [0, 1, 0]]
+    assert [curve["corruption"]["kind"] for curve in found["robustness"]] == [
+        "image noise", "occlusion", "sound noise", "word dropout",
+    ]  # fmt: skip
+    assert found["robustness"][0]["points"]["kind"][0]["level"] is None
 
 
 def test_without_a_run_there_is_no_learning_curve(evaluation: Evaluation, tmp_path: Path) -> None:
