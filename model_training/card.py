@@ -7,8 +7,11 @@ from service.bundle import BundleManifest
 from service.contract import Task
 
 
-def model_card(manifest: BundleManifest, *, drift: float) -> str:
-    """Markdown. drift: largest difference between the trained network and the exported graph."""
+def model_card(manifest: BundleManifest, *, drift: float | None = None, compression: str = "") -> str:
+    """Markdown. drift: largest difference between the trained network and the exported graph.
+
+    compression: the comparison with the bundle that it was compressed from.
+    """
     provenance = manifest.provenance
     sections = [
         f"# {manifest.name}, version {manifest.version}",
@@ -22,7 +25,12 @@ def model_card(manifest: BundleManifest, *, drift: float) -> str:
     ]
     for split, scores in manifest.metrics.items():
         sections += [f"### {split}", score_table(scores)]
-    sections += [f"Largest difference between the trained network and the exported graph: {drift:.1e}."]
+    if drift is not None:
+        sections.append(
+            f"Largest difference between the trained network and the exported graph: {drift:.1e}."
+        )
+    if made := manifest.compression:
+        sections += ["## Compression", f"{', '.join(made.steps)}, of {made.original}.", compression]
     for title, text in (
         ("Intended use", provenance.intended_use),
         ("Data", provenance.data),

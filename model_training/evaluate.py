@@ -16,7 +16,7 @@ from model_training.breakdown import Breakdown, break_down
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset, LabelledInputs
 from model_training.manifest import SPLIT_NAMES, Example, Split, check_labels, read_examples, targets
-from model_training.media import open_media
+from model_training.media import Media, open_media
 from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from model_training.robustness import Curve, measure_robustness, robustness_table
 from service.bundle import Bundle, read_bundle
@@ -75,28 +75,52 @@ def evaluate_bundle(
     if split not in SPLIT_NAMES:
         raise ParameterError(f"Unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}.", field="split")
     bundle = read_bundle(bundle_path)
-    config = TrainConfig.model_validate(bundle.manifest.training)
-    data = config.data.model_copy(update={"table": table_path.resolve()})
-    media = open_media(config, may_create=False)
-    examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
-    chosen = [example for example in examples if example.split == SPLIT_NAMES[split]]
-    for task in bundle.tasks:
-        problems += check_labels(task, config.tasks[task.name].separator, chosen)
-    if not chosen:
-        problems.append(f"no row is in the {split} split")
-    if problems:
-        raise TableError([f"{table_path.name}: {problem}" for problem in problems])
-    labels = split_targets(chosen, bundle.tasks, config)
-    dataset = ExampleDataset(chosen, labels, bundle.spec, bundle.lexicon, media=media)
+    table = open_table(bundle, table_path, [SPLIT_NAMES[split]])
+    dataset = table.dataset(table.split(SPLIT_NAMES[split]))
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
     return examine(
         bundle,
         session,
         dataset,
         answer_split(session, dataset, bundle.tasks),
-        examples=examples,
+        examples=table.examples,
         robustness=robustness,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BundleTable:
+    """A table whose columns are named as in a bundle's training. config: the bundle's, with this table."""
+
+    bundle: Bundle
+    config: TrainConfig
+    examples: tuple[Example, ...]
+    media: Media
+
+    def split(self, name: Split) -> tuple[Example, ...]:
+        return tuple(example for example in self.examples if example.split == name)
+
+    def dataset(self, examples: Sequence[Example]) -> ExampleDataset:
+        """Some of the examples, as the bundle reads them, with the labels that it knows."""
+        labels = split_targets(examples, self.bundle.tasks, self.config)
+        return ExampleDataset(examples, labels, self.bundle.spec, self.bundle.lexicon, media=self.media)
+
+
+def open_table(bundle: Bundle, path: Path, splits: Sequence[Split]) -> BundleTable:
+    """Raises TableError with every broken row, unknown label of these splits, and split without a row."""
+    config = TrainConfig.model_validate(bundle.manifest.training)
+    data = config.data.model_copy(update={"table": path.resolve()})
+    media = open_media(config, may_create=False)
+    examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
+    chosen = [example for example in examples if example.split in splits]
+    for task in bundle.tasks:
+        problems += check_labels(task, config.tasks[task.name].separator, chosen)
+    found = {example.split for example in chosen}
+    problems += [f"no row is in the {split} split" for split in splits if split not in found]
+    if problems:
+        raise TableError([f"{path.name}: {problem}" for problem in problems])
+    with_table = config.model_copy(update={"data": data})
+    return BundleTable(bundle=bundle, config=with_table, examples=examples, media=media)
 
 
 def examine(

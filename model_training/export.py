@@ -6,10 +6,10 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
+from model_training.graph import without_notes
 from model_training.model import TriadModel
 from service.contract import (
     AudioInput,
@@ -46,16 +46,7 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
             verbose=False,
         )
     assert program is not None
-    return bytes(_without_notes(program.model_proto).SerializeToString())
-
-
-def _without_notes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Without the exporter's notes, a sixth of it: traces with this machine's paths, inferred shapes."""
-    del model.metadata_props[:], model.graph.metadata_props[:], model.graph.value_info[:]
-    for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.initializer):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    return model
+    return bytes(without_notes(program.model_proto).SerializeToString())
 
 
 def check_parity(

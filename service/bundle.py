@@ -42,6 +42,20 @@ class Provenance(BaseModel):
     intended_use: str = Field(default="", description="What the model is for, and what it is not for.")
 
 
+class Compression(BaseModel):
+    """What `triad compress` did to another bundle, and what it measured against it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    original: str = Field(description="Name and version of the bundle it was made of.")
+    original_sha256: str = Field(description="Of that bundle's model.onnx.")
+    steps: tuple[str, ...]
+    size: float = Field(description="Of the graph, as a share of the original's.")
+    speed: dict[str, float] = Field(description="Subset of media -> how many times as fast, on one thread.")
+    difference: dict[str, float] = Field(description="Task -> largest distance from the original's answers.")
+    drop: float | None = Field(description="Points lost in the worst subset and task, where any counts.")
+
+
 class BundleManifest(BaseModel):
     """bundle.json."""
 
@@ -60,6 +74,7 @@ class BundleManifest(BaseModel):
     )
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")
+    compression: Compression | None = None
     files: dict[str, str] = Field(default_factory=dict, description="File name -> SHA-256.")
 
 

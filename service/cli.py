@@ -37,6 +37,11 @@ class AttentionDetail(StrEnum):
     full = "full"
 
 
+class Int8(StrEnum):
+    static = "static"
+    dynamic = "dynamic"
+
+
 def main() -> None:
     """The console script: every expected error becomes one sentence and exit code 2."""
     try:
@@ -182,6 +187,33 @@ def evaluate(
     if report is not None:
         print(write_report(report, evaluation), file=sys.stderr)
     print(evaluation.json() if as_json else evaluation.table())
+
+
+@app.command()
+def compress(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Where to write NAME/VERSION, a new version.")],
+    table: Annotated[Path, typer.Option(help="The table of examples that it was trained on.")],
+    int8: Annotated[
+        Int8 | None, typer.Option(help="8-bit weights, for CPUs; static: activations, too, calibrated.")
+    ] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats, for GPUs.")] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Most points of a main score lost in any task and subset of media.")
+    ] = 0.5,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Compare on this many test rows, drawn at random. Default: all.")
+    ] = None,
+) -> None:
+    """Make a bundle smaller and faster; print the comparison; refuse where it costs too much."""
+    with _training_extra():
+        from model_training.compress import Recipe, compress_bundle
+
+    recipe = Recipe(int8=int8.value if int8 else None, fp16=fp16)
+    compressed = compress_bundle(bundle, table, recipe, out=out, limit=examples)
+    print(compressed.comparison.table())
+    print(f"\nwritten to {compressed.write(max_drop=max_drop).path}")
 
 
 @contextmanager

@@ -18,7 +18,8 @@ TriadError                       500
     ├── DeviceError                    a device that was asked for and cannot be had
     ├── ConfigError                    an impossible training configuration
     ├── TableError                     problems in a table of examples, all of them at once
-    └── ExportError                    the exported graph drifts from the trained network
+    ├── ExportError                    the exported graph drifts from the trained network
+    └── CompressionError               a compressed model that loses more than is allowed
 """
 
 from __future__ import annotations
@@ -131,3 +132,7 @@ class TableError(SetupError):
 
 class ExportError(SetupError):
     title = "Export refused"
+
+
+class CompressionError(SetupError):
+    title = "Compression refused"

@@ -18,6 +18,10 @@ def describe_bundle(bundle: Bundle) -> str:
     if manifest.description:
         lines.append(manifest.description)
     lines += ["", "what it is", f"  {manifest.parameters:,} weights, {megabytes:.1f} MB, in {bundle.path}"]
+    if made := manifest.compression:
+        lines.append(
+            f"  {', '.join(made.steps)}, of {made.original} (SHA-256 of its graph {made.original_sha256})"
+        )
     lines += ["", "what it expects", *_describe_media(bundle), "", "what it answers"]
     lines += [_describe_task(task) for task in manifest.tasks]
     for split, scores in manifest.metrics.items():

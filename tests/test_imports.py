@@ -100,13 +100,16 @@ def test_the_service_never_imports_the_trainer_or_its_libraries(path: Path) -> N
     assert not roots & (TRAINING_LIBRARIES | {"model_training"})
 
 
-def test_only_the_session_imports_onnxruntime() -> None:
+def test_only_the_session_and_the_quantiser_import_onnxruntime() -> None:
+    """onnxruntime.quantization makes graphs, for which it needs onnx: nothing for the service."""
     importers = [
         module_name(path)
         for path in (*SERVING, *TRAINING)
         if any(imported.split(".")[0] == "onnxruntime" for imported in imports_of(path))
     ]
-    assert importers == ["service.session"]
+    assert importers == ["service.session", "model_training.quantize"]
+    quantiser = ROOT / "model_training/quantize.py"
+    assert {name for name in imports_of(quantiser) if "onnxruntime" in name} == {"onnxruntime.quantization"}
 
 
 @pytest.mark.parametrize("path", TRAINING, ids=module_name)
