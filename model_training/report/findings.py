@@ -16,6 +16,7 @@ import numpy as np
 from model_training.breakdown import Breakdown
 from model_training.evaluate import Evaluation
 from model_training.metrics import MAIN_SCORE, SCORE_NAMES
+from model_training.report.style import decimals
 from model_training.robustness import Kind
 from service.contract import Task
 
@@ -116,11 +117,13 @@ def judge(task: str, numbers: Mapping[str, float]) -> Iterator[str]:
     found = f"{task}: {verdict}. Its rank correlation to what the media contribute is {correlation:z.2f}"
     if numbers["drop_most"] < MATTERS:
         yield f"{found}; but no single medium is needed, so the ranks compare small differences."
-    else:
-        yield (
-            f"{found}; without the most attended one the answer falls by {numbers['drop_most']:.2g}, "
-            f"without the least attended one by {numbers['drop_least']:.2g}."
-        )
+        return
+    places = decimals([numbers["drop_most"]])
+    most, least = (f"{numbers[which]:z.{places}f}" for which in ("drop_most", "drop_least"))
+    yield (
+        f"{found}; without the most attended one the answer falls by {most}, "
+        f"without the least attended one by {least}."
+    )
 
 
 def percent(share: float) -> str:

@@ -82,6 +82,7 @@ def draw_labels(task: Task, counted: Sequence[SplitRows]) -> Figure:
         axes.plot(shares, range(len(labels)), marker, color=filled, markeredgecolor=INK, label=rows.split)
     axes.set_yticks(range(len(labels)), [shorten(label) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.margins(x=0.08)
     axes.set_xlim(left=0)
     axes.set_xlabel("share of the labelled rows")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)

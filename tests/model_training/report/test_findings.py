@@ -92,7 +92,7 @@ def test_the_costliest_corruption_is_named(evaluation: Evaluation) -> None:
 def test_attention_gets_a_verdict(correlation: float, verdict: str) -> None:
     [sentence] = judge("kind", NUMBERS | {"spearman": correlation})
     assert sentence.startswith(f"kind: {verdict}. ")
-    assert "falls by 0.4, without the least attended one by 0.05" in sentence
+    assert "falls by 0.40, without the least attended one by 0.05" in sentence
 
 
 def test_attention_over_media_that_replace_each_other_is_no_matter() -> None:
