@@ -27,10 +27,14 @@ def advise(evaluation: Evaluation, history: Sequence[EpochRecord], config: Train
         yield from _about_classes(evaluation, breakdown)
         if breakdown.scores.get("ece", 0) > HONEST and bias(breakdown) == "high":
             yield f"{name}: for honest probabilities calibrate on more validation rows, or smooth its labels."
-        numbers = evaluation.trust.get(name, {})
-        if numbers.get("spearman", 1) < TELLS and numbers["drop_most"] >= MATTERS:
-            cure = "raise" if config.optim.alignment else "train with"
-            yield f"{name}: to show its attention as an explanation, {cure} optim.alignment."
+    misled = [
+        name
+        for name, numbers in evaluation.trust.items()
+        if numbers.get("spearman", 1) < TELLS and numbers["drop_most"] >= MATTERS
+    ]
+    if misled:
+        cure = "raise" if config.optim.alignment else "train with"
+        yield f"To show the attention of {', '.join(misled)} as an explanation, {cure} optim.alignment."
     rows = len(evaluation.dataset)
     if rows < FEW_ROWS:
         yield f"Collect more rows to judge by: {rows} make rough scores."

@@ -50,10 +50,14 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Sound:
-    """wave: an SVG path in a box of WAVE_WIDTH by WAVE_HEIGHT, in whose units the cells are."""
+    """seconds: of the whole sound; shown_s: of what can be heard.
+
+    wave: an SVG path in a box of WAVE_WIDTH by WAVE_HEIGHT, in whose units the cells are.
+    """
 
     uri: str
     seconds: float
+    shown_s: float
     wave: str
     cells: list[Cell]
 
@@ -108,7 +112,8 @@ def _show_image(
     image = Image.fromarray(decoded.pixels_HW3)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
-    image.save(file, "PNG" if max(image.size) < THUMBNAIL else "JPEG")
+    kind = "png" if max(image.size) < THUMBNAIL else "jpeg"
+    image.save(file, kind)
     left, top, right, bottom = region
     height, width = (bottom - top) / len(weights), (right - left) / len(weights[0])
     most = max(max(row) for row in weights) or 1.0
@@ -117,8 +122,7 @@ def _show_image(
         for r, row in enumerate(weights)
         for c, weight in enumerate(row)
     ]
-    mime = "png" if max(image.size) < THUMBNAIL else "jpeg"
-    return Picture(uri=_uri(f"image/{mime}", file), width=decoded.width, height=decoded.height, cells=cells)
+    return Picture(uri=_uri(f"image/{kind}", file), width=decoded.width, height=decoded.height, cells=cells)
 
 
 def _show_sound(data: bytes, spec: AudioSpec, moments: Sequence[tuple[float, float, float]]) -> Sound:
@@ -135,7 +139,13 @@ def _show_sound(data: bytes, spec: AudioSpec, moments: Sequence[tuple[float, flo
         for start, end, weight in moments
         if end * unit <= WAVE_WIDTH + 1
     ]
-    return Sound(uri=_uri("audio/wav", file), seconds=decoded.seconds, wave=_wave_path(wave_T), cells=cells)
+    return Sound(
+        uri=_uri("audio/wav", file),
+        seconds=decoded.seconds,
+        shown_s=len(kept_T) / decoded.sample_rate_hz,
+        wave=_wave_path(wave_T),
+        cells=cells,
+    )
 
 
 def _wave_path(wave_T: F32) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from model_training.attribution import MediaUse, attribute, use_by_class
+from model_training.attribution import attribute, use_by_class
 from model_training.breakdown import Breakdown
 from model_training.config import TrainConfig
 from model_training.evaluate import Evaluation
@@ -21,7 +21,7 @@ from model_training.metrics import SCORE_NAMES
 from model_training.report.advice import advise
 from model_training.report.cost import draw_times, peak_memory_bytes, time_subsets
 from model_training.report.course import draw_course
-from model_training.report.findings import find_good, find_weak, headline, judge
+from model_training.report.findings import find_good, find_weak, headline, judge, main_scores
 from model_training.report.mistakes import Mistake, worst_mistakes
 from model_training.report.quality import (
     draw_classes,
@@ -66,7 +66,6 @@ class TaskPart:
     task: Task
     breakdown: Breakdown
     trust: Mapping[str, float]
-    uses: Sequence[MediaUse]
     mistakes: Sequence[Mistake]
     charts: Mapping[str, Chart]
 
@@ -93,10 +92,13 @@ def write_report(directory: Path, evaluation: Evaluation, *, history: Sequence[E
 
 def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
     task, name = breakdown.task, breakdown.task.name
-    trust, uses = evaluation.trust.get(name, {}), use_by_class(evaluation.answers, task)
+    trust = evaluation.trust.get(name, {})
     figures: dict[str, tuple[Figure, str]] = {}
-    if len(evaluation.scores) > 1:
-        figures["scores"] = (draw_scores(task, evaluation.scores), "Main score by subset of media")
+    if len(main_scores(evaluation, task)) > 1:
+        figures["scores"] = (
+            draw_scores(task, main_scores(evaluation, task)),
+            "Main score by subset of media",
+        )
     if breakdown.confusion_KK is not None:
         figures["confusion"] = (draw_confusion(breakdown, breakdown.confusion_KK), "Confusion matrix")
     if breakdown.classes:
@@ -109,17 +111,17 @@ def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
         figures["robustness"] = (draw_robustness(task, evaluation.curves), "Scores as the media get worse")
     if trust:
         game = attribute(evaluation.answers, task).complete()
-        figures["agreement"] = (
-            draw_agreement(game, trust.get("spearman")),
-            "Attention against Shapley values",
-        )
+        agreement = draw_agreement(game, trust.get("spearman"))
+        figures["agreement"] = (agreement, "Attention against Shapley values")
         figures["deletion"] = (draw_deletion(trust), "Deletion test")
-        figures["use"] = (draw_use(uses), "Attention and Shapley values by class")
+        figures["use"] = (
+            draw_use(use_by_class(evaluation.answers, task)),
+            "Attention and Shapley values by class",
+        )
     return TaskPart(
         task=task,
         breakdown=breakdown,
         trust=trust,
-        uses=uses,
         mistakes=worst_mistakes(evaluation, breakdown),
         charts={
             kind: Chart.of(f"{kind}-{name}", figure, f"{says}: {name}")

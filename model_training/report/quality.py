@@ -5,40 +5,35 @@ Shape letters: K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model_training.breakdown import Breakdown, Reliability
-from model_training.metrics import MAIN_SCORE, SCORE_NAMES, Scores
+from model_training.metrics import MAIN_SCORE, SCORE_NAMES
 from model_training.report.style import FAINT, INK, MEDIUM_STYLES, label_bars, new_figure, shorten
 from model_training.robustness import Curve
 from service.contract import I64, Task
 
 MOST_CLASSES = 24  # beyond it, a confusion matrix shows the classes that are most confused
 NUMBERED_CLASSES = 15  # up to it, its cells hold their counts
+WORST_SHOWN = -0.5  # the R² of a subset that knows nothing can be -50
 HATCHES = ("", "///", "xxx")  # by number of media
 
 
-def draw_scores(task: Task, scores: Scores) -> Figure:
+def draw_scores(task: Task, scores: Mapping[str, float]) -> Figure:
     """The main score of every subset of media, as bars that thicken in texture with the number of media."""
-    name = MAIN_SCORE[task.type]
-    found = {
-        subset: per_task[task.name][name]
-        for subset, per_task in scores.items()
-        if name in per_task.get(task.name, {})
-    }
-    figure, (axes,) = new_figure(5.2, 0.7 + 0.32 * max(len(found), 2))
-    values = list(found.values())
-    hatches = [HATCHES[min(subset.count("+"), 2)] for subset in found]
-    axes.barh(range(len(found)), values, height=0.66, color="#cbd2d9", edgecolor=INK, hatch=hatches, lw=0.6)
-    axes.set_yticks(range(len(found)), [subset.replace("+", " + ") for subset in found])
+    figure, (axes,) = new_figure(5.2, 0.7 + 0.32 * len(scores))
+    values = list(scores.values())
+    hatches = [HATCHES[subset.count("+")] for subset in scores]
+    axes.barh(range(len(scores)), values, height=0.66, color="#cbd2d9", edgecolor=INK, hatch=hatches, lw=0.6)
+    axes.set_yticks(range(len(scores)), [subset.replace("+", " + ") for subset in scores])
     axes.invert_yaxis()
     label_bars(axes, values, [f"{value:.3f}" for value in values])
-    axes.set_xlim(min(0.0, *values), max(1.0, *values) * 1.12)
-    axes.set_xlabel(SCORE_NAMES.get(name, name))
+    axes.set_xlim(max(min([0.0, *values]), WORST_SHOWN), 1.12)
+    axes.set_xlabel(SCORE_NAMES.get(MAIN_SCORE[task.type], MAIN_SCORE[task.type]))
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -129,15 +124,13 @@ def _draw_curve(axes: Axes, task: Task, curve: Curve) -> None:
     points, style = curve.points[task.name], MEDIUM_STYLES[curve.corruption.medium]
     places = range(len(points))
 
-    def line(values: Sequence[float | None], mark: str, colour: str, label: str) -> None:
+    def line(values: Sequence[float | None], look: str, colour: str, face: str, label: str) -> None:
         known = [np.nan if value is None else value for value in values]
-        axes.plot(places, known, mark, color=colour, markeredgecolor=INK, mew=0.6, ms=5, label=label)
+        axes.plot(places, known, look, color=colour, mfc=face, mec=INK, mew=0.6, ms=5, label=label)
 
-    line([point.together for point in points], "o-", INK, "score with all media")
-    line([point.alone for point in points], "s--", style.colour, "score with this medium alone")
-    line([point.attention for point in points], "^:", "white", "attention on this medium")
-    axes.lines[-1].set_color(FAINT)
-    axes.lines[-1].set_markerfacecolor("white")
+    line([point.together for point in points], "o-", INK, INK, "score with all media")
+    line([point.alone for point in points], "s--", style.colour, style.colour, "score with this medium alone")
+    line([point.attention for point in points], "^:", FAINT, "white", "attention on this medium")
     names = ["as sent" if point.level is None else f"{point.level:g}" for point in points]
     axes.set_xticks(places, names)
     axes.set_ylim(-0.04, 1.04)

@@ -47,13 +47,12 @@ class MediumStyle:
 
     colour: str
     marker: str
-    hatch: str
 
 
 MEDIUM_STYLES: dict[Medium, MediumStyle] = {
-    "text": MediumStyle(colour="#243b6b", marker="o", hatch=""),
-    "image": MediumStyle(colour="#3fa796", marker="s", hatch="///"),
-    "audio": MediumStyle(colour="#f2c063", marker="^", hatch="..."),
+    "text": MediumStyle(colour="#243b6b", marker="o"),
+    "image": MediumStyle(colour="#3fa796", marker="s"),
+    "audio": MediumStyle(colour="#f2c063", marker="^"),
 }
 
 

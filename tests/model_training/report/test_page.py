@@ -155,6 +155,13 @@ def test_tasks_without_labels_and_media_that_never_occur_are_left_out(
     assert not page.of("audio")
 
 
+def test_a_number_that_is_labelled_once_has_no_share_of_variance_and_a_report(tmp_path: Path) -> None:
+    lone = [{**row, "kind": "", "tags": "", "size": "5" if n == 1 else ""} for n, row in enumerate(rows())]
+    page = Page(write_report(tmp_path / "report", judge(tmp_path, lone)))
+    assert "size: mean error" in page.text
+    assert "R²" not in page.text
+
+
 def test_a_report_that_cannot_be_written_is_refused_by_name(evaluation: Evaluation, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(SetupError, match=r"report cannot be written to .*taken"):
