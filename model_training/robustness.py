@@ -95,7 +95,7 @@ class Corrupter:
 
     def words(self, words: Sequence[Word]) -> Sequence[Word]:
         """At least one stays."""
-        if self.kind != "word dropout" or not words:
+        if self.kind != "word dropout":
             return words
         draws = self.rng.random(len(words))
         least = min(self.level, float(draws.max()))
