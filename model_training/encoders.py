@@ -44,7 +44,8 @@ class TransformerLayer(nn.Module):
         items, length, width = tokens_NLD.shape
         qkv = self.qkv(self.attention_norm(tokens_NLD))
         q, k, v = qkv.reshape(items, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_NL[:, None, None, :])
+        scores = q @ k.transpose(2, 3) / math.sqrt(width // self.heads)
+        mixed = masked_softmax(scores, mask_NL[:, None, None, :]) @ v  # half the nodes of torch's, exported
         mixed_NLD = mixed.transpose(1, 2).reshape(items, length, width)
         attended_NLD = tokens_NLD + self.dropout(self.project(mixed_NLD))
         fed_NLD: Tensor = attended_NLD + self.dropout(self.feed_forward(attended_NLD))
@@ -126,18 +127,20 @@ class AudioEncoder(nn.Module):
 
     def forward(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
         """int16 samples and how many are valid; returns tokens_NSD and mask_NS."""
-        frames_N = (sample_counts_N - self.spec.window) // self.spec.hop + 1
+        starts_N = sample_counts_N - self.spec.window + 1
         width = self.norm.normalized_shape[0]
         if self.training and samples_NT.shape[0] == 0:  # as in ImageEncoder
-            return samples_NT.new_zeros((0, 1, width), dtype=torch.float32), frames_N.new_zeros(
+            return samples_NT.new_zeros((0, 1, width), dtype=torch.float32), starts_N.new_zeros(
                 (0, 1), dtype=torch.bool
             )
-        x_NMF, mask_NF = self.front_end(samples_NT, frames_N)
+        x_NMF, mask_NF = self.front_end(samples_NT, starts_N)
+        step = self.spec.hop
         x_NCMF = x_NMF[:, None]
         for layer, stride in zip(self.over_bands, self.time_strides, strict=True):
-            frames_N = (frames_N + stride - 1) // stride
             x_NCMF = layer(x_NCMF)
-            mask_NF = _first(frames_N, x_NCMF.shape[3])
+            if stride > 1:
+                step *= stride
+                mask_NF = _first(starts_N, x_NCMF.shape[3], step=step)
             x_NCMF = x_NCMF * mask_NF[:, None, None]  # so that padding is zeros for the next, however long
         x_NDF = self.join(x_NCMF.flatten(1, 2)) * mask_NF[:, None]
         for layer in self.over_time:
@@ -160,13 +163,16 @@ class LogMel(nn.Module):
         self.kernels: Tensor
         self.mel: Tensor
 
-    def forward(self, samples_NT: Tensor, frames_N: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns logmel_NMF, 0 past each sound's frames, and mask_NF."""
+    def forward(self, samples_NT: Tensor, starts_N: Tensor) -> tuple[Tensor, Tensor]:
+        """starts_N: samples of each sound at which a whole window may start.
+
+        Returns logmel_NMF, 0 past each sound's frames, and mask_NF.
+        """
         wave_N1T = samples_NT[:, None, :].float() / 32768
         real, imaginary = F.conv1d(wave_N1T, self.kernels, stride=self.hop).chunk(2, dim=1)
         energy_NMF = F.conv1d(real * real + imaginary * imaginary, self.mel)
         log_NMF = torch.log10(energy_NMF + LOG_FLOOR)
-        mask_NF = _first(frames_N, log_NMF.shape[2])
+        mask_NF = _first(starts_N, log_NMF.shape[2], step=self.hop)
         lowest = math.log10(LOG_FLOOR)
         loudest_N11 = torch.where(mask_NF[:, None], log_NMF, lowest).amax((1, 2), keepdim=True)
         relative = (log_NMF - loudest_N11).clamp(min=-DYNAMIC_RANGE)
@@ -203,9 +209,9 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
 
 
-def _first(counts_N: Tensor, length: int) -> Tensor:
-    """mask_NF: true for the first counts_N[n] of `length` places."""
-    return torch.arange(length, device=counts_N.device) < counts_N[:, None]
+def _first(counts_N: Tensor, length: int, *, step: int) -> Tensor:
+    """mask_NF of `length` places, `step` apart: true for those within the first counts_N[n]."""
+    return torch.arange(0, length * step, step, device=counts_N.device) < counts_N[:, None]
 
 
 def _standardise(x_N3HW: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from onnxscript import optimizer
 from torch import Tensor, nn
 
 from model_training.graph import without_notes
@@ -26,6 +27,7 @@ from service.session import EVERYTHING, Session, input_names, output_names, pack
 
 MAX_DRIFT = 1e-4  # largest difference of any output, fp32; of a regression, relative to the target's size
 # How many leading axes vary; 1 where not named.
+FOLDED = 2**24  # most numbers of a constant that is computed beforehand; the exporter itself stops at 8192
 PACKED_AXES = {"token_ids": 2, "pos_ids": 2, "pixels": 1, "samples": 2}
 
 
@@ -46,7 +48,8 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
             verbose=False,
         )
     assert program is not None
-    return bytes(without_notes(program.model_proto).SerializeToString())
+    folded = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
+    return bytes(without_notes(folded).SerializeToString())
 
 
 def check_parity(

@@ -69,9 +69,9 @@ class TaskAttention(nn.Module):
 
     def forward(self, fused_BPD: Tensor, own_BPD: Tensor, mask_BMP: Tensor) -> Looked:
         """mask_BMP: the valid tokens of each medium."""
-        scores_BP = self.key(fused_BPD) @ self.query
+        scores_BP = fused_BPD @ (self.query @ self.key.weight)  # one vector, folded in the exported graph
         weights_BMP = masked_softmax(scores_BP[:, None, :], mask_BMP)
-        reads_BMD = weights_BMP @ self.value(own_BPD)
+        reads_BMD = self.value(weights_BMP @ own_BPD)  # as the weights sum to 1
         evidence_BM1 = F.softplus(self.evidence(weights_BMP @ fused_BPD))
         evidence_BM = evidence_BM1[:, :, 0] * mask_BMP.any(2)
         looked = Looked(reads_BMD, evidence_BM, weights_BP=scores_BP)

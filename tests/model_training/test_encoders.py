@@ -45,7 +45,7 @@ def test_each_mel_band_peaks_where_the_scale_says() -> None:
 
 def test_a_tone_is_loudest_in_its_own_band() -> None:
     tone_T = 10_000 * np.sin(2 * np.pi * 1000 * np.arange(4000) / 8000)
-    logmel_NMF, _ = LogMel(SPEC, 40)(torch.from_numpy(tone_T.astype(np.int16))[None], torch.tensor([48]))
+    logmel_NMF, _ = LogMel(SPEC, 40)(torch.from_numpy(tone_T.astype(np.int16))[None], torch.tensor([3801]))
     expected = mel_matrix(SPEC, 40)[:, 25].argmax()  # bin 25 of 200 samples at 8 kHz is 1000 Hz
     assert logmel_NMF[0].mean(1).argmax() == expected
     assert logmel_NMF.max() == pytest.approx(1.0)
@@ -53,9 +53,9 @@ def test_a_tone_is_loudest_in_its_own_band() -> None:
 
 
 def test_loudness_does_not_change_the_front_end() -> None:
-    front_end, frames_N = LogMel(SPEC, 40), torch.tensor([23])
+    front_end, starts_N = LogMel(SPEC, 40), torch.tensor([1801])
     loud, quiet = random_sound(2000), random_sound(2000) // 4
-    assert torch.allclose(front_end(loud, frames_N)[0], front_end(quiet, frames_N)[0], atol=0.01)
+    assert torch.allclose(front_end(loud, starts_N)[0], front_end(quiet, starts_N)[0], atol=0.01)
 
 
 @pytest.mark.parametrize("count", [200, 279, 280, 519, 520, 521, 4000, 7777])
