@@ -101,7 +101,7 @@ class Cache:
 
     def use(self, stages: Iterable[str]) -> None:
         """Says which stages this run needs: when room is short the others go, longest unused first."""
-        self._needed = frozenset(stages)
+        self._needed |= frozenset(stages)
         rows = [(stage, time.time_ns()) for stage in self._needed]
         self._change(lambda to: to.executemany("REPLACE INTO stages VALUES (?, ?)", rows))
 

@@ -8,23 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from model_training.augment_config import AugmentConfig, Fraction, Section
 from service.bundle import Provenance
-from service.contract import MEDIA, AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec
+from service.contract import AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec
 from service.errors import ConfigError
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[float, float]
 WordScore = Literal["mutual_information", "chi2"]
 LANGUAGE = re.compile("[a-z]{2}")  # ISO 639-1; anything else in lexicon.stop_words is a file
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """The table of examples and its columns; an empty column name: the model shall not read this medium."""
 
     table: Path = Field(description="CSV, JSON Lines or Parquet; relative to the config file.")
@@ -47,7 +42,7 @@ class DataConfig(_Section):
         return {medium: column for medium, column in names.items() if column}
 
 
-class TaskConfig(_Section):
+class TaskConfig(Section):
     """One question the model shall learn to answer. An empty cell means: not labelled for this task."""
 
     type: TaskType = "classification"
@@ -67,7 +62,7 @@ class TaskConfig(_Section):
         return self
 
 
-class PreprocessConfig(_Section):
+class PreprocessConfig(Section):
     """What the graph reads; see service.contract for each field."""
 
     text: TextSpec = TextSpec()
@@ -75,7 +70,7 @@ class PreprocessConfig(_Section):
     audio: AudioSpec = AudioSpec()
 
 
-class LexiconConfig(_Section):
+class LexiconConfig(Section):
     """The words that the model knows. What training makes of it lies in the bundle as plain text files."""
 
     user_dictionary: Path | None = Field(
@@ -107,7 +102,7 @@ class LexiconConfig(_Section):
         return self
 
 
-class ModelConfig(_Section):
+class ModelConfig(Section):
     """The network. `width` is the one dial: channels of every encoder follow it."""
 
     width: int = Field(default=96, ge=8, description="Of every token, divisible by heads.")
@@ -124,56 +119,7 @@ class ModelConfig(_Section):
         return self
 
 
-class TextAugment(_Section):
-    drop: Fraction = Field(default=0.0, description="Share of words left out.")
-    split: Fraction = Field(default=0.0, description="Share of words spelled out, as unknown ones are.")
-
-
-class ImageAugment(_Section):
-    """Each range is drawn from uniformly; the outside of a moved image is filled with its border's median."""
-
-    scale: Range = Field(default=(1.0, 1.0), description="Size of the picture within its canvas.")
-    aspect: Range = Field(default=(1.0, 1.0), description="Width over height, relative.")
-    rotate: float = Field(default=0.0, ge=0, description="Largest turn, degrees.")
-    shear: float = Field(default=0.0, ge=0, description="Largest horizontal shear, fraction of the height.")
-    shift: float = Field(default=0.0, ge=0, description="Largest shift, fraction of the margin.")
-    stroke: int = Field(
-        default=0, ge=0, description="Largest thickening or thinning of bright strokes, pixels."
-    )
-    invert: Fraction = Field(default=0.0, description="Share of images turned negative.")
-    contrast: Range = Field(default=(1.0, 1.0), description="Factor on the distance from the mean.")
-    tint: float = Field(default=0.0, ge=0, description="Largest shift of a colour channel, full scale = 1.")
-    shading: float = Field(default=0.0, ge=0, description="Largest slope of uneven light across the image.")
-    blur: float = Field(default=0.0, ge=0, description="Largest Gaussian radius, canvas pixels.")
-    noise: float = Field(default=0.0, ge=0, description="Largest deviation of noise, full scale = 1.")
-    canvas: int = Field(
-        default=0, ge=0, description="Side of the canvas it is redrawn on, pixels; 0: its own."
-    )
-
-
-class AudioAugment(_Section):
-    speed: Range = Field(default=(1.0, 1.0), description="Factor on tempo and pitch.")
-    gain_db: Range = Field(default=(0.0, 0.0), description="Loudness.")
-    silence_s: float = Field(default=0.0, ge=0, description="Longest silence before and after, seconds each.")
-    noise_snr_db: Range | None = Field(default=None, description="Signal to noise ratio; None: no noise.")
-    tilt_db: float = Field(default=0.0, ge=0, description="Largest treble boost or cut of a microphone.")
-
-
-class AugmentConfig(_Section):
-    """Applied between decoding and fitting, to the training split only."""
-
-    text: TextAugment = TextAugment()
-    image: ImageAugment = ImageAugment()
-    audio: AudioAugment = AudioAugment()
-
-    @property
-    def media(self) -> frozenset[Medium]:
-        """Those that it changes at all."""
-        default = AugmentConfig()
-        return frozenset(medium for medium in MEDIA if getattr(self, medium) != getattr(default, medium))
-
-
-class OptimConfig(_Section):
+class OptimConfig(Section):
     epochs: int = Field(default=20, ge=1)
     batch_size: int = Field(default=128, ge=1, description="Examples per step and process.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak, of AdamW.")
@@ -198,7 +144,7 @@ class OptimConfig(_Section):
     resume: bool = Field(default=False, description="Go on from the checkpoint that an interrupted run left.")
 
 
-class TransferConfig(_Section):
+class TransferConfig(Section):
     """Start from what another model has learnt: on less data than it saw, or with new labels or tasks."""
 
     bundle: Path | None = Field(
@@ -206,7 +152,7 @@ class TransferConfig(_Section):
     )
 
 
-class TrainConfig(_Section):
+class TrainConfig(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     version: str = Field(default="1", pattern=r"^[0-9]+$")
     description: str = ""
@@ -254,6 +200,8 @@ class TrainConfig(_Section):
         document["lexicon"]["stop_words"] = [Path(source).name for source in self.lexicon.stop_words]
         if self.lexicon.user_dictionary is not None:
             document["lexicon"]["user_dictionary"] = self.lexicon.user_dictionary.name
+        if self.augment.audio.noise_folder is not None:
+            document["augment"]["audio"]["noise_folder"] = self.augment.audio.noise_folder.name
         if self.transfer.bundle is not None:
             document["transfer"]["bundle"] = "/".join(self.transfer.bundle.parts[-2:])
         return document
@@ -288,7 +236,13 @@ def _with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:
     lexicon = lexicon.model_copy(update={"stop_words": sources})
     if lexicon.user_dictionary is not None:
         lexicon = lexicon.model_copy(update={"user_dictionary": (folder / lexicon.user_dictionary).resolve()})
-    return config.model_copy(update={"data": data, "transfer": transfer, "lexicon": lexicon})
+    sound = config.augment.audio
+    if sound.noise_folder is not None:
+        sound = sound.model_copy(update={"noise_folder": (folder / sound.noise_folder).resolve()})
+    augment = config.augment.model_copy(update={"audio": sound})
+    return config.model_copy(
+        update={"data": data, "transfer": transfer, "lexicon": lexicon, "augment": augment}
+    )
 
 
 def _apply(override: str, document: dict[str, Any]) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model_training.augment import Augmenter
-from model_training.config import AugmentConfig
+from model_training.augment_config import AugmentConfig
 from model_training.manifest import Example
 from model_training.media import LIMITS, Media
+from model_training.noise import Noise
 from service.contract import F32, AudioInput, ImageInput, Medium, ModelInputs, PreprocessSpec, TextInput
 from service.preprocess.audio import fit_audio
 from service.preprocess.image import fit_image
@@ -48,15 +49,20 @@ class ExampleDataset(Dataset[LabelledInputs]):
         *,
         media: Media | None = None,
         augment: AugmentConfig | None = None,
+        noise: Noise | None = None,
         seed: int = 0,
     ) -> None:
-        """targets: by task, one row per example. media: knows the files from checking the table."""
+        """targets: by task, one row per example. media: knows the files from checking the table.
+
+        noise: what augment.audio mixes in.
+        """
         self.examples = examples
         self.targets = targets
         self.spec = spec
         self.lexicon = lexicon
         self.media = media or Media(spec)
         self.augment = augment
+        self.noise = noise
         self.changed: Collection[Medium] = augment.media if augment is not None else ()
         self.seed = seed
         self.epoch = 0
@@ -69,7 +75,8 @@ class ExampleDataset(Dataset[LabelledInputs]):
         example = self.examples[index]
         augment = None
         if self.augment is not None:
-            augment = Augmenter(self.augment, np.random.default_rng((self.seed, self.epoch, index)))
+            rng = np.random.default_rng((self.seed, self.epoch, index))
+            augment = Augmenter(self.augment, self.spec, self.noise, rng)
         inputs = ModelInputs(
             text=self._text(example.text, augment) if example.text is not None else None,
             image=self._image(example.image, augment) if example.image is not None else None,

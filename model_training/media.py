@@ -5,6 +5,7 @@ Forms in which a file is kept:
     picture  as augmentation needs it: before fitting, reduced by a whole factor where it is large
     audio    as the graph reads it
     sound    as augmentation needs it: at the graph's rate
+    noise    a recording to mix into sounds: likewise, of any length
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ import service.preprocess.audio
 import service.preprocess.image
 from model_training.cache import Cache, FileState, Item, read_file
 from model_training.config import TrainConfig
-from service.contract import AudioInput, ImageInput, ImageSpec, MediaLimits, Medium, PreprocessSpec
+from service.contract import I16, AudioInput, ImageInput, ImageSpec, MediaLimits, Medium, PreprocessSpec
 from service.errors import RequestError, TableError
 from service.preprocess.audio import DecodedAudio, decode_audio, fit_audio
 from service.preprocess.image import DRAFT_FACTOR, DecodedImage, decode_image, fit_image
 
 LIMITS = MediaLimits()
-Form = Literal["image", "picture", "audio", "sound"]
+NOISE_S = 60.0  # of each recording of noise
+Form = Literal["image", "picture", "audio", "sound", "noise"]
 Decoded: TypeAlias = ImageInput | DecodedImage | AudioInput
 Kind = TypeVar("Kind", ImageInput, DecodedImage, AudioInput)
 FORMS: tuple[Form, ...] = get_args(Form)
@@ -128,6 +130,9 @@ class Media:
             seconds=kept.seconds,
         )
 
+    def noise(self, path: Path) -> I16:
+        return self._read(File("noise", path), AudioInput).samples_T
+
     def decode(self, file: File) -> Checked:
         """Reads and decodes one file, whatever the cache holds."""
         try:
@@ -218,6 +223,10 @@ def _decode(form: Form, data: bytes, spec: PreprocessSpec) -> Decoded:
         case "audio" | "sound":
             assert spec.audio is not None
             return fit_audio(decode_audio(data, spec.audio, LIMITS), spec.audio)
+        case "noise":
+            assert spec.audio is not None
+            long = dataclasses.replace(spec.audio, max_s=NOISE_S)
+            return fit_audio(decode_audio(data, long, LIMITS), long)
 
 
 def _reduced(decoded: DecodedImage, spec: ImageSpec) -> DecodedImage:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_training.config import AugmentConfig, TrainConfig
+from model_training.augment_config import AugmentConfig
+from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset
 from model_training.evaluate import split_targets
 from model_training.lexicon import build_lexicon
 from model_training.manifest import Split, read_table
+from model_training.media import Media
 from model_training.model import TriadModel
+from model_training.noise import Noise, coloured_noise, recorded_noise
 from service.contract import Task
 from service.preprocess.lexicon import Lexicon
 
@@ -52,6 +55,7 @@ def prepare(config: TrainConfig) -> Prepared:
             lexicon,
             media=table.media,
             augment=augment,
+            noise=_open_noise(augment, table.media) if augment is not None else None,
             seed=config.optim.seed,
         )
 
@@ -63,6 +67,14 @@ def prepare(config: TrainConfig) -> Prepared:
         validation=dataset("validation"),
         test=dataset("test"),
     )
+
+
+def _open_noise(augment: AugmentConfig, media: Media) -> Noise | None:
+    """Raises ConfigError where the folder has none."""
+    if augment.audio.noise_snr_db is None or media.spec.audio is None:
+        return None
+    folder = augment.audio.noise_folder
+    return recorded_noise(folder, media) if folder is not None else coloured_noise()
 
 
 def build_model(prepared: Prepared) -> TriadModel:

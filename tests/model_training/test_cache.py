@@ -76,12 +76,14 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, broken: bytes) -> None:
 
 
 def test_past_the_cap_the_stages_of_other_runs_go_then_nothing_more_is_kept(tmp_path: Path) -> None:
-    cache = make_cache(tmp_path, max_gib=2**-10)  # 1 MiB
     half = bytes(600_000)
     for stage in ("first", "second"):
-        cache.use([stage])
-        cache.write([], [item(b"1", half, stage)])
-    cache.use(["image", "audio"])
+        earlier = make_cache(tmp_path, max_gib=2**-10)  # 1 MiB
+        earlier.use([stage])
+        earlier.write([], [item(b"1", half, stage)])
+    cache = make_cache(tmp_path, max_gib=2**-10)
+    cache.use(["image"])
+    cache.use(["audio"])
     cache.write([], [item(b"1", half, "image")])
     assert cache.read("first", b"1") is None
     assert cache.read("second", b"1") == half

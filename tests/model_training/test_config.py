@@ -54,6 +54,9 @@ def test_an_override_may_be_a_bare_word_or_make_a_section(tmp_path: Path) -> Non
         ("tasks.kind.type=ranking", "tasks.kind.type"),
         ("tasks.size={type='regression', labels=['a']}", "a regression has no labels"),
         ("augment.image.invert=1.5", "augment.image.invert"),
+        ("augment.image.scale=[1.2, 0.8]", "augment.image.scale: .*begins at 1.2, above its end 0.8"),
+        ("augment.image.crop=[0, 1]", "augment.image.crop"),
+        ("augment.audio.noise_folder=n", "augment.audio: .*noise_folder needs noise_snr_db"),
     ],
 )
 def test_an_impossible_value_is_refused_by_name(tmp_path: Path, override: str, said: str) -> None:
