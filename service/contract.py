@@ -30,6 +30,7 @@ from service.errors import ParameterError
 
 Medium = Literal["text", "image", "audio"]
 MEDIA: tuple[Medium, ...] = get_args(Medium)
+Fit = Literal["stretch", "pad", "crop"]
 TaskType = Literal["classification", "multilabel", "regression"]
 
 I64: TypeAlias = npt.NDArray[np.int64]
@@ -75,12 +76,26 @@ class TextSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """Pixels fed to the graph, and the grid of cells its attention speaks of."""
+    """Pixels fed to the graph, and the grid of cells its attention speaks of.
+
+    fit: how an image of other proportions becomes height x width. stretch: whole and distorted. pad: whole,
+    between bars of `pad_colour` (red, green, blue); where proportions or edges matter, as in medical images.
+    crop: its middle; where the edges say little, and for networks that were pretrained so.
+    """
 
     height: int = 56
     width: int = 56
     rows: int = 7
     columns: int = 7
+    fit: Fit = "stretch"
+    pad_colour: tuple[int, int, int] = (0, 0, 0)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if min(self.height, self.width, self.rows, self.columns) < 1:
+            raise ValueError("height, width, rows and columns must be at least 1")
+        if not all(0 <= value <= 255 for value in self.pad_colour):
+            raise ValueError(f"pad_colour: {list(self.pad_colour)} is not within 0 to 255")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +170,10 @@ class TextInput:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageInput:
-    """region: left, top, right, bottom of what the model sees, in pixels of the image as sent."""
+    """region: left, top, right, bottom of what the model sees, in pixels of the image as sent.
+
+    It reaches beyond the image where that was padded.
+    """
 
     pixels_HW3: U8
     format: str

@@ -41,7 +41,8 @@ def _describe_media(bundle: Bundle) -> Iterator[str]:
     if spec.text and bundle.lexicon:
         yield f"  text   up to {spec.text.max_tokens} tokens of {bundle.lexicon.size} known"
     if spec.image:
-        yield f"  image  resized to {spec.image.width} x {spec.image.height} pixels"
+        done = {"stretch": "resized", "pad": "resized and padded", "crop": "resized and cropped"}
+        yield f"  image  {done[spec.image.fit]} to {spec.image.width} x {spec.image.height} pixels"
     if spec.audio:
         yield f"  audio  up to {spec.audio.max_s:g} s, resampled to {spec.audio.sample_rate_hz} Hz"
 

@@ -92,7 +92,8 @@ class ImageAttention(Schema):
     rows: int = Field(examples=[2])
     columns: int = Field(examples=[2])
     region: tuple[int, int, int, int] = Field(
-        description="Left, top, right, bottom, in pixels of the image as sent (upright).",
+        description="Left, top, right, bottom, in pixels of the image as sent (upright); it reaches beyond "
+        "the image where the model pads, and leaves its edges out where the model crops.",
         examples=[(0, 0, 28, 28)],
     )
     weights: list[list[float]] = Field(

@@ -9,6 +9,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -25,6 +26,8 @@ DRAFT_FACTOR = 3
 
 # What Pillow's decoders raise on broken files besides OSError, which includes UnidentifiedImageError.
 BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+
+Region: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,16 +74,57 @@ def decode_image(data: bytes, spec: ImageSpec, limits: MediaLimits) -> DecodedIm
 
 
 def fit_image(decoded: DecodedImage, spec: ImageSpec) -> ImageInput:
-    """Stretched to the spec's size (Pillow's bilinear filter, which averages when it shrinks)."""
+    """Brought to the spec's size as spec.fit says (Pillow's bilinear, which averages when it shrinks)."""
     image = Image.fromarray(decoded.pixels_HW3)
-    fitted = image.resize((spec.width, spec.height), Image.Resampling.BILINEAR, reducing_gap=DRAFT_FACTOR)
+    size, region = (spec.width, spec.height), (0, 0, decoded.width, decoded.height)
+    match spec.fit:
+        case "stretch":
+            fitted = _resized(image, size)
+        case "crop":
+            region = _middle(decoded, spec)
+            across, down = image.width / decoded.width, image.height / decoded.height
+            left, top, right, bottom = region
+            fitted = _resized(image, size, (left * across, top * down, right * across, bottom * down))
+        case "pad":
+            fitted, region = _padded(image, decoded, spec)
     return ImageInput(
         pixels_HW3=np.asarray(fitted),
         format=decoded.format,
         width=decoded.width,
         height=decoded.height,
-        region=(0, 0, decoded.width, decoded.height),
+        region=region,
     )
+
+
+def _resized(
+    image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> Image.Image:
+    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=DRAFT_FACTOR)
+
+
+def _middle(decoded: DecodedImage, spec: ImageSpec) -> Region:
+    """The largest box of the spec's proportions, in whole pixels of the image as sent."""
+    scale = min(decoded.width / spec.width, decoded.height / spec.height)
+    width, height = max(round(scale * spec.width), 1), max(round(scale * spec.height), 1)
+    left, top = (decoded.width - width) // 2, (decoded.height - height) // 2
+    return left, top, left + width, top + height
+
+
+def _padded(image: Image.Image, decoded: DecodedImage, spec: ImageSpec) -> tuple[Image.Image, Region]:
+    """The whole image in the middle of the spec's size, and where that lies in the image as sent."""
+    scale = max(decoded.width / spec.width, decoded.height / spec.height)  # pixels as sent per fitted one
+    width, height = max(round(decoded.width / scale), 1), max(round(decoded.height / scale), 1)
+    left, top = (spec.width - width) // 2, (spec.height - height) // 2
+    fitted = Image.new("RGB", (spec.width, spec.height), spec.pad_colour)
+    fitted.paste(_resized(image, (width, height)), (left, top))
+    across, down = decoded.width / width, decoded.height / height
+    region = (
+        round(-left * across),
+        round(-top * down),
+        round((spec.width - left) * across),
+        round((spec.height - top) * down),
+    )
+    return fitted, region
 
 
 def _decode_opened(image: Image.Image, spec: ImageSpec, limits: MediaLimits) -> DecodedImage:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from service.contract import ImageSpec, MediaLimits
+from service.contract import Fit, ImageSpec, MediaLimits
 from service.errors import DecodeError, TooLargeError, TriadError, UnsupportedFormatError
 from service.preprocess.image import DRAFT_FACTOR, FORMATS, decode_image, fit_image
 
@@ -387,3 +387,93 @@ def test_fitting_averages_what_it_shrinks_and_keeps_the_size_that_fits() -> None
 
     assert np.abs(shrunk.pixels_HW3.astype(int) - 127).max() <= 3
     assert np.array_equal(same.pixels_HW3, noise(56, 56))
+
+
+def halves(height: int, width: int) -> Image.Image:
+    """The left half red, the right half blue."""
+    pixels_HW3 = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels_HW3[:, : width // 2, 0] = 255
+    pixels_HW3[:, width // 2 :, 2] = 255
+    return Image.fromarray(pixels_HW3)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "region", "content"),
+    [
+        (200, 100, (0, -50, 200, 150), (slice(14, 42), slice(0, 56))),
+        (100, 200, (-50, 0, 150, 200), (slice(0, 56), slice(14, 42))),
+        (560, 560, (0, 0, 560, 560), (slice(0, 56), slice(0, 56))),
+        (28, 14, (0, -7, 28, 21), (slice(14, 42), slice(0, 56))),
+    ],
+)
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_a_padded_image_keeps_its_proportions_between_bars(
+    width: int, height: int, region: tuple[int, ...], content: tuple[slice, slice], file_format: str
+) -> None:
+    spec = ImageSpec(fit="pad", pad_colour=(0, 255, 0))
+    data = saved(halves(height, width), file_format)
+
+    fitted = fit_image(decode_image(data, spec, LIMITS), spec)
+
+    green = (fitted.pixels_HW3 == (0, 255, 0)).all(axis=2)
+    inside = np.zeros((56, 56), dtype=bool)
+    inside[content] = True
+    assert np.array_equal(green, ~inside)
+    red_W = fitted.pixels_HW3[28, content[1], 0] > 127
+    assert red_W.sum() == len(red_W) // 2
+    assert red_W[0]
+    assert fitted.region == region
+
+
+@pytest.mark.parametrize(("width", "height"), [(200, 100), (100, 200), (640, 480), (57, 56), (30, 90)])
+@pytest.mark.parametrize("fit", ["pad", "crop"])
+def test_the_region_has_the_proportions_of_what_the_graph_reads(width: int, height: int, fit: Fit) -> None:
+    """Up to the rounding of its edges; so every cell of attention covers a square of the image as sent."""
+    spec = ImageSpec(height=24, width=48, rows=3, columns=6, fit=fit)
+
+    found = fit_image(decode_image(saved(noise(height, width), "PNG"), spec, LIMITS), spec)
+
+    left, top, right, bottom = found.region
+    assert (right - left) == pytest.approx(2 * (bottom - top), abs=max(2, 0.05 * width))
+    assert abs(left + right - width) <= max(2, width / 24)
+    if fit == "crop":
+        assert left >= 0
+        assert top >= 0
+        assert (left == 0 and right == width) or (top == 0 and bottom == height)
+    else:
+        assert left <= 0
+        assert top <= 0
+        assert right >= width
+        assert bottom >= height
+    assert found.pixels_HW3.shape == (24, 48, 3)
+
+
+def test_an_image_thinner_than_a_pixel_still_shows() -> None:
+    spec = ImageSpec(fit="pad", pad_colour=(9, 9, 9))
+
+    found = fit_image(decode_image(saved(np.full((3, 2000, 3), 200, np.uint8), "PNG"), spec, LIMITS), spec)
+
+    assert (found.pixels_HW3[27] == 200).all()
+    assert found.region == (0, -81, 2000, 87)  # of a pixel 3 high, 27 above it and 28 below
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_a_cropped_image_is_its_middle(file_format: str) -> None:
+    """Of 800 x 400, the reference keeps 400 x 400 pixels in the middle and shrinks those alone."""
+    spec = ImageSpec(fit="crop")
+    wide = Image.fromarray(noise(8, 16)).resize((800, 400), Image.Resampling.BICUBIC)
+
+    found = fit_image(decode_image(saved(wide, file_format), spec, LIMITS), spec)
+
+    expected = np.asarray(wide.crop((200, 0, 600, 400)).resize((56, 56), Image.Resampling.BILINEAR))
+    assert found.region == (200, 0, 600, 400)
+    assert np.abs(found.pixels_HW3.astype(int) - expected).mean() < (2 if file_format == "JPEG" else 0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"pad_colour": (0, 0, 256)}, "within 0 to 255"), ({"height": 0}, "at least 1")],
+)
+def test_an_impossible_spec_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ImageSpec(**options)
