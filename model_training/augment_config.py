@@ -14,7 +14,7 @@ from service.contract import MEDIA, Medium
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _ordered(values: tuple[float, float]) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from model_training.augment_config import AugmentConfig, Fraction, Section
 from service.bundle import Provenance
@@ -26,7 +27,20 @@ class DataConfig(Section):
     text: str = Field(default="text", description="Column of the text.")
     image: str = Field(default="image_file_name", description="Column of image paths, relative to the table.")
     audio: str = Field(default="audio_file_name", description="Column of sound paths, relative to the table.")
-    split: str = Field(default="split", description="Column that says train, validation or test.")
+    split: str = Field(
+        default="split", description="Column that says train, validation or test; empty: drawn by `shares`."
+    )
+    shares: tuple[float, float, float] = Field(
+        default=(0.8, 0.1, 0.1),
+        description="Of training, validation and test rows, where there is no column `split`: alike for each "
+        "mixture of labels, rows that share an image, a sound or a group together. The same table and "
+        "split_seed give the same splits.",
+    )
+    split_seed: int = Field(default=0, description="Another draws other splits.")
+    group: str = Field(
+        default="",
+        description="Column of what must not stand in two splits: the patient, speaker or page of a row.",
+    )
     cache: str = Field(
         default="runs/cache",
         description="Folder of decoded media, kept between runs and safe to delete; empty: decode each time.",
@@ -34,6 +48,12 @@ class DataConfig(Section):
     cache_gib: float = Field(
         default=20.0, gt=0, description="Size of the cache beyond which it stops to grow."
     )
+
+    @model_validator(mode="after")
+    def _shares_are_whole(self) -> DataConfig:
+        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise ValueError(f"shares must be above 0 and sum to 1, not {', '.join(map(str, self.shares))}")
+        return self
 
     @property
     def columns(self) -> dict[Medium, str]:
@@ -183,6 +203,15 @@ class TrainConfig(Section):
             raise ValueError("data: at least one of text, image and audio must name a column")
         return self
 
+    @model_validator(mode="after")
+    def _bands_fit_the_window(self) -> TrainConfig:
+        most = self.preprocess.audio.window // 2 + 1
+        if self.model.mels > most:
+            raise ValueError(
+                f"model.mels: at most {most} with this preprocess.audio.window, not {self.model.mels}"
+            )
+        return self
+
     @property
     def spec(self) -> PreprocessSpec:
         columns = self.data.columns
@@ -221,9 +250,25 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     try:
         config = TrainConfig.model_validate(document)
     except ValidationError as error:
-        problems = [f"{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(f"{path}: " + "; ".join(problems) + ".") from error
+        raise ConfigError(f"{path}: " + "; ".join(map(_complaint, error.errors())) + ".") from error
     return _with_paths_from(path.parent, config)
+
+
+def _complaint(error: ErrorDetails) -> str:
+    """One problem: the field, what is wrong with it, and what was written."""
+    field = ".".join(map(str, error["loc"]))
+    match error["type"]:
+        case "missing":
+            return f"{field} is missing"
+        case "extra_forbidden" | "unexpected_keyword_argument":
+            return f"there is no option {field}"
+        case "value_error":
+            return f"{field}{': ' if field else ''}{error['msg'].removeprefix('Value error, ')}"
+        case _:
+            value = error["input"]
+            return f"{field}: {error['msg']}" + (
+                f", not {value!r}" if isinstance(value, str | int | float) else ""
+            )
 
 
 def _with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:

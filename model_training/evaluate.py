@@ -15,10 +15,11 @@ from model_training.attribution import Trust, judge_attention, trust_table, use_
 from model_training.breakdown import Breakdown, break_down
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset, LabelledInputs
-from model_training.manifest import SPLIT_NAMES, Example, Split, check_labels, read_examples, targets
+from model_training.manifest import Example, check_labels, read_examples, targets
 from model_training.media import Media, open_media
 from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from model_training.robustness import Curve, measure_robustness, robustness_table
+from model_training.splits import SPLIT_NAMES, Split
 from service.bundle import Bundle, read_bundle
 from service.contract import F32, MEDIA, Medium, ModelInputs, Task, Wanted
 from service.errors import ParameterError, TableError
@@ -114,7 +115,7 @@ def open_table(bundle: Bundle, path: Path, splits: Sequence[Split]) -> BundleTab
     examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
     chosen = [example for example in examples if example.split in splits]
     for task in bundle.tasks:
-        problems += check_labels(task, config.tasks[task.name].separator, chosen)
+        problems += check_labels(task, config.tasks[task.name], chosen)
     found = {example.split for example in chosen}
     problems += [f"no row is in the {split} split" for split in splits if split not in found]
     if problems:

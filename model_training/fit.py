@@ -11,6 +11,7 @@ import functools
 import math
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,6 +21,7 @@ from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -35,6 +37,7 @@ from model_training.objective import Objective
 from model_training.optimizer import parameter_groups, warmup_cosine
 from model_training.prepare import Prepared
 from service.contract import MEDIA, ModelInputs
+from service.disk import writing
 from service.errors import ConfigError
 from service.session import pack_batch
 
@@ -56,7 +59,7 @@ class RunState:
     def take(self, score: float) -> bool:
         """Ends an epoch; whether it is the best so far."""
         self.epoch += 1
-        better = score > self.best_score
+        better = not self.best_epoch or score > self.best_score
         if better:
             self.best_epoch, self.best_score = self.epoch, score
         return better
@@ -84,6 +87,8 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
 
     try:
         for epoch in range(state.epoch, optim.epochs):
+            if state.epoch - state.best_epoch >= optim.patience:
+                break
             watch = Stopwatch()
             loss = learner.learn(epoch, watch, state, console)
             score = validate(learner.judged, prepared, accelerator.device)
@@ -102,10 +107,9 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
             if accelerator.is_main_process:
                 write_history(run, history)
                 if better:
-                    save_file(learner.judged.state_dict(), run / BEST_FILE)
+                    with _saving(run / BEST_FILE):
+                        save_file(learner.judged.state_dict(), run / BEST_FILE)
             _save_checkpoint(accelerator, run)
-            if state.epoch - state.best_epoch >= optim.patience:
-                break
     except KeyboardInterrupt:
         console.print(f"stopped; {run}/checkpoint has {state.epoch} epochs: --set optim.resume=true goes on")
         raise
@@ -179,11 +183,23 @@ def _save_checkpoint(accelerator: Accelerator, run: Path) -> None:
     """Whole or not at all: a kill in the middle leaves the one before."""
     accelerator.wait_for_everyone()
     partial, checkpoint = run / "checkpoint.partial", run / "checkpoint"
-    accelerator.save_state(str(partial))
+    with _saving(partial):
+        accelerator.save_state(str(partial))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         shutil.rmtree(checkpoint, ignore_errors=True)
         partial.rename(checkpoint)
+
+
+@contextmanager
+def _saving(path: Path) -> Iterator[None]:
+    """disk.writing for torch and safetensors, which have their own errors for a full disk."""
+    with writing(path):
+        try:
+            yield
+        except (RuntimeError, SafetensorError) as error:
+            free = shutil.disk_usage(path.parent).free
+            raise OSError(f"{error}, with {free // 2**20} MiB free on the device") from error
 
 
 def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> float:
@@ -249,7 +265,7 @@ def _with_progress(
         shown = bar.add_task("", total=steps)
         for step, batch in enumerate(batches):
             if step % LOSS_EVERY == 0:
-                loss = f"  loss {torch.stack(list(losses[-LOSS_EVERY:])).mean():.4f}" if losses else ""
+                loss = f"  loss {mean_of(losses[-LOSS_EVERY:], state.epoch):.4f}" if losses else ""
                 bar.update(shown, description=f"epoch {state.epoch + 1}{loss}{best}")
             yield batch
             bar.advance(shown)

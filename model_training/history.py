@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from service.disk import writing
 from service.errors import ConfigError
 
 HISTORY_FILE = "history.json"
@@ -44,10 +45,12 @@ def read_history(run: Path) -> tuple[EpochRecord, ...]:
 
 
 def write_history(run: Path, records: Iterable[EpochRecord]) -> None:
-    """Whole or not at all."""
+    """Whole or not at all. Raises DiskError."""
     partial = run / f"{HISTORY_FILE}.partial"
-    partial.write_text(json.dumps([asdict(record) for record in records], indent=2) + "\n", encoding="utf-8")
-    partial.replace(run / HISTORY_FILE)
+    text = json.dumps([asdict(record) for record in records], indent=2) + "\n"
+    with writing(partial):
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(run / HISTORY_FILE)
 
 
 class Stopwatch:

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, get_args
 
 import numpy as np
 
 from model_training.config import DataConfig, TaskConfig, TrainConfig
 from model_training.media import LIMITS, File, Media, open_media
+from model_training.rows import Row, read_rows
+from model_training.splits import SPLIT_NAMES, SPLITS, Identity, Split, draw_splits, find_leaks
 from service.contract import F32, MEDIA, Medium, PreprocessSpec, RawInputs, Task
 from service.errors import RequestError, TableError
 from service.preprocess.text import check_text
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
-SPLIT_NAMES: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-}
-Row = tuple[int, Mapping[str, str] | str]  # line in the file; column -> cell, or what is wrong with it
-
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One row. labels: by task, as written; missing where the cell is empty. Paths are absolute."""
+    """One row. labels: by task, as written; missing where the cell is empty. Paths are absolute.
+
+    group: of rows that must not be torn apart; empty where the config names no column.
+    """
 
     line: int
     split: Split
+    group: str = ""
     text: str | None
     image: Path | None
     audio: Path | None
@@ -58,11 +48,15 @@ class Example:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A checked table: every medium decodes, every label is known, no example stands in two splits."""
+    """A checked table: every medium decodes, every label is known, no example stands in two splits.
+
+    warnings: what can be trained on but is likely not meant so.
+    """
 
     examples: tuple[Example, ...]
     tasks: tuple[Task, ...]
     media: Media
+    warnings: tuple[str, ...]
 
     def split(self, name: Split) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.split == name)
@@ -75,16 +69,20 @@ def read_table(config: TrainConfig) -> Table:
     """
     media = open_media(config)
     examples, problems = read_examples(config.data, config.tasks, config.spec, media=media)
-    problems += [
-        f"no row is in the {split} split" for split in SPLITS if all(e.split != split for e in examples)
-    ]
     tasks = tuple(_make_task(name, task, examples) for name, task in config.tasks.items())
+    problems += _check_coverage(examples, tasks, config.spec)
     for task in tasks:
-        problems += check_labels(task, config.tasks[task.name].separator, examples)
+        problems += check_labels(task, config.tasks[task.name], examples)
         problems += _check_task(task, examples)
     if problems:
         raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
-    return Table(examples=examples, tasks=tasks, media=media)
+    warnings = [warning for task in tasks for warning in _doubts(task, config.tasks[task.name], examples)]
+    return Table(
+        examples=examples,
+        tasks=tasks,
+        media=media,
+        warnings=tuple(f"{config.data.table.name}: {warning}" for warning in warnings),
+    )
 
 
 def read_examples(
@@ -95,15 +93,10 @@ def read_examples(
     media: decodes the files, and knows them from then on.
     """
     rows = list(read_rows(data.table))
-    if not rows:
-        raise TableError([f"{data.table.name}: holds no rows"])
-    known: set[str] = set().union(*(cells for _, cells in rows if not isinstance(cells, str)))
     label_columns = {name: task.column or name for name, task in tasks.items()}
-    missing = {*data.columns.values(), data.split, *label_columns.values()} - known
-    if missing:
-        raise TableError(
-            [f"{data.table.name}: no column {column!r} among {sorted(known)}" for column in sorted(missing)]
-        )
+    _require_columns(
+        rows, {*data.columns.values(), data.split, data.group, *label_columns.values()}, data.table
+    )
     examples: list[Example] = []
     problems: list[str] = []
     for line, cells in rows:
@@ -114,27 +107,20 @@ def read_examples(
             examples.append(found)
     media = media or Media(spec)
     problems += _check_texts(examples) + _check_files(examples, media)
-    problems += _check_splits(examples, media.digests)
-    return tuple(examples), problems
+    placed, leaks = _place(examples, data, tasks, media.digests)
+    return placed, problems + leaks
 
 
-def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a CSV, JSON Lines or Parquet file; a Parquet row's line counts from 1, as no header precedes.
-
-    Raises TableError where the file cannot be read.
-    """
-    readers: dict[str, Callable[[Path], Iterator[Row]]] = {
-        ".csv": _read_csv,
-        ".jsonl": _read_jsonl,
-        ".parquet": _read_parquet,
-    }
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise TableError([f"{path}: not a table that is read ({', '.join(readers)})"])
-    try:
-        yield from reader(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise TableError([f"{path}: cannot be read: {error}"]) from error
+def _require_columns(rows: Sequence[Row], named: set[str], table: Path) -> None:
+    """Raises TableError where the table has no rows or lacks a column; an empty name needs none."""
+    if not rows:
+        raise TableError([f"{table.name}: holds no rows"])
+    known: set[str] = set().union(*(cells for _, cells in rows if not isinstance(cells, str)))
+    if not known:
+        raise TableError([f"{table.name}: line {line}: {problem}" for line, problem in rows])
+    missing = sorted(named - known - {""})
+    if missing:
+        raise TableError([f"{table.name}: no column {column!r} among {sorted(known)}" for column in missing])
 
 
 def targets(task: Task, separator: str, labels: Sequence[str | None]) -> F32:
@@ -158,28 +144,72 @@ def split_tags(cell: str, separator: str) -> list[str]:
     return [tag.strip() for tag in cell.split(separator) if tag.strip()]
 
 
-def check_labels(task: Task, separator: str, examples: Sequence[Example]) -> list[str]:
+def tags_of(cell: str, config: TaskConfig) -> list[str]:
+    """The labels that a cell names; none of a number."""
+    match config.type:
+        case "classification":
+            return [cell]
+        case "multilabel":
+            return split_tags(cell, config.separator)
+        case "regression":
+            return []
+
+
+def check_labels(task: Task, config: TaskConfig, examples: Sequence[Example]) -> list[str]:
     """Problems of one task's labels."""
     problems = []
-    for example in examples:
-        label = example.labels.get(task.name)
-        if label is None:
-            continue
-        if task.type == "regression":
-            try:
-                finite = math.isfinite(float(label))
-            except ValueError:
-                finite = False
-            if not finite:
-                problems.append(f"line {example.line}: {task.name}: {label!r} is not a finite number")
-            continue
-        tags = [label] if task.type == "classification" else split_tags(label, separator)
+    labelled = [
+        (example.line, example.labels[task.name]) for example in examples if task.name in example.labels
+    ]
+    for line, cell in labelled:
+        if task.type == "regression" and not _is_finite(cell):
+            problems.append(f"line {line}: {task.name}: {cell!r} is not a finite number of single precision")
+        unknown = [tag for tag in tags_of(cell, config) if tag not in task.labels]
         problems += [
-            f"line {example.line}: {task.name}: unknown label {tag!r}"
-            for tag in tags
-            if tag not in task.labels
+            f"line {line}: {task.name}: unknown label {tag!r}; {_listed(task, config)}" for tag in unknown
         ]
     return problems
+
+
+def _listed(task: Task, config: TaskConfig) -> str:
+    source = "the config lists" if config.labels else "the training rows name"
+    return f"{source} {', '.join(task.labels[:12])}{', ...' if len(task.labels) > 12 else ''}"
+
+
+def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: PreprocessSpec) -> list[str]:
+    """Whether every split has rows, every encoder something to learn from, and validation a say."""
+    problems = [f"no row is in the {name} split" for name in SPLITS if all(e.split != name for e in examples)]
+    seen = {medium for example in examples if example.split == "train" for medium in example.media}
+    problems += [
+        f'no training row has {medium}: set data.{medium} = "" to leave it out'
+        for medium in spec.media
+        if medium not in seen
+    ]
+    labelled = {name for example in examples if example.split == "validation" for name in example.labels}
+    if not labelled.intersection(task.name for task in tasks):
+        problems.append("no validation row is labelled, so that no epoch could be called the best")
+    return problems
+
+
+def _doubts(task: Task, config: TaskConfig, examples: Sequence[Example]) -> list[str]:
+    """What a user should know of a task's labels before waiting for the training."""
+    labelled = {name: [e for e in examples if e.split == name and task.name in e.labels] for name in SPLITS}
+    lines: dict[str, list[int]] = {label: [] for label in task.labels}
+    for example in labelled["train"]:
+        for tag in tags_of(example.labels[task.name], config):
+            lines[tag].append(example.line)
+    doubts = [
+        f"{task.name}: label {label!r} has one training row, line {found[0]}: too few to learn it"
+        if found
+        else f"{task.name}: label {label!r} has no training row: it will not be answered"
+        for label, found in lines.items()
+        if len(found) < 2
+    ]
+    if not labelled["validation"]:
+        doubts.append(f"{task.name}: no validation row is labelled: its probabilities are not calibrated")
+    if not labelled["test"]:
+        doubts.append(f"{task.name}: no test row is labelled: it has no score")
+    return doubts
 
 
 def _check_task(task: Task, examples: Sequence[Example]) -> list[str]:
@@ -193,71 +223,25 @@ def _check_task(task: Task, examples: Sequence[Example]) -> list[str]:
     return []
 
 
-def _read_csv(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restval="", strict=True)
-        for cells in reader:
-            too_long = cells.pop(None, None)  # where DictReader puts cells past the header
-            yield reader.line_num, "more cells than the header names" if too_long else cells
-
-
-def _read_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8") as file:
-        for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            try:
-                record = json.loads(text)
-            except json.JSONDecodeError as error:
-                yield line, f"not JSON: {error}"
-                continue
-            if isinstance(record, dict):
-                yield line, {key: _cell(value) for key, value in record.items()}
-            else:
-                yield line, "not a JSON object"
-
-
-def _read_parquet(path: Path) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        records = pyarrow.parquet.read_table(path).to_pylist()
-    except pyarrow.ArrowException as error:
-        raise TableError([f"{path}: cannot be read: {error}"]) from error
-    for line, record in enumerate(records, start=1):
-        yield line, {key: _cell(value) for key, value in record.items()}
-
-
-def _cell(value: object) -> str:
-    """A typed value as CSV would hold it; whole floats lose their point, so that 7.0 and 7 are one label."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, list):
-        return ";".join(map(_cell, value)) or ";"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
 def _make_example(
     line: int, cells: Mapping[str, str], data: DataConfig, label_columns: Mapping[str, str]
 ) -> Example | str:
-    """An example, or what is wrong with the row."""
+    """An example, or what is wrong with the row. In training for now, where there is no column of splits."""
     written = {column: cell.strip() for column, cell in cells.items()}
-    split = SPLIT_NAMES.get(written.get(data.split, "").lower())
+    split = SPLIT_NAMES.get(written.get(data.split, "").lower()) if data.split else "train"
     if split is None:
         return f"unknown split {written.get(data.split, '')!r} (train, validation and test are known)"
-    text, image, audio = (written.get(column, "") for column in (data.text, data.image, data.audio))
-    if not (text or image or audio):
-        return "no text, no image and no sound"
+    found = {medium: written.get(column, "") for medium, column in data.columns.items()}
+    if not any(found.values()):
+        return "no " + ", no ".join(found)
     folder = data.table.parent
     return Example(
         line=line,
         split=split,
-        text=text or None,
-        image=folder / image if image else None,
-        audio=folder / audio if audio else None,
+        group=written.get(data.group, "") if data.group else "",
+        text=found.get("text") or None,
+        image=folder / found["image"] if found.get("image") else None,
+        audio=folder / found["audio"] if found.get("audio") else None,
         labels={name: label for name, column in label_columns.items() if (label := written.get(column))},
     )
 
@@ -289,43 +273,53 @@ def _check_files(examples: Sequence[Example], media: Media) -> list[str]:
     ]
 
 
-def _check_splits(examples: Sequence[Example], digests: Mapping[Path, bytes]) -> list[str]:
-    """An image or sound (by content), or a row of text alone, in two splits: the test would be dishonest."""
-    seen: dict[tuple[str, str | bytes], Example] = {}
-    problems = []
-    for example in examples:
-        keys: list[tuple[str, str | bytes]] = []
-        if example.media == ("text",) and example.text:
-            keys.append(("text", example.text))
-        for medium, path in (("image", example.image), ("audio", example.audio)):
-            if path is not None and path in digests:
-                keys.append((medium, digests[path]))
-        for key in keys:
-            other = seen.setdefault(key, example)
-            if other.split != example.split:
-                problems.append(
-                    f"line {example.line}: its {key[0]} is in the {example.split} split and, "
-                    f"at line {other.line}, in the {other.split} split"
-                )
-    return problems
+def _place(
+    examples: Sequence[Example],
+    data: DataConfig,
+    tasks: Mapping[str, TaskConfig],
+    digests: Mapping[Path, bytes],
+) -> tuple[tuple[Example, ...], list[str]]:
+    """Examples with a drawn split where the table has none; else the problems of those it has."""
+    identities = [_identities(example, data, digests) for example in examples]
+    if data.split:
+        lines, splits = [e.line for e in examples], [e.split for e in examples]
+        return tuple(examples), find_leaks(lines, splits, identities)
+    labels = [
+        {f"{name} {tag}" for name, cell in example.labels.items() for tag in tags_of(cell, tasks[name])}
+        for example in examples
+    ]
+    drawn = draw_splits(identities, labels, shares=data.shares, seed=data.split_seed)
+    return tuple(replace(e, split=split) for e, split in zip(examples, drawn, strict=True)), []
+
+
+def _identities(example: Example, data: DataConfig, digests: Mapping[Path, bytes]) -> list[Identity]:
+    """What other splits must not hold: its image and sound by content, its text where it has nothing else."""
+    shared: list[Identity] = []
+    if example.media == ("text",) and example.text:
+        shared.append(("text", example.text.encode()))
+    for medium, path in (("image", example.image), ("audio", example.audio)):
+        if path is not None and path in digests:
+            shared.append((medium, digests[path]))
+    if example.group:
+        shared.append((f"{data.group} {example.group!r}", b""))
+    return shared or [("line", str(example.line).encode())]  # of files that cannot be read
 
 
 def _make_task(name: str, config: TaskConfig, examples: Sequence[Example]) -> Task:
     """Labels of the training split, sorted, unless the config lists them; prior: their mean target."""
     cells = [e.labels[name] for e in examples if e.split == "train" and name in e.labels]
     if config.type == "regression":
-        values = [float(cell) for cell in cells if _is_number(cell)]
+        values = [float(cell) for cell in cells if _is_finite(cell)]
         return Task(name=name, type=config.type, prior=(float(np.mean(values)) if values else 0.0,))
-    tags = [split_tags(c, config.separator) if config.type == "multilabel" else [c] for c in cells]
-    counts = Counter(tag for row in tags for tag in row)
+    counts = Counter(tag for cell in cells for tag in tags_of(cell, config))
     labels = config.labels or tuple(sorted(counts))
     prior = tuple(counts[label] / max(len(cells), 1) for label in labels)
     return Task(name=name, type=config.type, labels=labels, prior=prior)
 
 
-def _is_number(cell: str) -> bool:
+def _is_finite(cell: str) -> bool:
+    """Whether it is a number that float32 can hold: what the network computes with."""
     try:
-        float(cell)
+        return abs(float(cell)) <= float(np.finfo(np.float32).max)
     except ValueError:
         return False
-    return True

@@ -11,21 +11,23 @@ from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset
 from model_training.evaluate import split_targets
 from model_training.lexicon import build_lexicon
-from model_training.manifest import Split, read_table
+from model_training.manifest import read_table
 from model_training.media import Media
 from model_training.model import TriadModel
 from model_training.noise import Noise, coloured_noise, recorded_noise
+from model_training.splits import Split
 from service.contract import Task
 from service.preprocess.lexicon import Lexicon
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Three splits of a checked table, ready to be read."""
+    """Three splits of a checked table, ready to be read. warnings: see manifest.Table."""
 
     config: TrainConfig
     tasks: tuple[Task, ...]
     lexicon: Lexicon | None
+    warnings: tuple[str, ...]
     train: ExampleDataset
     validation: ExampleDataset
     test: ExampleDataset
@@ -63,6 +65,7 @@ def prepare(config: TrainConfig) -> Prepared:
         config=config,
         tasks=table.tasks,
         lexicon=lexicon,
+        warnings=table.warnings,
         train=dataset("train", config.augment),
         validation=dataset("validation"),
         test=dataset("test"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import set_seed
+from rich.console import Console
 from safetensors.torch import save
 
 from model_training.card import model_card
@@ -33,7 +34,8 @@ from service.bundle import (
     write_bundle,
 )
 from service.contract import ModelInputs
-from service.errors import BundleError
+from service.disk import require_writable
+from service.errors import BundleError, DiskError
 from service.session import Session
 
 RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
@@ -44,17 +46,21 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
     """Trains, exports, calibrates and evaluates; writes out/<name>/<version> (out: models).
 
     Ctrl-C leaves a checkpoint under runs/ that `--set optim.resume=true` goes on from.
-    Raises ConfigError, TableError, BundleError where the bundle exists, ExportError on drift.
+    Raises ConfigError, TableError, BundleError where the bundle exists, DiskError, ExportError on drift.
     """
     config = load_config(config_path, overrides)
     destination = (out or Path("models")) / config.name / config.version
     if destination.exists():
         raise BundleError(f"{destination} exists; give the config another version.")
+    require_writable(destination.parent)
     set_seed(config.optim.seed)
     prepared = prepare(config)
     model = build_model(prepared)
     accelerator = make_accelerator(config.optim)
     run = run_folder(config.name, config.version)
+    if accelerator.is_main_process:
+        for warning in prepared.warnings:
+            Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     if config.transfer.bundle is not None and not config.optim.resume:
         bundle = read_bundle(config.transfer.bundle)
         transfer = transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
@@ -62,7 +68,12 @@ def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Seque
             transfer.report(run)
     model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
-        finish(model, prepared, destination)
+        try:
+            finish(model, prepared, destination)
+        except DiskError as error:
+            raise DiskError(
+                f"{error.detail} The weights are in {run}: --set optim.resume=true goes on."
+            ) from error
     accelerator.wait_for_everyone()
     return read_bundle(destination)
 

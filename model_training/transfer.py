@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from service.bundle import WEIGHTS_FILE, Bundle
 from service.contract import Task
+from service.disk import writing
 from service.errors import BundleError, ConfigError
 from service.preprocess.lexicon import Lexicon, WordLexicon
 from service.preprocess.text import RESERVED
@@ -44,8 +45,9 @@ class Transfer:
     def report(self, run: Path) -> None:
         """Shows the table, and leaves it beside the checkpoint."""
         Console(stderr=True).print(self.table(), highlight=False)
-        run.mkdir(parents=True, exist_ok=True)
-        (run / REPORT_FILE).write_text(self.table() + "\n", encoding="utf-8")
+        with writing(run / REPORT_FILE):
+            run.mkdir(parents=True, exist_ok=True)
+            (run / REPORT_FILE).write_text(self.table() + "\n", encoding="utf-8")
 
 
 def transfer_weights(

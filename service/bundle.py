@@ -19,6 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from service.contract import PreprocessSpec, Task
+from service.disk import writing
 from service.errors import BundleError
 from service.preprocess.lexicon import Lexicon, read_lexicon
 
@@ -119,7 +120,7 @@ def read_bundle(path: Path) -> Bundle:
 def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes]) -> Bundle:
     """Writes a bundle whole or not at all: a hidden sibling folder first, renamed when complete.
 
-    Raises BundleError where `path` exists, or where what was written could not be read back.
+    Raises BundleError where `path` exists, or where what was written could not be read back, DiskError.
     """
     if path.exists():
         raise BundleError(f"{path} exists; a bundle is never overwritten.")
@@ -129,12 +130,13 @@ def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes
     partial = path.with_name(f".{path.name}.partial")
     if partial.exists():  # left by a write that was cut short
         shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    for name, data in files.items():
-        (partial / name).write_bytes(data)
-    (partial / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    bundle = read_bundle(partial)
-    partial.rename(path)
+    with writing(partial):
+        partial.mkdir(parents=True)
+        for name, data in files.items():
+            (partial / name).write_bytes(data)
+        (partial / MANIFEST_FILE).write_text(complete.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        bundle = read_bundle(partial)
+        partial.rename(path)
     return replace(bundle, path=path)
 
 

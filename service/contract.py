@@ -19,6 +19,7 @@ Its outputs:
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -67,8 +68,7 @@ class TextSpec:
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if self.max_tokens < 1:
-            raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+        _require_positive(max_tokens=self.max_tokens)
         unknown = sorted(set(self.drop_pos) - set(POS_TAGS))
         if unknown:
             raise ValueError(f"drop_pos: {unknown[0]!r} is no part of speech; known: {', '.join(POS_TAGS)}")
@@ -97,6 +97,10 @@ class ImageSpec:
         if not all(0 <= value <= 255 for value in self.pad_colour):
             raise ValueError(f"pad_colour: {list(self.pad_colour)} is not within 0 to 255")
 
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        _require_positive(height=self.height, width=self.width, rows=self.rows, columns=self.columns)
+
 
 @dataclass(frozen=True, kw_only=True)
 class AudioSpec:
@@ -110,6 +114,13 @@ class AudioSpec:
     window: int = 200
     hop: int = 80
     frames_per_token: int = 4
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        _require_positive(sample_rate_hz=self.sample_rate_hz, max_s=self.max_s, window=self.window)
+        _require_positive(hop=self.hop, frames_per_token=self.frames_per_token)
+        if self.max_samples < self.window:
+            raise ValueError(f"max_s is {self.max_samples} samples, less than the window of {self.window}")
 
     @property
     def max_samples(self) -> int:
@@ -253,6 +264,12 @@ class Task:
     @property
     def outputs(self) -> int:
         return 1 if self.type == "regression" else len(self.labels)
+
+
+def _require_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name} must be above 0, not {value}")
 
 
 def media_subsets(media: Sequence[Medium]) -> list[tuple[Medium, ...]]:

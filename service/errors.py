@@ -15,6 +15,7 @@ TriadError                       500
 ├── DeadlineError                504   the request's deadline passed
 └── SetupError                   500   (command line: exit code 2)
     ├── BundleError                    a bundle that is broken, incomplete or of another format
+    ├── DiskError                      a full disk, or a folder that may not be written
     ├── DeviceError                    a device that was asked for and cannot be had
     ├── ConfigError                    an impossible training configuration
     ├── TableError                     problems in a table of examples, all of them at once
@@ -114,6 +115,10 @@ class BundleError(SetupError):
     title = "Bundle refused"
 
 
+class DiskError(SetupError):
+    title = "Cannot write"
+
+
 class DeviceError(SetupError):
     title = "Device unavailable"
 
@@ -126,6 +131,8 @@ class TableError(SetupError):
     title = "Table of examples refused"
 
     def __init__(self, problems: Sequence[str]) -> None:
+        if isinstance(problems, str):  # a DataLoader remakes a worker's error from its traceback's text
+            problems = [problems.rsplit(f"{type(self).__name__}: ", 1)[-1].strip()]
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 

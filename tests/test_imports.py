@@ -18,7 +18,7 @@ TRAINING = sorted((ROOT / "model_training").rglob("*.py"))
 # Lower imports nothing from a higher or equal layer (a layer in one line may not import its neighbours).
 LAYERS = (
     {"service.errors"},
-    {"service.contract"},
+    {"service.contract", "service.disk"},
     {"service.settings", "service.schemas", "service.preprocess"},
     {"service.preprocess.characters"},
     {"service.preprocess.segmenter"},
@@ -37,6 +37,7 @@ LAYERS = (
 )
 TRAINER_MAY_IMPORT = (
     "service.contract",
+    "service.disk",
     "service.preprocess",
     "service.bundle",
     "service.session",

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from model_training.config import load_config
-from model_training.manifest import Table, read_rows, read_table, targets
+from model_training.manifest import Table, read_table, targets
 from service.contract import Task
 from service.errors import TableError
 from tests.conftest import png_bytes
@@ -57,14 +57,6 @@ def test_csv_json_lines_and_parquet_hold_the_same_table(toy_folder: Path) -> Non
         assert [(e.text, e.image, e.labels) for e in found] == expected
 
 
-def test_typed_cells_become_what_csv_would_hold(tmp_path: Path) -> None:
-    record = {"label": 7.0, "score": 0.5, "none": None, "nan": math.nan, "tags": ["a", "b"], "empty": []}
-    (tmp_path / "t.jsonl").write_text(json.dumps(record), encoding="utf-8")
-    assert list(read_rows(tmp_path / "t.jsonl")) == [
-        (1, {"label": "7", "score": "0.5", "none": "", "nan": "", "tags": "a;b", "empty": ";"})
-    ]
-
-
 def test_all_problems_are_listed_at_once_with_their_lines(toy_folder: Path) -> None:
     rows = rows_of(toy_folder)
     (toy_folder / "broken.png").write_bytes(png_bytes(64, 64)[:60])
@@ -91,8 +83,8 @@ def test_all_problems_are_listed_at_once_with_their_lines(toy_folder: Path) -> N
         "line 3: image",
         "line 4: audio",
         "line 5: unknown split 'holdout'",
-        "line 7: no text, no image and no sound",
-        "line 72: kind: unknown label 'purple'",
+        "line 7: no text, no image, no audio",
+        "line 72: kind: unknown label 'purple'; the training rows name high, low",
         "line 73: tags: unknown label 'heavy'",
         "line 74: size: 'large' is not a finite number",
         "line 75: size: 'inf' is not a finite number",
@@ -155,37 +147,6 @@ def test_a_missing_column_is_named(toy_folder: Path) -> None:
         read(toy_folder, "data.text=caption")
 
 
-def test_lines_that_are_no_rows_are_all_named(tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_text('{"a": 1}\n{"a":\n[1]\n', encoding="utf-8")
-    rows = dict(read_rows(tmp_path / "t.jsonl"))
-    assert rows[1] == {"a": "1"}
-    assert str(rows[2]).startswith("not JSON")
-    assert rows[3] == "not a JSON object"
-    (tmp_path / "t.csv").write_text("a,b\n1,2,3\n4,5\n", encoding="utf-8")
-    assert dict(read_rows(tmp_path / "t.csv")) == {
-        2: "more cells than the header names",
-        3: {"a": "4", "b": "5"},
-    }
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("t.xlsx", b"", "not a table that is read"),
-        ("none.csv", None, "No such file"),
-        ("t.csv", b"a\n\xff\n", "cannot be read"),
-        ("t.parquet", b"not parquet", "cannot be read"),
-    ],
-)
-def test_a_file_that_is_no_table_is_refused(
-    tmp_path: Path, name: str, content: bytes | None, said: str
-) -> None:
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(TableError, match=said):
-        list(read_rows(tmp_path / name))
-
-
 def test_targets_are_indices_values_and_tags() -> None:
     kind = Task(name="k", type="classification", labels=("a", "b"))
     assert np.array_equal(targets(kind, ";", ["b", None, "a"]), [1, math.nan, 0], equal_nan=True)
@@ -194,3 +155,98 @@ def test_targets_are_indices_values_and_tags() -> None:
     tags = Task(name="t", type="multilabel", labels=("x", "y"))
     expected = [[1, 1], [0, 0], [math.nan, math.nan]]
     assert np.array_equal(targets(tags, "|", ["y | x", "|", None]), expected, equal_nan=True)
+
+
+def test_a_label_only_in_another_split_is_named_with_its_line(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    rows[90]["kind"] = "purple"
+    write_rows(toy_folder, rows)
+    with pytest.raises(TableError, match="line 92: kind: unknown label 'purple'; the training rows name"):
+        read(toy_folder)
+    with pytest.raises(TableError, match="line 2: kind: unknown label 'high'; the config lists low, x"):
+        read(toy_folder, 'tasks.kind.labels=["low", "x"]')
+
+
+def test_a_number_beyond_single_precision_is_refused(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    rows[0]["size"] = "1e39"
+    write_rows(toy_folder, rows)
+    with pytest.raises(TableError, match="line 2: size: '1e39' is not a finite number of single precision"):
+        read(toy_folder)
+
+
+def test_a_table_without_doubts_has_no_warnings(toy_folder: Path) -> None:
+    assert read(toy_folder).warnings == ()
+
+
+def test_what_can_hardly_be_learnt_is_warned_of(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    rows[5]["kind"] = "purple"
+    for row in rows:
+        if row["split"] != "train":
+            row["size"] = ""
+    write_rows(toy_folder, rows)
+    found = read(toy_folder, 'tasks.kind.labels=["low", "high", "purple", "green"]').warnings
+    assert found == (
+        "metadata.csv: kind: label 'purple' has one training row, line 7: too few to learn it",
+        "metadata.csv: kind: label 'green' has no training row: it will not be answered",
+        "metadata.csv: size: no validation row is labelled: its probabilities are not calibrated",
+        "metadata.csv: size: no test row is labelled: it has no score",
+    )
+
+
+def test_a_validation_split_without_any_label_is_refused(toy_folder: Path) -> None:
+    unlabelled = {"kind": "", "tags": "", "size": ""}
+    write_rows(
+        toy_folder, [row | (unlabelled if row["split"] == "val" else {}) for row in rows_of(toy_folder)]
+    )
+    with pytest.raises(TableError, match="no validation row is labelled, so that no epoch"):
+        read(toy_folder)
+
+
+def test_a_medium_that_no_training_row_has_is_refused(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    write_rows(toy_folder, [row | ({"text": ""} if row["split"] == "train" else {}) for row in rows])
+    with pytest.raises(TableError, match=r'no training row has text: set data\.text = "" to leave it out'):
+        read(toy_folder)
+
+
+def test_a_nameless_column_is_no_medium_that_was_left_out(toy_folder: Path) -> None:
+    path = toy_folder / "metadata.csv"
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text(
+        "\n".join(["," + lines[0], *(f"{n},{line}" for n, line in enumerate(lines[1:]))]), "utf-8"
+    )
+    assert {medium for e in read(toy_folder, "data.text=").examples for medium in e.media} == {
+        "image",
+        "audio",
+    }
+
+
+def test_splits_are_drawn_where_the_table_has_none(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    (toy_folder / "copy.png").write_bytes((toy_folder / rows[0]["image_file_name"]).read_bytes())
+    rows[50]["image_file_name"] = "copy.png"
+    write_rows(toy_folder, rows)
+    table = read(toy_folder, "data.split=", "data.shares=[0.6, 0.2, 0.2]")
+    assert [len(table.split(name)) for name in ("train", "validation", "test")] == pytest.approx(
+        [60, 20, 20], abs=2
+    )
+    assert table.examples[0].split == table.examples[50].split
+    again = read(toy_folder, "data.split=", "data.shares=[0.6, 0.2, 0.2]", "optim.seed=5")
+    assert again.examples == table.examples
+
+
+def test_rows_of_one_group_stay_together_and_are_not_torn_apart(toy_folder: Path) -> None:
+    rows = [row | {"tags": f"patient {n // 4}"} for n, row in enumerate(rows_of(toy_folder))]
+    rows[99]["tags"] = rows[0]["tags"]
+    write_rows(toy_folder, rows)
+    drawn = read(toy_folder, "data.split=", "data.group=tags", "tasks={kind={}}").examples
+    assert drawn[99].split == drawn[0].split
+    assert all(len({e.split for e in drawn[n : n + 4]}) == 1 for n in range(0, 96, 4))
+    with pytest.raises(
+        TableError, match="line 101: its tags 'patient 0' is in the test split and, at line 2,"
+    ):
+        read(toy_folder, "data.group=tags", "tasks={kind={}}")
+    with pytest.raises(TableError, match="no column 'patient'"):
+        read(toy_folder, "data.group=patient")

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from service.bundle import BundleManifest, Provenance, find_bundles, read_bundle, write_bundle
 from service.contract import AudioSpec, ImageSpec, PreprocessSpec, Task, TextSpec
-from service.errors import BundleError
+from service.errors import BundleError, DiskError
 
 FILES = {"model.onnx": b"not read here", "vocabulary.txt": "seven\n七\n".encode(), "MODEL_CARD.md": b"# Card"}
 MANIFEST = BundleManifest(
@@ -191,9 +191,9 @@ def test_a_write_that_fails_leaves_no_bundle_and_the_next_is_whole(
 ) -> None:
     path = tmp_path / "digits" / "1"
 
-    with pytest.raises((BundleError, OSError)):
+    with pytest.raises((BundleError, DiskError)):
         write_bundle(path, MANIFEST, {"left_over.txt": b"x", **files})
-    assert not path.exists()
+    assert list(path.parent.iterdir()) == []
     with pytest.raises(BundleError, match="No bundle"):
         find_bundles(tmp_path)
 

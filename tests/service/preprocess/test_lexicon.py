@@ -105,7 +105,7 @@ def test_a_file_of_stop_words_is_normalised_as_texts_are(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"max_tokens": 0}, "max_tokens must be at least 1, not 0"),
+        ({"max_tokens": 0}, "max_tokens must be above 0, not 0"),
         ({"drop_pos": ("noun",)}, "'noun' is no part"),
     ],
 )

@@ -1,0 +1,90 @@
+"""The loop against what can stop it: a full disk, a file that goes away, patience."""
+
+from __future__ import annotations
+
+import math
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import model_training.fit as fitting
+from model_training.config import load_config
+from model_training.fit import RunState, fit, make_accelerator
+from model_training.history import read_history
+from model_training.prepare import build_model, prepare
+from service.errors import DiskError, TableError
+
+
+def run(toy_folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    """Weights after a short run that keeps its checkpoint in toy_folder/run."""
+    config = load_config(toy_folder / "config.toml", ["data.cache=", "optim.epochs=1", *overrides])
+    torch.manual_seed(0)
+    prepared = prepare(config)
+    model = build_model(prepared)
+    return fit(model, prepared, make_accelerator(config.optim), toy_folder / "run").state_dict()
+
+
+@pytest.fixture
+def fill_disk() -> Iterator[Callable[[], None]]:
+    """What a full disk looks like to whoever writes: from the call on, no file grows beyond 4 KiB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, fill_disk: Callable[[], None]
+) -> None:
+    expected = run(toy_folder, "optim.epochs=2")
+    real, soft_hard = fitting.validate, resource.getrlimit(resource.RLIMIT_FSIZE)
+    epochs = iter([lambda: None, fill_disk])
+    monkeypatch.setattr(fitting, "validate", lambda *given: (next(epochs)(), real(*given))[1])
+    with pytest.raises(DiskError, match=r"Writing to .*run failed: .* MiB free on the device"):
+        run(toy_folder, "optim.epochs=2")
+    assert not [path for path in (toy_folder / "run").iterdir() if "partial" in path.name]
+    resource.setrlimit(resource.RLIMIT_FSIZE, soft_hard)
+    monkeypatch.undo()
+    resumed = run(toy_folder, "optim.epochs=2", "optim.resume=true")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_a_full_disk_is_noticed_before_the_first_epoch(
+    toy_folder: Path, fill_disk: Callable[[], None]
+) -> None:
+    fill_disk()
+    with pytest.raises(DiskError, match=r"Writing to .*run failed"):
+        run(toy_folder)
+    assert list((toy_folder / "run").iterdir()) == []
+
+
+def test_a_run_that_lost_patience_is_not_trained_on(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.9, 0.8, 0.7])
+    monkeypatch.setattr(fitting, "validate", lambda *_: next(scores))
+    patient = ("optim.epochs=9", "optim.patience=1")
+    expected = run(toy_folder, *patient)
+    resumed = run(toy_folder, *patient, "optim.resume=true")
+    assert [record.validation for record in read_history(toy_folder / "run")] == [0.9, 0.8]
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
+def test_the_first_epoch_is_the_best_so_far_whatever_its_score() -> None:
+    state = RunState()
+    assert state.take(-math.inf)
+    assert not state.take(-math.inf)
+    assert state.take(0.0)
+
+
+def test_a_file_that_goes_away_in_training_is_named_by_the_worker_that_wanted_it(toy_folder: Path) -> None:
+    config = load_config(toy_folder / "config.toml", ["data.cache=", "optim.workers=1"])
+    prepared = prepare(config)
+    path = prepared.train.examples[0].image
+    assert path is not None
+    path.unlink()
+    with pytest.raises(TableError) as caught:
+        list(fitting._train_loader(prepared))
+    assert caught.value.problems == (f"image: {path}: No such file or directory",)
