@@ -92,14 +92,9 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
-        if min(self.height, self.width, self.rows, self.columns) < 1:
-            raise ValueError("height, width, rows and columns must be at least 1")
+        _require_positive(height=self.height, width=self.width, rows=self.rows, columns=self.columns)
         if not all(0 <= value <= 255 for value in self.pad_colour):
             raise ValueError(f"pad_colour: {list(self.pad_colour)} is not within 0 to 255")
-
-    def __post_init__(self) -> None:
-        """Raises ValueError."""
-        _require_positive(height=self.height, width=self.width, rows=self.rows, columns=self.columns)
 
 
 @dataclass(frozen=True, kw_only=True)
