@@ -472,7 +472,7 @@ def test_a_cropped_image_is_its_middle(file_format: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [({"pad_colour": (0, 0, 256)}, "within 0 to 255"), ({"height": 0}, "at least 1")],
+    [({"pad_colour": (0, 0, 256)}, "within 0 to 255"), ({"height": 0}, "height must be above 0")],
 )
 def test_an_impossible_spec_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
