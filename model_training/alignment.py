@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_training import distributed
 from model_training.attribution import COALITIONS, shapley_values
 from model_training.model import Encoded, Tokens, TriadModel
 from service.contract import MEDIA, Medium, Task, media_subsets
@@ -32,7 +33,7 @@ def alignment_loss(model: TriadModel, tasks: Sequence[Task], encoded: Encoded, r
     still: Encoded = {
         medium: Tokens(tokens.tokens_NPD.detach(), tokens.mask_NP) for medium, tokens in encoded.items()
     }
-    if len(model.media) < 2 or not len(next(iter(chosen.values()))):
+    if len(model.media) < 2:
         return next(iter(still.values())).tokens_NPD.new_zeros(())
     with torch.no_grad():
         answers = {
@@ -85,11 +86,11 @@ def _ranking_loss(attention_EM: Tensor, phi_EM: Tensor) -> Tensor:
     difference_EP = phi_EM[:, pair_a] - phi_EM[:, pair_b]
     weight_EP = difference_EP.abs() / difference_EP.abs().sum(1, keepdim=True).clamp(min=1e-6)
     wrong_EP = F.softplus(-difference_EP.sign() * (log_EM[:, pair_a] - log_EM[:, pair_b]))
-    return (weight_EP * wrong_EP).sum(1).mean()
+    return distributed.mean((weight_EP * wrong_EP).sum(1))
 
 
 def _complete(encoded: Encoded, rows: Rows) -> Rows:
     """The rows of the first SHARE of the batch's examples that have every medium."""
     complete_B = torch.stack([rows[m] < len(encoded[m].mask_NP) for m in rows]).all(0)
-    first = complete_B.nonzero()[: max(1, round(SHARE * len(complete_B))), 0]
+    first = distributed.first_of_all(complete_B, SHARE)
     return {medium: row_B[first] for medium, row_B in rows.items()}

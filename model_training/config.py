@@ -141,7 +141,7 @@ class ModelConfig(Section):
 
 class OptimConfig(Section):
     epochs: int = Field(default=20, ge=1)
-    batch_size: int = Field(default=128, ge=1, description="Examples per step and process.")
+    batch_size: int = Field(default=128, ge=1, description="Examples per step, of all processes together.")
     learning_rate: float = Field(default=2e-3, gt=0, description="Peak, of AdamW.")
     weight_decay: float = Field(default=0.05, ge=0, description="Decoupled, on matrices only.")
     warmup: Fraction = Field(default=0.05, description="Share of all steps, before the cosine.")

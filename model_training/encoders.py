@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_training.distributed import BatchNorm
 from service.contract import PAD_ID, POS_TAGS, AudioSpec, ImageSpec, TextSpec
 from service.errors import ConfigError
 
@@ -93,8 +94,6 @@ class ImageEncoder(nn.Module):
         """uint8 RGB; returns tokens_NCD and mask_NC, cells row by row."""
         items = pixels_NHW3.shape[0]
         mask_NC = torch.ones(items, self.cells, dtype=torch.bool, device=pixels_NHW3.device)
-        if self.training and items == 0:  # batch statistics of nothing are not a number
-            return self.cell_positions.new_zeros(0, *self.cell_positions.shape), mask_NC
         features = self.net(_standardise(pixels_NHW3.permute(0, 3, 1, 2).float()))
         tokens_NCD = features.flatten(2).transpose(1, 2)
         return self.norm(tokens_NCD + self.cell_positions), mask_NC
@@ -128,11 +127,6 @@ class AudioEncoder(nn.Module):
     def forward(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
         """int16 samples and how many are valid; returns tokens_NSD and mask_NS."""
         starts_N = sample_counts_N - self.spec.window + 1
-        width = self.norm.normalized_shape[0]
-        if self.training and samples_NT.shape[0] == 0:  # as in ImageEncoder
-            return samples_NT.new_zeros((0, 1, width), dtype=torch.float32), starts_N.new_zeros(
-                (0, 1), dtype=torch.bool
-            )
         x_NMF, mask_NF = self.front_end(samples_NT, starts_N)
         step = self.spec.hop
         x_NCMF = x_NMF[:, None]
@@ -222,12 +216,12 @@ def _standardise(x_N3HW: Tensor) -> Tensor:
 
 def _conv2d(before: int, after: int, *, stride: int | tuple[int, int] = 1) -> nn.Sequential:
     conv = nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm2d(after), nn.ReLU())
+    return nn.Sequential(conv, BatchNorm(after), nn.ReLU())
 
 
 def _conv1d(before: int, after: int, *, dilation: int) -> nn.Sequential:
     conv = nn.Conv1d(before, after, 3, dilation=dilation, padding=dilation, bias=False)
-    return nn.Sequential(conv, nn.BatchNorm1d(after), nn.ReLU())
+    return nn.Sequential(conv, BatchNorm(after), nn.ReLU())
 
 
 def _halvings(spec: ImageSpec) -> int:

@@ -13,12 +13,13 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs
+from accelerate.utils import InitProcessGroupKwargs, send_to_device, set_seed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors import SafetensorError
@@ -27,8 +28,10 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from model_training import distributed
 from model_training.config import OptimConfig
 from model_training.dataset import LabelledInputs, collate
+from model_training.distributed import Batches, average_gradients, pad_alike
 from model_training.history import EpochRecord, Stopwatch, read_history, write_history
 from model_training.media import ignore_ctrl_c
 from model_training.metrics import BatchAnswers, answer_subsets, mean_score, score_subsets
@@ -83,6 +86,8 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
         accelerator.load_state(str(run / "checkpoint"))
         history += read_history(run)[: state.epoch]
     else:
+        if accelerator.process_index:
+            set_seed(optim.seed + accelerator.process_index)  # or dropout would hit all processes alike
         _save_checkpoint(accelerator, run)
 
     try:
@@ -125,9 +130,11 @@ class Learner:
         self.optim, self.data, self.accelerator = prepared.config.optim, prepared.train, accelerator
         objective = Objective(model, prepared.config, prepared.tasks)
         optimizer = torch.optim.AdamW(parameter_groups(objective, self.optim), lr=self.optim.learning_rate)
-        self.objective, self.optimizer, self.loader = accelerator.prepare(
-            objective, optimizer, _train_loader(prepared)
-        )
+        # No DistributedDataParallel: see model_training/distributed.py.
+        self.objective = accelerator.prepare_model(objective, evaluation_mode=True)
+        self.optimizer = accelerator.prepare_optimizer(optimizer)
+        self.batches = Batches(prepared.train, batch_size=self.optim.batch_size, seed=self.optim.seed)
+        self.loader = _train_loader(prepared, self.batches)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer.optimizer,
             functools.partial(warmup_cosine, steps=self.optim.epochs * len(self.loader), optim=self.optim),
@@ -145,12 +152,14 @@ class Learner:
     def learn(self, epoch: int, watch: Stopwatch, state: RunState, console: Console) -> float:
         """One epoch; the mean loss of its steps."""
         self.data.epoch = epoch
-        self.loader.set_epoch(epoch)
+        self.batches.epoch = epoch
         self.objective.train()
         losses: list[Tensor] = []
-        for batch in _with_progress(watch.watch(self.loader), len(self.loader), losses, state, console):
-            loss = self.objective(batch["inputs"], batch["targets"])
+        for read in _with_progress(watch.watch(self.loader), len(self.loader), losses, state, console):
+            batch: Batch = send_to_device(read, self.accelerator.device, non_blocking=True)
+            loss = self.objective(pad_alike(batch["inputs"]), batch["targets"], step=self.schedule.last_epoch)
             self.accelerator.backward(loss)
+            average_gradients(self.objective.parameters())
             self.accelerator.clip_grad_norm_(self.objective.parameters(), self.optim.clip_norm)
             self.optimizer.step()
             self.schedule.step()
@@ -165,15 +174,14 @@ def make_accelerator(optim: OptimConfig) -> Accelerator:
     return Accelerator(
         cpu=not torch.accelerator.is_available(),  # otherwise processes on CPUs do not find each other
         mixed_precision=optim.mixed_precision,
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True),
-        # A batch in which nobody has an image leaves that encoder's weights without gradients.
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        # The first process exports, judges and writes while the others wait.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))],
     )
 
 
 def mean_of(losses: Sequence[Tensor], epoch: int) -> float:
     """Raises ConfigError where it is not finite: such weights are of no use."""
-    mean = float(torch.stack(list(losses)).mean())
+    mean = float(distributed.total(torch.stack(list(losses)).mean())) / distributed.process_count()
     if not math.isfinite(mean):
         raise ConfigError(f"The loss is {mean} in epoch {epoch + 1}; lower optim.learning_rate.")
     return mean
@@ -210,13 +218,11 @@ def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> flo
     return mean_score(score_subsets(answers, prepared.tasks), prepared.tasks)
 
 
-def _train_loader(prepared: Prepared) -> DataLoader[LabelledInputs]:
-    optim = prepared.config.optim
+def _train_loader(prepared: Prepared, batches: Batches) -> DataLoader[LabelledInputs]:
     return DataLoader(
         prepared.train,
-        batch_size=optim.batch_size,
-        shuffle=True,
-        num_workers=optim.workers,
+        batch_sampler=batches,
+        num_workers=prepared.config.optim.workers,
         collate_fn=functools.partial(collate, spec=prepared.config.spec),
         worker_init_fn=ignore_ctrl_c,
     )

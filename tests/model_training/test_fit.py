@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import resource
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,19 +15,16 @@ import torch
 
 import model_training.fit as fitting
 from model_training.config import load_config
-from model_training.fit import RunState, fit, make_accelerator
+from model_training.distributed import Batches
+from model_training.fit import RunState
 from model_training.history import read_history
-from model_training.prepare import build_model, prepare
+from model_training.prepare import prepare
 from service.errors import DiskError, TableError
+from tests.model_training.conftest import FIT, ROOT, fit_toy
 
 
 def run(toy_folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
-    """Weights after a short run that keeps its checkpoint in toy_folder/run."""
-    config = load_config(toy_folder / "config.toml", ["data.cache=", "optim.epochs=1", *overrides])
-    torch.manual_seed(0)
-    prepared = prepare(config)
-    model = build_model(prepared)
-    return fit(model, prepared, make_accelerator(config.optim), toy_folder / "run").state_dict()
+    return fit_toy(toy_folder, "run", "data.cache=", "optim.epochs=1", *overrides)
 
 
 @pytest.fixture
@@ -60,6 +60,24 @@ def test_a_full_disk_is_noticed_before_the_first_epoch(
     assert list((toy_folder / "run").iterdir()) == []
 
 
+def test_a_killed_run_goes_on_and_ends_as_one_left_alone(toy_folder: Path) -> None:
+    """SIGKILL in the middle of the second epoch."""
+    expected = run(toy_folder, "optim.epochs=2")
+    kill_at = """
+import os, signal
+import model_training.fit as fitting
+steps, real = iter(range(1000)), fitting.average_gradients
+fitting.average_gradients = lambda p: real(p) if next(steps) < 6 else os.kill(os.getpid(), signal.SIGKILL)
+"""
+    overrides = ("data.cache=", "optim.epochs=2")
+    command = [sys.executable, "-c", kill_at + FIT, str(toy_folder), "cut", *overrides]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert len(read_history(toy_folder / "cut")) == 1
+    resumed = fit_toy(toy_folder, "cut", *overrides, "optim.resume=true")
+    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
+
+
 def test_a_run_that_lost_patience_is_not_trained_on(
     toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,5 +104,5 @@ def test_a_file_that_goes_away_in_training_is_named_by_the_worker_that_wanted_it
     assert path is not None
     path.unlink()
     with pytest.raises(TableError) as caught:
-        list(fitting._train_loader(prepared))
+        list(fitting._train_loader(prepared, Batches(prepared.train, batch_size=8, seed=0)))
     assert caught.value.problems == (f"image: {path}: No such file or directory",)
