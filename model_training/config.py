@@ -158,7 +158,7 @@ class OptimConfig(Section):
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Of classification.")
     patience: int = Field(default=5, ge=1, description="Epochs without a better score before it stops.")
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     workers: int = Field(default=2, ge=0, description="Processes that decode and augment.")
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     resume: bool = Field(default=False, description="Go on from the checkpoint that an interrupted run left.")

@@ -35,7 +35,7 @@ def _is_one_of_several() -> bool:
 class Batches(Sampler[list[int]]):
     """The rows of each step of an epoch that this process reads, in an order drawn by seed and epoch.
 
-    The steps of an epoch have equally many rows, but for one, and read each row once.
+    The steps of an epoch read each row once; their sizes differ by one at most.
     """
 
     def __init__(self, data: Sized, *, batch_size: int, seed: int) -> None:
