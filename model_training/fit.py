@@ -112,8 +112,7 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
             if accelerator.is_main_process:
                 write_history(run, history)
                 if better:
-                    with _saving(run / BEST_FILE):
-                        save_file(learner.judged.state_dict(), run / BEST_FILE)
+                    _save_best(learner.judged, run)
             _save_checkpoint(accelerator, run)
     except KeyboardInterrupt:
         console.print(f"stopped; {run}/checkpoint has {state.epoch} epochs: --set optim.resume=true goes on")
@@ -197,6 +196,14 @@ def _save_checkpoint(accelerator: Accelerator, run: Path) -> None:
     if accelerator.is_main_process:
         shutil.rmtree(checkpoint, ignore_errors=True)
         partial.rename(checkpoint)
+
+
+def _save_best(model: TriadModel, run: Path) -> None:
+    """Whole or not at all, too."""
+    partial = run / f"{BEST_FILE}.partial"
+    with _saving(partial):
+        save_file(model.state_dict(), partial)
+        partial.replace(run / BEST_FILE)
 
 
 @contextmanager

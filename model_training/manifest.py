@@ -185,8 +185,8 @@ def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: Pr
         for medium in spec.media
         if medium not in seen
     ]
-    labelled = {name for example in examples if example.split == "validation" for name in example.labels}
-    if not labelled.intersection(task.name for task in tasks):
+    validation = [example for example in examples if example.split == "validation"]
+    if validation and not any(task.name in example.labels for example in validation for task in tasks):
         problems.append("no validation row is labelled, so that no epoch could be called the best")
     return problems
 
