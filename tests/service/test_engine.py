@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from service.bundle import read_bundle, write_bundle
 from service.contract import ModelInputs, ModelOutputs, RawInputs, Wanted
 from service.engine import Engine
 from service.errors import (
@@ -307,3 +308,25 @@ def test_answers_are_finite_python_numbers(engine: Engine) -> None:
         type(number) is float and np.isfinite(number)
         for number in numbers_of(engine.predict_sync(EVERYTHING))
     )
+
+
+def test_the_lexicon_of_each_bundle_is_its_own(tmp_path: Path) -> None:
+    """Words that are not read have no attention; the others point at their place in the text as sent."""
+    plain = read_bundle(write_tiny_bundle(tmp_path, name="plain"))
+    files = {name: (plain.path / name).read_bytes() for name in plain.manifest.files}
+    files |= {"stop_words.txt": b"the\n", "user_dictionary.txt": "量子酒\n".encode()}
+    manifest = plain.manifest.model_copy(update={"name": "picky"})
+    write_bundle(tmp_path / "picky" / "1", manifest, files | {"vocabulary.txt": "量子酒\n".encode()})
+    text = "ＴＨＥ 量子酒 seven"
+
+    def read(model: str) -> list[str]:
+        options = Options(model=model, attention="full")
+        attention = engine.predict_sync(RawInputs(text=text), options).predictions["kind"].attention
+        assert attention is not None
+        assert attention.text is not None
+        assert all(text[word.start : word.end] == word.token for word in attention.text)
+        return [word.token for word in attention.text]
+
+    with Engine.open(tmp_path) as engine:
+        assert read("picky") == ["量子酒", *"seven"]
+        assert read("plain") == [*"ＴＨＥ量子酒", "seven"]
