@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -241,17 +241,26 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
 
     Raises ConfigError with every problem, each with the name of its field.
     """
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.") from error
+    document = read_toml(path)
     for override in overrides:
         _apply(override, document)
+    return with_paths_from(path.parent, parse_config(document, path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Raises ConfigError."""
     try:
-        config = TrainConfig.model_validate(document)
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.") from error
+
+
+def parse_config(document: Mapping[str, Any], path: Path) -> TrainConfig:
+    """path: where the document comes from. Raises ConfigError with every problem."""
+    try:
+        return TrainConfig.model_validate(document)
     except ValidationError as error:
         raise ConfigError(f"{path}: " + "; ".join(map(_complaint, error.errors())) + ".") from error
-    return _with_paths_from(path.parent, config)
 
 
 def _complaint(error: ErrorDetails) -> str:
@@ -271,7 +280,8 @@ def _complaint(error: ErrorDetails) -> str:
             )
 
 
-def _with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:
+def with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:
+    """Its relative paths are of this folder."""
     data = config.data.model_copy(update={"table": (folder / config.data.table).resolve()})
     transfer = config.transfer
     if transfer.bundle is not None:

@@ -27,7 +27,7 @@ class TransformerLayer(nn.Module):
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
-        self.heads = heads
+        self.head_width = width // heads
         self.attention_norm = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.project = nn.Linear(width, width)
@@ -42,12 +42,15 @@ class TransformerLayer(nn.Module):
 
     def forward(self, tokens_NLD: Tensor, mask_NL: Tensor) -> Tensor:
         """Every item needs at least one valid token."""
-        items, length, width = tokens_NLD.shape
+        items, length, _ = tokens_NLD.shape
+        mixed_width = self.project.weight.shape[1]  # fewer heads than at first where they were pruned
         qkv = self.qkv(self.attention_norm(tokens_NLD))
-        q, k, v = qkv.reshape(items, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        scores = q @ k.transpose(2, 3) / math.sqrt(width // self.heads)
+        q, k, v = qkv.reshape(items, length, 3, mixed_width // self.head_width, self.head_width).permute(
+            2, 0, 3, 1, 4
+        )
+        scores = q @ k.transpose(2, 3) / math.sqrt(self.head_width)
         mixed = masked_softmax(scores, mask_NL[:, None, None, :]) @ v  # half the nodes of torch's, exported
-        mixed_NLD = mixed.transpose(1, 2).reshape(items, length, width)
+        mixed_NLD = mixed.transpose(1, 2).reshape(items, length, mixed_width)
         attended_NLD = tokens_NLD + self.dropout(self.project(mixed_NLD))
         fed_NLD: Tensor = attended_NLD + self.dropout(self.feed_forward(attended_NLD))
         return fed_NLD

@@ -127,7 +127,7 @@ class Learner:
 
     def __init__(self, model: TriadModel, prepared: Prepared, accelerator: Accelerator) -> None:
         self.optim, self.data, self.accelerator = prepared.config.optim, prepared.train, accelerator
-        objective = Objective(model, prepared.config, prepared.tasks)
+        objective = Objective(model, prepared.config, prepared.tasks, teacher=prepared.teacher)
         optimizer = torch.optim.AdamW(parameter_groups(objective, self.optim), lr=self.optim.learning_rate)
         # No DistributedDataParallel: see model_training/distributed.py.
         self.objective = accelerator.prepare_model(objective, evaluation_mode=True)

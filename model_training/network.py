@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from model_training.config import TrainConfig
 from model_training.model import TriadModel
+from model_training.prune import resize_like
 from service.bundle import WEIGHTS_FILE, Bundle
 from service.errors import BundleError
 
@@ -22,7 +23,9 @@ def rebuild_network(bundle: Bundle) -> TriadModel:
     words = bundle.lexicon.size if bundle.lexicon else 0
     model = TriadModel(config.model, bundle.spec, bundle.tasks, words=words)
     try:
-        model.load_state_dict(load_file(bundle.path / WEIGHTS_FILE))
+        tensors = load_file(bundle.path / WEIGHTS_FILE)
+        resize_like(model, tensors)
+        model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:  # a missing, strange or misshapen tensor
         why = " ".join(str(error).split())  # torch lists its complaints in lines
         raise BundleError(f"Bundle {bundle.path}: {WEIGHTS_FILE} is not of its network ({why}).") from error

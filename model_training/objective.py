@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from model_training import distributed
 from model_training.alignment import alignment_loss
 from model_training.config import TaskConfig, TrainConfig
+from model_training.distill import Teacher, soft_loss
 from model_training.fusion import RAREST
 from model_training.model import Encoded, TriadModel
 from service.contract import Medium, Task, media_subsets
@@ -30,9 +31,18 @@ class Objective(nn.Module):
     others from learning, as it does where examples are only shown whole (Wang et al. 2020, arXiv:1905.12681).
     """
 
-    def __init__(self, model: TriadModel, config: TrainConfig, tasks: Sequence[Task]) -> None:
+    def __init__(
+        self,
+        model: TriadModel,
+        config: TrainConfig,
+        tasks: Sequence[Task],
+        *,
+        teacher: Teacher | None = None,
+    ) -> None:
+        """teacher: a network whose answers count beside the labels."""
         super().__init__()
         self.model = model
+        self.teacher = teacher
         self.tasks = tuple(tasks)
         self.optim = config.optim
         self.losses = {
@@ -51,8 +61,9 @@ class Objective(nn.Module):
         """Of all processes' rows together: see distributed.mean. step: draws the pair of media."""
         encoded = self.model.encode(inputs)
         rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
+        taught = self.teacher.encode(inputs) if self.teacher else None
         losses = [
-            self._subset_loss(encoded, subset, rows, targets)
+            self._subset_loss(encoded, subset, rows, targets, taught)
             for subset in draw_subsets(self.model.media, seed=(self.optim.seed, step))
         ]
         loss = torch.stack(losses).mean()
@@ -69,19 +80,26 @@ class Objective(nn.Module):
         subset: Sequence[Medium],
         rows: Mapping[Medium, Tensor],
         targets: Mapping[str, Tensor],
+        taught: Encoded | None = None,
     ) -> Tensor:
-        """Over the rows that have any medium of the subset."""
+        """Over the rows that have any medium of the subset. taught: the same items, as a teacher has them."""
         present_B = torch.stack([rows[m] < encoded[m].tokens_NPD.shape[0] for m in subset]).any(0)
-        outputs = self.model.answer({m: encoded[m] for m in subset}, {m: rows[m][present_B] for m in subset})
+        present = {m: rows[m][present_B] for m in subset}
+        outputs = self.model.answer({m: encoded[m] for m in subset}, present)
+        answers: Mapping[str, Tensor] = {}
+        if self.teacher is not None and taught is not None:
+            answers = self.teacher.answer({m: taught[m] for m in subset}, present)
         terms = []
         for task in self.tasks:
-            scale = self.model.head(task.name).scale
-            term = self.losses[task.name](
-                outputs[f"logits.{task.name}"], targets[task.name][present_B], scale
-            )
+            scale, logits = self.model.head(task.name).scale, f"logits.{task.name}"
+            term = self.losses[task.name](outputs[logits], targets[task.name][present_B], scale)
             if task.name in self.log_variances:
                 log_variance = self.log_variances[task.name]
                 term = term * (-log_variance).exp() + log_variance / 2
+            if answers:
+                weight = self.losses[task.name].config.weight
+                soft = soft_loss(task, outputs[logits], answers[logits], scale)
+                term = term + weight * distributed.mean(soft)
             terms.append(term)
         return torch.stack(terms).sum()
 

@@ -9,6 +9,7 @@ import numpy as np
 from model_training.augment_config import AugmentConfig
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset
+from model_training.distill import Teacher
 from model_training.evaluate import split_targets
 from model_training.lexicon import build_lexicon
 from model_training.manifest import read_table
@@ -22,7 +23,10 @@ from service.preprocess.lexicon import Lexicon
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Three splits of a checked table, ready to be read. warnings: see manifest.Table."""
+    """Three splits of a checked table, ready to be read.
+
+    warnings: see manifest.Table. teacher: where a network answers beside the labels.
+    """
 
     config: TrainConfig
     tasks: tuple[Task, ...]
@@ -31,6 +35,7 @@ class Prepared:
     train: ExampleDataset
     validation: ExampleDataset
     test: ExampleDataset
+    teacher: Teacher | None = None
 
 
 def prepare(config: TrainConfig) -> Prepared:
@@ -57,7 +62,7 @@ def prepare(config: TrainConfig) -> Prepared:
             lexicon,
             media=table.media,
             augment=augment,
-            noise=_open_noise(augment, table.media) if augment is not None else None,
+            noise=open_noise(augment, table.media) if augment is not None else None,
             seed=config.optim.seed,
         )
 
@@ -72,7 +77,7 @@ def prepare(config: TrainConfig) -> Prepared:
     )
 
 
-def _open_noise(augment: AugmentConfig, media: Media) -> Noise | None:
+def open_noise(augment: AugmentConfig, media: Media) -> Noise | None:
     """Raises ConfigError where the folder has none."""
     if augment.audio.noise_snr_db is None or media.spec.audio is None:
         return None

@@ -197,6 +197,14 @@ def compress(
     *,
     out: Annotated[Path, typer.Option(help="Where to write NAME/VERSION, a new version.")],
     table: Annotated[Path, typer.Option(help="The table of examples that it was trained on.")],
+    distill: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", help="Teach a small network: TOML with [model] and [optim]."),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.95, help="Share of the multiplications in heads, channels, units to save."),
+    ] = None,
     int8: Annotated[
         Int8 | None, typer.Option(help="8-bit weights, for CPUs; static: activations, too, calibrated.")
     ] = None,
@@ -212,7 +220,8 @@ def compress(
     with _training_extra():
         from model_training.compress import Recipe, compress_bundle
 
-    recipe = Recipe(int8=int8.value if int8 else None, fp16=fp16)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    recipe = Recipe(distill=distill, prune=prune, int8=int8.value if int8 else None, fp16=fp16)
     compressed = compress_bundle(bundle, table, recipe, out=out, limit=examples)
     print(compressed.comparison.table())
     print(f"\nwritten to {compressed.write(max_drop=max_drop).path}")

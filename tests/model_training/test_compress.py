@@ -11,6 +11,7 @@ import pytest
 
 from model_training import compress
 from model_training.compress import Recipe, compress_bundle
+from model_training.network import rebuild_network
 from service import cli
 from service.bundle import WEIGHTS_FILE, Bundle, read_bundle
 from service.contract import RawInputs
@@ -69,6 +70,27 @@ def test_a_loss_past_the_limit_is_refused_and_nothing_is_written(
     assert "Nothing written: fp16 loses" in printed.err
     assert "at most 0.5 is allowed." in printed.err
     assert not (tmp_path / "out").exists()
+
+
+def test_steps_are_taken_in_order_and_each_is_measured(
+    toy_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Distilled, pruned, and of that 8 bits; without the last, the weights stay to go on with."""
+    monkeypatch.chdir(tmp_path)
+    student = tmp_path / "small.toml"
+    student.write_text("[model]\nwidth = 8\n[optim]\nepochs = 2\n")
+    recipe = Recipe(distill=student, prune=0.3, int8="static")
+    made = compress_bundle(toy_bundle.path, table(toy_bundle), recipe, out=tmp_path)
+    names = ["original", "distilled as small", "pruned by 0.3", "int8 static"]
+    assert [variant.name for variant in made.comparison.variants] == names
+    original, *smaller = [variant.size for variant in made.comparison.variants]
+    assert max(smaller) < original
+    assert made.manifest.parameters < toy_bundle.manifest.parameters
+    assert WEIGHTS_FILE not in made.files
+    plain = compress_bundle(toy_bundle.path, table(toy_bundle), Recipe(prune=0.3), out=tmp_path)
+    bundle = plain.write(max_drop=100)
+    network = rebuild_network(bundle)
+    assert sum(p.numel() for p in network.parameters()) == bundle.manifest.parameters
 
 
 def test_versions_are_counted_on(toy_bundle: Bundle, tmp_path: Path) -> None:
