@@ -1,4 +1,4 @@
-"""What training may do to the media of its examples: [augment.text], [augment.image], [augment.audio].
+"""What training may do to the media of its examples: [augment.text], .image, .audio and .spectrum.
 
 All of it is off by default. A share is drawn for each example anew, a value uniformly from its range.
 """
@@ -113,12 +113,25 @@ class AudioAugment(Section):
         return self
 
 
+class SpectrumAugment(Section):
+    """SpecAugment: parts of a sound's features are hidden, inside the network while it learns."""
+
+    masks: int = Field(default=1, ge=1, description="How many of each kind.")
+    time_s: float = Field(
+        default=0.0, ge=0, description="Longest stretch hidden, seconds: no single moment shall decide."
+    )
+    bands: Fraction = Field(
+        default=0.0, description="Widest stretch of the bands hidden, share: other voices and microphones."
+    )
+
+
 class AugmentConfig(Section):
-    """Applied between decoding and fitting, to the training split only."""
+    """Applied to the training split only; but for `spectrum`, between decoding and fitting."""
 
     text: TextAugment = TextAugment()
     image: ImageAugment = ImageAugment()
     audio: AudioAugment = AudioAugment()
+    spectrum: SpectrumAugment = SpectrumAugment()
 
     @property
     def media(self) -> frozenset[Medium]:

@@ -13,9 +13,11 @@ from pydantic_core import ErrorDetails
 
 from model_training.augment_config import AugmentConfig, Fraction, Section
 from service.bundle import Provenance
-from service.contract import AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec
+from service.contract import AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec, sound_tokens
 from service.errors import ConfigError
 
+MAX_SOUND_TOKENS = 2048  # of one sound: fusion holds 16 bytes and more for each pair of them
+Features = Literal["log_mel", "mfcc"]
 WordScore = Literal["mutual_information", "chi2"]
 LANGUAGE = re.compile("[a-z]{2}")  # ISO 639-1; anything else in lexicon.stop_words is a file
 
@@ -40,6 +42,10 @@ class DataConfig(Section):
     group: str = Field(
         default="",
         description="Column of what must not stand in two splits: the patient, speaker or page of a row.",
+    )
+    long_sounds: Literal["refuse", "cut"] = Field(
+        default="refuse",
+        description="Sounds beyond preprocess.audio.max_s, in training; a service cuts them and says so.",
     )
     cache: str = Field(
         default="runs/cache",
@@ -89,6 +95,16 @@ class PreprocessConfig(Section):
     image: ImageSpec = ImageSpec()
     audio: AudioSpec = AudioSpec()
 
+    @model_validator(mode="after")
+    def _attends_to_few_enough(self) -> PreprocessConfig:
+        tokens = sound_tokens(self.audio.max_samples, self.audio)
+        if tokens > MAX_SOUND_TOKENS:
+            raise ValueError(
+                f"audio: max_s = {self.audio.max_s:g} makes {tokens} tokens of {self.audio.token_s:g} s, and "
+                f"at most {MAX_SOUND_TOKENS} can attend to each other; raise frames_per_token"
+            )
+        return self
+
 
 class LexiconConfig(Section):
     """The words that the model knows. What training makes of it lies in the bundle as plain text files."""
@@ -130,6 +146,13 @@ class ModelConfig(Section):
     text_layers: int = Field(default=1, ge=0, description="Of self-attention over words.")
     fusion_layers: int = Field(default=1, ge=0, description="Of self-attention over the tokens of all media.")
     mels: int = Field(default=40, ge=8, description="Bands of the log-mel front end.")
+    features: Features = Field(
+        default="log_mel", description="mfcc: half as many coefficients of them, for few clean recordings."
+    )
+    denoise: bool = Field(
+        default=False,
+        description="Subtracts from each band what its quietest moments hold: for steady noise.",
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1)
 
     @model_validator(mode="after")

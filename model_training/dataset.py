@@ -13,8 +13,9 @@ from torch.utils.data import Dataset
 
 from model_training.augment import Augmenter
 from model_training.augment_config import AugmentConfig
+from model_training.forms import LIMITS
 from model_training.manifest import Example
-from model_training.media import LIMITS, Media
+from model_training.media import Media
 from model_training.noise import Noise
 from service.contract import F32, AudioInput, ImageInput, Medium, ModelInputs, PreprocessSpec, TextInput
 from service.preprocess.audio import fit_audio

@@ -11,15 +11,14 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from model_training.config import Features
 from model_training.distributed import BatchNorm
+from model_training.front_end import LogMel, first
 from service.contract import PAD_ID, POS_TAGS, AudioSpec, ImageSpec, TextSpec
 from service.errors import ConfigError
 
 BAND_HALVINGS = 3  # of the mel bands, before they are joined
-LOG_FLOOR = 1e-10  # power; below the quantisation noise of 16-bit samples
-DYNAMIC_RANGE = 6.0  # log10 of power (60 dB) kept below the loudest point; Whisper's audio.py keeps 8
 
 
 class TransformerLayer(nn.Module):
@@ -109,10 +108,19 @@ class AudioEncoder(nn.Module):
     over the bands, too, were right in 74 % where those over time alone were in 70 (TriDigits, five epochs).
     """
 
-    def __init__(self, spec: AudioSpec, *, width: int, mels: int, dropout: float) -> None:
+    def __init__(
+        self,
+        spec: AudioSpec,
+        *,
+        width: int,
+        mels: int,
+        dropout: float,
+        features: Features = "log_mel",
+        denoise: bool = False,
+    ) -> None:
         super().__init__()
         self.spec = spec
-        self.front_end = LogMel(spec, mels)
+        self.front_end = LogMel(spec, mels, features=features, denoise=denoise)
         halvings = _exact_log2(spec.frames_per_token, "audio.frames_per_token")
         stages = max(BAND_HALVINGS, halvings)
         channels = [1, *(max(width * 3 // 2 ** (4 - min(i, 2)), 8) for i in range(stages - 1)), width]
@@ -121,7 +129,7 @@ class AudioEncoder(nn.Module):
             _conv2d(before, after, stride=(2 if i < BAND_HALVINGS else 1, self.time_strides[i]))
             for i, (before, after) in enumerate(itertools.pairwise(channels))
         )
-        bands = math.ceil(mels / 2**BAND_HALVINGS)
+        bands = math.ceil(self.front_end.bands / 2**BAND_HALVINGS)
         self.join = nn.Conv1d(width * bands, width, 1)  # a MatMul would refuse zero sounds in ONNX Runtime
         self.over_time = nn.ModuleList(_conv1d(width, width, dilation=dilation) for dilation in (1, 2))
         self.dropout = nn.Dropout(dropout)
@@ -137,7 +145,7 @@ class AudioEncoder(nn.Module):
             x_NCMF = layer(x_NCMF)
             if stride > 1:
                 step *= stride
-                mask_NF = _first(starts_N, x_NCMF.shape[3], step=step)
+                mask_NF = first(starts_N, x_NCMF.shape[3], step=step)
             x_NCMF = x_NCMF * mask_NF[:, None, None]  # so that padding is zeros for the next, however long
         x_NDF = self.join(x_NCMF.flatten(1, 2)) * mask_NF[:, None]
         for layer in self.over_time:
@@ -145,70 +153,9 @@ class AudioEncoder(nn.Module):
         return self.norm(self.dropout(x_NDF).transpose(1, 2)), mask_NF
 
 
-class LogMel(nn.Module):
-    """Log-mel energies as layers: windowed cosine and sine kernels, then the mel matrix as a 1x1 convolution.
-
-    Values lie in [-1, 1], relative to the loudest point of the sound: neither its loudness nor how much
-    silence surrounds it matters.
-    """
-
-    def __init__(self, spec: AudioSpec, mels: int) -> None:
-        super().__init__()
-        self.hop = spec.hop
-        self.register_buffer("kernels", fourier_kernels(spec.window), persistent=False)
-        self.register_buffer("mel", mel_matrix(spec, mels)[:, :, None], persistent=False)
-        self.kernels: Tensor
-        self.mel: Tensor
-
-    def forward(self, samples_NT: Tensor, starts_N: Tensor) -> tuple[Tensor, Tensor]:
-        """starts_N: samples of each sound at which a whole window may start.
-
-        Returns logmel_NMF, 0 past each sound's frames, and mask_NF.
-        """
-        wave_N1T = samples_NT[:, None, :].float() / 32768
-        real, imaginary = F.conv1d(wave_N1T, self.kernels, stride=self.hop).chunk(2, dim=1)
-        energy_NMF = F.conv1d(real * real + imaginary * imaginary, self.mel)
-        log_NMF = torch.log10(energy_NMF + LOG_FLOOR)
-        mask_NF = _first(starts_N, log_NMF.shape[2], step=self.hop)
-        lowest = math.log10(LOG_FLOOR)
-        loudest_N11 = torch.where(mask_NF[:, None], log_NMF, lowest).amax((1, 2), keepdim=True)
-        relative = (log_NMF - loudest_N11).clamp(min=-DYNAMIC_RANGE)
-        return (1 + relative / (DYNAMIC_RANGE / 2)) * mask_NF[:, None], mask_NF
-
-
-def fourier_kernels(window: int) -> Tensor:
-    """[2 (window // 2 + 1), 1, window]: cosines, then negative sines, each under a periodic Hann window.
-
-    Convolving with them gives real and imaginary part of torch.stft(n_fft=window, center=False).
-    """
-    hann_T = torch.hann_window(window, periodic=True, dtype=torch.float64)
-    frequency_K = torch.arange(window // 2 + 1, dtype=torch.float64)
-    angle_KT = 2 * math.pi * frequency_K[:, None] * torch.arange(window, dtype=torch.float64) / window
-    return torch.cat([angle_KT.cos() * hann_T, -angle_KT.sin() * hann_T])[:, None].float()
-
-
-def mel_matrix(spec: AudioSpec, mels: int) -> Tensor:
-    """[mels, window // 2 + 1]: triangles of height 1, evenly spaced on the mel scale up to half the rate.
-
-    Source: HTK's mel scale, 2595 log10(1 + f / 700) (Young et al., The HTK Book, section 5.4).
-    """
-    nyquist_hz = spec.sample_rate_hz / 2
-    top = 2595 * math.log10(1 + nyquist_hz / 700)
-    edge_hz = 700 * (10 ** (torch.linspace(0, top, mels + 2, dtype=torch.float64) / 2595) - 1)
-    bin_hz = torch.linspace(0, nyquist_hz, spec.window // 2 + 1, dtype=torch.float64)
-    low, centre, high = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
-    rising, falling = (bin_hz - low) / (centre - low), (high - bin_hz) / (high - centre)
-    return torch.minimum(rising, falling).clamp(min=0).float()
-
-
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last axis; exactly 0 where the mask is false."""
     return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
-
-
-def _first(counts_N: Tensor, length: int, *, step: int) -> Tensor:
-    """mask_NF of `length` places, `step` apart: true for those within the first counts_N[n]."""
-    return torch.arange(0, length * step, step, device=counts_N.device) < counts_N[:, None]
 
 
 def _standardise(x_N3HW: Tensor) -> Tensor:

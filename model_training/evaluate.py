@@ -111,7 +111,7 @@ def open_table(bundle: Bundle, path: Path, splits: Sequence[Split]) -> BundleTab
     """Raises TableError with every broken row, unknown label of these splits, and split without a row."""
     config = TrainConfig.model_validate(bundle.manifest.training)
     data = config.data.model_copy(update={"table": path.resolve()})
-    media = open_media(config, may_create=False)
+    media = open_media(config, training=False)
     examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
     chosen = [example for example in examples if example.split in splits]
     for task in bundle.tasks:

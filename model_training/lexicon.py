@@ -19,7 +19,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.feature_selection import chi2
 
 from model_training.config import LANGUAGE, LexiconConfig, WordScore
-from model_training.media import LIMITS
+from model_training.forms import LIMITS
 from service.contract import F32, I64, Task, TextSpec
 from service.errors import ConfigError
 from service.preprocess.characters import normalise

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from model_training.config import DataConfig, TaskConfig, TrainConfig
-from model_training.media import LIMITS, File, Media, open_media
+from model_training.forms import LIMITS, File
+from model_training.media import Media, open_media
 from model_training.rows import Row, read_rows
 from model_training.splits import SPLIT_NAMES, SPLITS, Identity, Split, draw_splits, find_leaks
 from service.contract import F32, MEDIA, Medium, PreprocessSpec, RawInputs, Task

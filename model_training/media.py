@@ -1,59 +1,36 @@
-"""Media: the decoded images and sounds of a table, each file decoded once and kept in the cache.
-
-Forms in which a file is kept:
-    image    as the graph reads it
-    picture  as augmentation needs it: before fitting, reduced by a whole factor where it is large
-    audio    as the graph reads it
-    sound    as augmentation needs it: at the graph's rate
-    noise    a recording to mix into sounds: likewise, of any length
-"""
+"""Media: the images and sounds of a table, each file decoded once and kept in the cache; see forms."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import signal
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 
 import numpy as np
-import PIL
-import soundfile
-import soxr
 import torch
-from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-import service.preprocess.audio
-import service.preprocess.image
 from model_training.cache import Cache, FileState, Item, read_file
 from model_training.config import TrainConfig
-from service.contract import I16, AudioInput, ImageInput, ImageSpec, MediaLimits, Medium, PreprocessSpec
+from model_training.forms import (
+    FORMS,
+    File,
+    Form,
+    Kind,
+    Recording,
+    decode,
+    from_bytes,
+    stage_of,
+    to_bytes,
+)
+from service.contract import I16, AudioInput, ImageInput, Medium, PreprocessSpec
 from service.errors import RequestError, TableError
-from service.preprocess.audio import DecodedAudio, decode_audio, fit_audio
-from service.preprocess.image import DRAFT_FACTOR, DecodedImage, decode_image, fit_image
+from service.preprocess.audio import DecodedAudio
+from service.preprocess.image import DecodedImage
 
-LIMITS = MediaLimits()
-NOISE_S = 60.0  # of each recording of noise
-Form = Literal["image", "picture", "audio", "sound", "noise"]
-Decoded: TypeAlias = ImageInput | DecodedImage | AudioInput
-Kind = TypeVar("Kind", ImageInput, DecodedImage, AudioInput)
-FORMS: tuple[Form, ...] = get_args(Form)
 FILES_PER_WRITE = 256
 WORTH_WORKERS = 512  # files; fewer are decoded sooner than processes start
-
-
-class File(NamedTuple):
-    """A file of the table in the form that is needed of it."""
-
-    form: Form
-    path: Path
-
-    @property
-    def medium(self) -> Medium:
-        return "image" if self.form in ("image", "picture") else "audio"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,12 +53,17 @@ class Media:
         cache: Cache | None = None,
         augmented: Collection[Medium] = (),
         workers: int = 0,
+        refuse_long: bool = False,
     ) -> None:
-        """augmented: media of the training split. workers: processes that decode where there is much."""
+        """augmented: media of the training split. workers: processes that decode where there is much.
+
+        refuse_long: whether a sound that would be cut off is a problem.
+        """
         self.spec = spec
         self.cache = cache
         self.augmented = augmented
         self.workers = workers
+        self.refuse_long = refuse_long
         self.digests: dict[Path, bytes] = {}  # SHA-256 of every file that was checked
         self._stages: dict[Form, str] = {form: stage_of(form, spec) for form in FORMS}
 
@@ -122,7 +104,7 @@ class Media:
 
     def sound(self, path: Path) -> DecodedAudio:
         assert self.spec.audio is not None
-        kept = self._read(File("sound", path), AudioInput)
+        kept = self._read(File("sound", path), Recording)
         return DecodedAudio(
             samples_T=kept.samples_T.astype(np.float32) / np.float32(32768),
             sample_rate_hz=self.spec.audio.sample_rate_hz,
@@ -131,7 +113,7 @@ class Media:
         )
 
     def noise(self, path: Path) -> I16:
-        return self._read(File("noise", path), AudioInput).samples_T
+        return self._read(File("noise", path), Recording).samples_T
 
     def decode(self, file: File) -> Checked:
         """Reads and decodes one file, whatever the cache holds."""
@@ -140,9 +122,11 @@ class Media:
         except OSError as error:
             return Checked(file=file, problem=str(error.strerror))
         try:
-            decoded = _decode(file.form, data, self.spec)
+            decoded = decode(file.form, data, self.spec)
         except RequestError as error:
             return Checked(file=file, state=state, problem=error.detail)
+        if self.refuse_long and isinstance(decoded, AudioInput | Recording) and decoded.truncated:
+            return Checked(file=file, state=state, problem=self._too_long(decoded))
         item = Item(stage=self._stages[file.form], digest=state.digest, data=to_bytes(decoded))
         return Checked(file=file, state=state, item=item)
 
@@ -153,10 +137,22 @@ class Media:
             digest = self.cache.digest_of(file.path)
         except OSError:
             return False
-        if digest is None or not self.cache.has(self._stages[file.form], digest):
+        stage = self._stages[file.form]
+        if digest is None or not self.cache.has(stage, digest):
             return False
+        if self.refuse_long and file.form in ("audio", "sound"):  # kept by a run that cut it off
+            data = self.cache.read(stage, digest)
+            if data is None or _is_cut_off(file, data):
+                return False
         self.digests[file.path] = digest
         return True
+
+    def _too_long(self, sound: AudioInput | Recording) -> str:
+        assert self.spec.audio is not None
+        return (
+            f"it is {sound.seconds:.1f} s long, and preprocess.audio.max_s = {self.spec.audio.max_s:g}; "
+            'raise that, or have such sounds cut: data.long_sounds = "cut"'
+        )
 
     def _read(self, file: File, kind: type[Kind]) -> Kind:
         digest = self.digests.get(file.path)
@@ -172,71 +168,24 @@ class Media:
         return from_bytes(checked.item.data, kind)
 
 
-def open_media(config: TrainConfig, *, may_create: bool = True) -> Media:
-    """The media of a training run, with the cache that the config names."""
+def open_media(config: TrainConfig, *, training: bool = True) -> Media:
+    """Of the table of a config, with the cache that it names; but for training only where that exists."""
     folder, cache = Path(config.data.cache), None
-    if config.data.cache and (may_create or folder.is_dir()):
+    if config.data.cache and (training or folder.is_dir()):
         cache = Cache(folder, max_gib=config.data.cache_gib)
-    return Media(config.spec, cache=cache, augmented=config.augment.media, workers=config.optim.workers)
+    return Media(
+        config.spec,
+        cache=cache,
+        augmented=config.augment.media,
+        workers=config.optim.workers,
+        refuse_long=training and config.data.long_sounds == "refuse",
+    )
 
 
-def stage_of(form: Form, spec: PreprocessSpec) -> str:
-    """Name of everything that decides what a file's bytes become: the code, the libraries, the spec."""
-    seen = form in ("image", "picture")
-    wanted = spec.image if seen else spec.audio
-    module = service.preprocess.image if seen else service.preprocess.audio
-    versions = (PIL.__version__, soundfile.__libsndfile_version__, soxr.__version__, np.__version__)
-    facts = (form, wanted and dataclasses.asdict(wanted), dataclasses.asdict(LIMITS), versions)
-    digest = hashlib.sha256(json.dumps(facts).encode())
-    for source in (module.__file__, __file__):
-        digest.update(Path(str(source)).read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def to_bytes(decoded: Decoded) -> bytes:
-    """Its fields as one line of JSON, then its one array."""
-    fields = {field.name: getattr(decoded, field.name) for field in dataclasses.fields(decoded)}
-    (name,) = (name for name, value in fields.items() if isinstance(value, np.ndarray))
-    array = fields.pop(name)
-    head = {"name": name, "type": array.dtype.str, "shape": array.shape, "fields": fields}
-    return b"\n".join((json.dumps(head).encode(), array.tobytes()))
-
-
-def from_bytes(data: bytes, kind: type[Kind]) -> Kind:
-    """The array is not writable."""
-    end = data.index(b"\n")
-    head: dict[str, Any] = json.loads(data[:end])
-    array = np.frombuffer(data, dtype=head["type"], offset=end + 1).reshape(head["shape"])
-    fields: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in head["fields"].items()}
-    fields[head["name"]] = array
-    return kind(**fields)
-
-
-def _decode(form: Form, data: bytes, spec: PreprocessSpec) -> Decoded:
-    match form:
-        case "image":
-            assert spec.image is not None
-            return fit_image(decode_image(data, spec.image, LIMITS), spec.image)
-        case "picture":
-            assert spec.image is not None
-            return _reduced(decode_image(data, spec.image, LIMITS), spec.image)
-        case "audio" | "sound":
-            assert spec.audio is not None
-            return fit_audio(decode_audio(data, spec.audio, LIMITS), spec.audio)
-        case "noise":
-            assert spec.audio is not None
-            long = dataclasses.replace(spec.audio, max_s=NOISE_S)
-            return fit_audio(decode_audio(data, long, LIMITS), long)
-
-
-def _reduced(decoded: DecodedImage, spec: ImageSpec) -> DecodedImage:
-    """Still DRAFT_FACTOR times what the graph reads, as a JPEG is decoded in the first place."""
-    height, width, _ = decoded.pixels_HW3.shape
-    factor = min(height // (DRAFT_FACTOR * spec.height), width // (DRAFT_FACTOR * spec.width))
-    if factor < 2:
-        return decoded
-    pixels_HW3 = np.asarray(Image.fromarray(decoded.pixels_HW3).reduce(factor))
-    return dataclasses.replace(decoded, pixels_HW3=pixels_HW3)
+def _is_cut_off(file: File, data: bytes) -> bool:
+    if file.form == "audio":
+        return from_bytes(data, AudioInput).truncated
+    return from_bytes(data, Recording).truncated
 
 
 class _Undecoded(Dataset[Checked]):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from model_training.config import ModelConfig
 from model_training.encoders import AudioEncoder, ImageEncoder, TextEncoder
 from model_training.fusion import Fusion, Head, TaskAttention, segment_masks
+from model_training.windows import Windowed
 from service.contract import Medium, PreprocessSpec, Task
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
@@ -48,7 +49,15 @@ class TriadModel(nn.Module):
         if spec.image is not None:
             self.encoders["image"] = ImageEncoder(spec.image, width=width)
         if spec.audio is not None:
-            self.encoders["audio"] = AudioEncoder(spec.audio, width=width, mels=config.mels, dropout=dropout)
+            encoder: nn.Module = AudioEncoder(
+                spec.audio,
+                width=width,
+                mels=config.mels,
+                dropout=dropout,
+                features=config.features,
+                denoise=config.denoise,
+            )
+            self.encoders["audio"] = Windowed(encoder, spec.audio) if spec.audio.window_s else encoder
         self.fusion = Fusion(width=width, heads=heads, layers=config.fusion_layers, dropout=dropout)
         self.medium_marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in spec.media})
         self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in tasks})

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from scipy import fft
 
-from model_training.media import File, Media
+from model_training.forms import File
+from model_training.media import Media
 from service.contract import F32, I16
 from service.errors import ConfigError
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_training.augment_config import AugmentConfig
+from model_training.augment_config import AugmentConfig, SpectrumAugment
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset
 from model_training.distill import Teacher
 from model_training.evaluate import split_targets
+from model_training.front_end import LogMel
 from model_training.lexicon import build_lexicon
 from model_training.manifest import read_table
 from model_training.media import Media
@@ -18,6 +19,7 @@ from model_training.model import TriadModel
 from model_training.noise import Noise, coloured_noise, recorded_noise
 from model_training.splits import Split
 from service.contract import Task
+from service.errors import ConfigError
 from service.preprocess.lexicon import Lexicon
 
 
@@ -88,8 +90,18 @@ def open_noise(augment: AugmentConfig, media: Media) -> Noise | None:
 def build_model(prepared: Prepared) -> TriadModel:
     words = prepared.lexicon.size if prepared.lexicon else 0
     model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
+    _hide_spectra(model, prepared.config.augment.spectrum)
     for task in prepared.tasks:
         if task.type == "regression":
             labels = prepared.train.targets[task.name]
             model.head(task.name).set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
     return model
+
+
+def _hide_spectra(model: TriadModel, augment: SpectrumAugment) -> None:
+    """Raises ConfigError where that is asked for and there is no spectrum."""
+    front_ends = [module for module in model.modules() if isinstance(module, LogMel)]
+    if not front_ends and augment != SpectrumAugment():
+        raise ConfigError("augment.spectrum: the model computes no spectrum of a sound.")
+    for front_end in front_ends:
+        front_end.augment = augment

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from model_training.dataset import ExampleDataset
-from model_training.media import LIMITS
+from model_training.forms import LIMITS
 from model_training.metrics import MAIN_SCORE, score_task
 from service.contract import F32, Medium, ModelInputs, ModelOutputs, Task, Wanted
 from service.preprocess.audio import DecodedAudio

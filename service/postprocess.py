@@ -157,8 +157,8 @@ def _image_attention(weights_C: F32, image: ImageInput, spec: ImageSpec) -> Imag
 def _sound_attention(weights_S: F32, sound: AudioInput, spec: AudioSpec) -> list[SoundAttention]:
     return [
         SoundAttention(
-            start=round(s * spec.token_s, DECIMALS),
-            end=round(min((s + 1) * spec.token_s, sound.seconds), DECIMALS),
+            start=round(sound.start_s + s * spec.token_s, DECIMALS),
+            end=round(min(sound.start_s + (s + 1) * spec.token_s, sound.seconds), DECIMALS),
             weight=weight,
         )
         for s, weight in enumerate(_rounded(weights_S))

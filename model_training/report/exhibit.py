@@ -15,7 +15,7 @@ import soundfile
 import soxr
 from PIL import Image
 
-from model_training.media import LIMITS
+from model_training.forms import LIMITS
 from service.contract import F32, AudioSpec, ImageSpec, Medium, ModelInputs, PreprocessSpec, RawInputs
 from service.postprocess import describe_attention
 from service.preprocess.audio import decode_audio

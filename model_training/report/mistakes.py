@@ -12,7 +12,7 @@ import numpy as np
 from model_training.attribution import Attribution, attribute
 from model_training.breakdown import Breakdown
 from model_training.evaluate import Evaluation
-from model_training.media import LIMITS
+from model_training.forms import LIMITS
 from model_training.report.exhibit import Exhibit, show_example
 from service.contract import F32, MEDIA, Medium, Task, Wanted
 from service.preprocess.example import preprocess

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset
+from model_training.forms import LIMITS
 from model_training.manifest import Example, split_tags
-from model_training.media import LIMITS
 from model_training.report.style import INK, new_figure, shorten
 from model_training.splits import SPLITS, Split
 from service.contract import Medium, ModelInputs, Task

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from service.contract import F32, AudioInput, AudioSpec, MediaLimits
+from service.contract import F32, I16, AudioInput, AudioSpec, MediaLimits
 from service.errors import DecodeError, TooLargeError, UnsupportedFormatError
 
 FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF")
@@ -27,7 +27,7 @@ UNKNOWN_SIZE = 0x7FFF_0000  # from here on: what streaming writers put where the
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecodedAudio:
-    """samples_T: the first spec.max_s seconds, mono, full scale = 1, at sample_rate_hz, as sent.
+    """samples_T: the first spec.decoded_s seconds, mono, full scale = 1, at sample_rate_hz, as sent.
 
     seconds: of the whole sound.
     """
@@ -49,7 +49,7 @@ class _Source(io.BytesIO):
 
 
 def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
-    """A sound file, decoded to its end (nothing can fail later), mixed to mono, kept up to spec.max_s.
+    """A sound file, decoded to its end (nothing can fail later), mixed to mono, kept up to spec.decoded_s.
 
     Raises TooLargeError (bytes, seconds), UnsupportedFormatError, DecodeError (empty, truncated, broken,
     not finite). Past the cap on seconds the decoder stops, whatever length the header claims. An MP3 or OGG
@@ -78,12 +78,11 @@ def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAu
 
 
 def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
-    """Resampled to the spec's rate, cut at its maximum, rounded to 16 bits.
+    """Resampled to the spec's rate, freed of silence at its ends, cut at the maximum, rounded to 16 bits.
 
     Raises DecodeError where less than one analysis window of sound is left.
     """
-    wave_T = soxr.resample(decoded.samples_T, decoded.sample_rate_hz, spec.sample_rate_hz, quality="HQ")
-    wave_T = wave_T[: spec.max_samples]
+    wave_T = resample(decoded, spec.sample_rate_hz)
     if not np.isfinite(wave_T).all():
         raise DecodeError("The sound's samples are too large to compute with.", field="audio")
     if len(wave_T) < spec.window:
@@ -94,14 +93,47 @@ def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
             limit=shortest_ms / 1000,
             value=decoded.seconds,
         )
+    start, end = _audible(wave_T, spec) if spec.trim_db else (0, len(wave_T))
+    kept_T = wave_T[start : min(end, start + spec.max_samples)]
     return AudioInput(
-        samples_T=np.rint(wave_T.clip(-1, 1) * 32768.0).clip(-32768, 32767).astype(np.int16),
+        samples_T=to_16_bits(kept_T),
         format=decoded.format,
         seconds=decoded.seconds,
         sample_rate_hz=decoded.sample_rate_hz,
-        truncated=decoded.seconds > spec.max_s,
+        truncated=decoded.seconds > spec.decoded_s or end - start > spec.max_samples + 1,
         peak=float(np.abs(decoded.samples_T).max()),
+        start_s=start / spec.sample_rate_hz,
     )
+
+
+def resample(decoded: DecodedAudio, rate_hz: int) -> F32:
+    if decoded.sample_rate_hz == rate_hz:
+        return decoded.samples_T
+    wave_T: F32 = soxr.resample(decoded.samples_T, decoded.sample_rate_hz, rate_hz, quality="HQ")
+    return wave_T
+
+
+def to_16_bits(wave_T: F32) -> I16:
+    return np.rint(wave_T.clip(-1, 1) * 32768.0).clip(-32768, 32767).astype(np.int16)
+
+
+def _audible(wave_T: F32, spec: AudioSpec) -> tuple[int, int]:
+    """First and one past the last sample between the silences; at least one window of them.
+
+    Moments are `hop` samples long; a silent one has less than trim_db below the power of the loudest.
+    """
+    moments = len(wave_T) // spec.hop
+    if not moments:
+        return 0, len(wave_T)
+    wave_MH = wave_T[: moments * spec.hop].reshape(moments, spec.hop)
+    power_M = np.square(wave_MH, dtype=np.float64).mean(axis=1)
+    loud = np.flatnonzero(power_M >= power_M.max() * 10 ** (-spec.trim_db / 10))
+    start, end = int(loud[0]) * spec.hop, (int(loud[-1]) + 1) * spec.hop
+    if end == moments * spec.hop:
+        end = len(wave_T)
+    short = max(spec.window - (end - start), 0)
+    start = max(min(start - short // 2, len(wave_T) - spec.window), 0)
+    return start, max(end, start + spec.window)
 
 
 def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
@@ -117,7 +149,7 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
             value=rate_hz,
         )
     kept: list[F32] = []
-    wanted = math.ceil(spec.max_s * rate_hz)
+    wanted = math.ceil(spec.decoded_s * rate_hz)
     frames = 0
     while len(block_TC := file.read(BLOCK_SAMPLES // file.channels, dtype="float32", always_2d=True)):
         if not np.isfinite(block_TC).all():

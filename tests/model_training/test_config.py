@@ -53,6 +53,7 @@ def test_an_override_may_be_a_bare_word_or_make_a_section(tmp_path: Path) -> Non
         ("data.shares=[0.9, 0.2, 0.1]", "shares must be above 0 and sum to 1, not 0.9, 0.2, 0.1"),
         ("preprocess.text.max_tokens=0", r"preprocess\.text: max_tokens must be above 0, not 0\.$"),
         ("preprocess.image.rows=-1", "rows must be above 0, not -1"),
+        ("preprocess.audio={max_s=300}", "makes 7500 tokens of 0.04 s, and at most 2048 .*frames_per_token"),
         ("preprocess.audio={max_s=0.01}", "max_s is 80 samples, less than the window of 200"),
         ("preprocess.text.tokens=3", r"there is no option preprocess\.text\.tokens"),
         ("model.mels=102", r"config\.toml: model\.mels: at most 101 with this"),

@@ -15,7 +15,8 @@ from PIL import Image
 
 import model_training.media as media_module
 from model_training.cache import Cache
-from model_training.media import File, Media, from_bytes, stage_of, to_bytes
+from model_training.forms import File, Form, from_bytes, stage_of, to_bytes
+from model_training.media import Media
 from service.contract import AudioSpec, ImageInput, ImageSpec, MediaLimits, PreprocessSpec
 from service.errors import TableError
 from service.preprocess.audio import decode_audio, fit_audio
@@ -45,7 +46,7 @@ def cached(tmp_path: Path) -> Media:
 
 
 def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_module, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(media_module, "decode", lambda *_: pytest.fail("decoded again"))
 
 
 def test_a_checked_file_is_never_decoded_again(
@@ -148,3 +149,33 @@ def test_a_form_survives_being_written() -> None:
     found = from_bytes(to_bytes(image), ImageInput)
     assert np.array_equal(found.pixels_HW3, pixels)
     assert (found.format, found.region) == ("PNG", (0, 0, 2, 2))
+
+
+@pytest.mark.parametrize("form", ["audio", "sound"])
+@pytest.mark.parametrize("trim_db", [0.0, 30.0])
+def test_a_sound_that_would_be_cut_off_is_a_problem_where_training_says_so(
+    tmp_path: Path, form: Form, trim_db: float
+) -> None:
+    """Known to the cache or not: a run that cuts may have kept it."""
+    assert SPEC.audio
+    spec = dataclasses.replace(SPEC, audio=dataclasses.replace(SPEC.audio, trim_db=trim_db))
+    cache = Cache(tmp_path / "cache", max_gib=1)
+    files = [File(form, tmp_path / name) for name in ("long.wav", "short.wav")]
+    for file, seconds in zip(files, (1.5, 1.0), strict=True):
+        soundfile.write(file.path, np.random.default_rng(0).uniform(-0.5, 0.5, round(8000 * seconds)), 8000)
+        os.utime(file.path, (1e9, 1e9))
+    for refuse_long in (True, False, True):
+        problems = Media(spec, cache=cache, refuse_long=refuse_long).check(files)
+        assert list(problems) == ([files[0]] if refuse_long else [])
+    assert "it is 1.5 s long, and preprocess.audio.max_s = 1;" in problems[files[0]]
+    assert Media(spec, cache=cache).audio(files[0].path).truncated
+
+
+def test_what_is_to_be_augmented_is_not_trimmed_before(tmp_path: Path) -> None:
+    assert SPEC.audio
+    spec = dataclasses.replace(SPEC, audio=dataclasses.replace(SPEC.audio, trim_db=30.0))
+    wave_T = np.concatenate([np.zeros(12_000), np.full(4000, 0.5)])
+    soundfile.write(tmp_path / "a.wav", wave_T, 8000)
+    media = Media(spec)
+    assert len(media.sound(tmp_path / "a.wav").samples_T) == 16_000
+    assert len(media.audio(tmp_path / "a.wav").samples_T) == 4000

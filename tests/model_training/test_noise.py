@@ -75,7 +75,7 @@ def test_recordings_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     recorded_noise(tmp_path, Media(SPEC, cache=caches[0]))
     os.utime(tmp_path / "n.wav", (1e9, 1e9))
     recorded_noise(tmp_path, Media(SPEC, cache=caches[0]))
-    monkeypatch.setattr(media_module, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(media_module, "decode", lambda *_: pytest.fail("decoded again"))
     recorded_noise(tmp_path, Media(SPEC, cache=caches[1]))
 
 

@@ -159,6 +159,14 @@ def test_moments_are_seconds_and_the_last_ends_with_the_sound() -> None:
     ]
 
 
+def test_moments_count_from_the_beginning_of_the_sound_as_sent() -> None:
+    """Of which the first second was silence."""
+    trimmed = replace(EVERYTHING, audio=replace(SOUND, start_s=1.0, seconds=1.5))
+    attention = attention_of(predict(outputs(), trimmed, attention="full"))
+    assert attention.audio
+    assert [(moment.start, moment.end) for moment in attention.audio] == [(1.0, 1.04), (1.04, 1.08)]
+
+
 @pytest.mark.parametrize("broken", [outputs(kind=(math.nan, 0, 0)), outputs(size=math.inf)])
 def test_an_answer_that_is_no_number_is_refused(broken: ModelOutputs) -> None:
     with pytest.raises(InferenceError):

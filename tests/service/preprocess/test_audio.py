@@ -325,3 +325,97 @@ def test_a_damaged_sound_is_decoded_or_refused_and_nothing_else(file_format: str
             assert fit_audio(decoded(bytes(damaged)), SPEC).samples_T.ndim == 1
         except TriadError as error:
             assert error.status in (413, 415, 422)  # noqa: PT017
+
+
+def burst(
+    before_s: float, heard_s: float, after_s: float, *, rate_hz: int = 8000, hiss: float = 0.001
+) -> F32:
+    """A tone between two stretches of hiss, 50 dB below it."""
+    count = round((before_s + heard_s + after_s) * rate_hz)
+    wave_T = np.random.default_rng(0).normal(0, hiss, count).astype(np.float32)
+    start = round(before_s * rate_hz)
+    wave_T[start : start + round(heard_s * rate_hz)] += sine(heard_s, rate_hz=rate_hz)
+    return wave_T
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44_100])
+@pytest.mark.parametrize(("before_s", "after_s"), [(0.0, 0.0), (1.5, 0.0), (0.0, 2.0), (0.7, 0.31)])
+def test_silence_at_the_ends_is_trimmed_to_a_moment_and_told(
+    rate_hz: int, before_s: float, after_s: float
+) -> None:
+    data = saved(burst(before_s, 0.5, after_s, rate_hz=rate_hz), rate_hz=rate_hz)
+    spec = AudioSpec(trim_db=30)
+
+    found = fit_audio(decoded(data, spec), spec)
+
+    assert found.start_s == pytest.approx(before_s, abs=0.011)  # a moment is 10 ms
+    assert len(found.samples_T) / 8000 == pytest.approx(0.5, abs=0.021)
+    assert found.seconds == pytest.approx(before_s + 0.5 + after_s, abs=0.001)
+    assert not found.truncated
+    whole = fit_audio(decoded(data), SPEC)
+    assert whole.start_s == 0
+    begin = round(found.start_s * 8000)
+    assert np.array_equal(whole.samples_T[begin : begin + len(found.samples_T)], found.samples_T)
+
+
+def test_only_what_lies_below_the_threshold_is_silence() -> None:
+    data = saved(burst(0.5, 0.5, 0.5, hiss=0.02), rate_hz=8000)  # 25 dB below the tone
+
+    kept = [
+        len(fit_audio(decoded(data, AudioSpec(trim_db=db)), AudioSpec(trim_db=db)).samples_T)
+        for db in (15, 40)
+    ]
+
+    assert kept[0] == pytest.approx(4000, abs=160)
+    assert kept[1] == 12_000
+
+
+def test_the_maximum_counts_from_where_the_sound_begins() -> None:
+    """Two seconds are read of four times as many that are searched."""
+    spec = AudioSpec(max_s=2.0, trim_db=30)
+
+    late = fit_audio(decoded(saved(burst(5.0, 1.0, 1.0), rate_hz=8000), spec), spec)
+    long = fit_audio(decoded(saved(burst(1.0, 3.0, 0.0), rate_hz=8000), spec), spec)
+    endless = fit_audio(decoded(saved(burst(1.0, 1.0, 7.0), rate_hz=8000), spec), spec)
+
+    assert (late.start_s, late.truncated) == (pytest.approx(5.0, abs=0.011), False)
+    assert len(late.samples_T) == pytest.approx(8000, abs=160)
+    assert (len(long.samples_T), long.truncated) == (16_000, True)
+    assert (endless.truncated, endless.start_s) == (True, pytest.approx(1.0, abs=0.011))  # nobody looked
+
+
+@pytest.mark.parametrize("samples", [200, 210, 279])
+@pytest.mark.parametrize("at", [0, 100, -1])
+def test_a_click_leaves_a_whole_window(samples: int, at: int) -> None:
+    wave_T = np.zeros(samples, dtype=np.float32)
+    wave_T[at] = 0.9
+    spec = AudioSpec(trim_db=30)
+
+    found = fit_audio(decoded(saved(wave_T, rate_hz=8000), spec), spec)
+
+    assert 200 <= len(found.samples_T) <= samples
+    assert np.abs(found.samples_T).max() > 29_000
+
+
+def test_silence_alone_stays_and_loud_samples_do_not_overflow() -> None:
+    spec = AudioSpec(trim_db=30)
+
+    silent = fit_audio(decoded(saved(np.zeros(8000, np.float32), rate_hz=8000), spec), spec)
+    loud_T = np.where(np.arange(8000) > 4000, 3e38, 0).astype(np.float32)
+    loud = fit_audio(decoded(saved(loud_T, subtype="FLOAT", rate_hz=8000), spec), spec)
+
+    assert len(silent.samples_T) == 8000
+    assert loud.start_s == pytest.approx(0.5, abs=0.011)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_s": 0.01}, "max_s is 80 samples, less than the window of 200"),
+        ({"hop": 0}, "hop must be above 0"),
+        ({"trim_db": -3.0}, r"trim_db \(-3\) is negative"),
+    ],
+)
+def test_an_impossible_spec_is_refused(options: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        AudioSpec(**options)  # type: ignore[arg-type]
