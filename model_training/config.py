@@ -13,7 +13,16 @@ from pydantic_core import ErrorDetails
 
 from model_training.augment_config import AugmentConfig, Fraction, Section
 from service.bundle import Provenance
-from service.contract import AudioSpec, ImageSpec, Medium, PreprocessSpec, TaskType, TextSpec, sound_tokens
+from service.contract import (
+    MEDIA,
+    AudioSpec,
+    ImageSpec,
+    Medium,
+    PreprocessSpec,
+    TaskType,
+    TextSpec,
+    sound_tokens,
+)
 from service.errors import ConfigError
 
 MAX_SOUND_TOKENS = 2048  # of one sound: fusion holds 16 bytes and more for each pair of them
@@ -31,6 +40,15 @@ class DataConfig(Section):
     audio: str = Field(default="audio_file_name", description="Column of sound paths, relative to the table.")
     split: str = Field(
         default="split", description="Column that says train, validation or test; empty: drawn by `shares`."
+    )
+    more_splits: tuple[str, ...] = Field(
+        default=(),
+        description="Other names in that column: rows left alone until `triad evaluate --split NAME`.",
+    )
+    subset: tuple[Medium, ...] = Field(
+        default=MEDIA,
+        min_length=1,
+        description="Media to read of those that have a column; rows that have none of them are left out.",
     )
     shares: tuple[float, float, float] = Field(
         default=(0.8, 0.1, 0.1),
@@ -65,7 +83,7 @@ class DataConfig(Section):
     def columns(self) -> dict[Medium, str]:
         """Column of each medium that the model reads."""
         names: dict[Medium, str] = {"text": self.text, "image": self.image, "audio": self.audio}
-        return {medium: column for medium, column in names.items() if column}
+        return {medium: column for medium, column in names.items() if column and medium in self.subset}
 
 
 class TaskConfig(Section):
@@ -259,12 +277,16 @@ class TrainConfig(Section):
         return document
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+def load_config(path: Path, overrides: Sequence[str] = (), *, subset: str = "") -> TrainConfig:
     """Reads a TOML file; each override is `section.key=value`, the value as TOML writes it (or a bare word).
 
+    subset: "text+image" for a specialist that reads no other medium, and is named so.
     Raises ConfigError with every problem, each with the name of its field.
     """
     document = read_toml(path)
+    if subset:
+        overrides = [*overrides, f"data.subset={subset.split('+')}"]
+        document["name"] = f"{document.get('name', '')}-{subset.replace('+', '-')}"
     for override in overrides:
         _apply(override, document)
     return with_paths_from(path.parent, parse_config(document, path))

@@ -19,7 +19,7 @@ from model_training.manifest import Example, check_labels, read_examples, target
 from model_training.media import Media, open_media
 from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from model_training.robustness import Curve, measure_robustness, robustness_table
-from model_training.splits import SPLIT_NAMES, Split
+from model_training.splits import SPLITS, split_named
 from service.bundle import Bundle, read_bundle
 from service.contract import F32, MEDIA, Medium, ModelInputs, Task, Wanted
 from service.errors import ParameterError, TableError
@@ -41,7 +41,7 @@ class Evaluation:
     session: Session
     examples: Sequence[Example]
     dataset: ExampleDataset
-    split: Split
+    split: str
     answers: Answers
     scores: Scores
     breakdowns: Mapping[str, Breakdown]
@@ -73,11 +73,14 @@ def evaluate_bundle(
 
     Raises BundleError, TableError (every problem at once), ParameterError for an unknown split.
     """
-    if split not in SPLIT_NAMES:
-        raise ParameterError(f"Unknown split {split!r}; known: {', '.join(SPLIT_NAMES)}.", field="split")
     bundle = read_bundle(bundle_path)
-    table = open_table(bundle, table_path, [SPLIT_NAMES[split]])
-    dataset = table.dataset(table.split(SPLIT_NAMES[split]))
+    more = TrainConfig.model_validate(bundle.manifest.training).data.more_splits
+    name = split_named(split, more)
+    if name is None:
+        known = ", ".join((*SPLITS, *more))
+        raise ParameterError(f"Unknown split {split!r}; known: {known}.", field="split")
+    table = open_table(bundle, table_path, [name])
+    dataset = table.dataset(table.split(name))
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
     return examine(
         bundle,
@@ -98,7 +101,7 @@ class BundleTable:
     examples: tuple[Example, ...]
     media: Media
 
-    def split(self, name: Split) -> tuple[Example, ...]:
+    def split(self, name: str) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.split == name)
 
     def dataset(self, examples: Sequence[Example]) -> ExampleDataset:
@@ -107,7 +110,7 @@ class BundleTable:
         return ExampleDataset(examples, labels, self.bundle.spec, self.bundle.lexicon, media=self.media)
 
 
-def open_table(bundle: Bundle, path: Path, splits: Sequence[Split]) -> BundleTable:
+def open_table(bundle: Bundle, path: Path, splits: Sequence[str]) -> BundleTable:
     """Raises TableError with every broken row, unknown label of these splits, and split without a row."""
     config = TrainConfig.model_validate(bundle.manifest.training)
     data = config.data.model_copy(update={"table": path.resolve()})

@@ -14,7 +14,7 @@ from model_training.config import DataConfig, TaskConfig, TrainConfig
 from model_training.forms import LIMITS, File
 from model_training.media import Media, open_media
 from model_training.rows import Row, read_rows
-from model_training.splits import SPLIT_NAMES, SPLITS, Identity, Split, draw_splits, find_leaks
+from model_training.splits import SPLITS, Identity, draw_splits, find_leaks, split_named
 from service.contract import F32, MEDIA, Medium, PreprocessSpec, RawInputs, Task
 from service.errors import RequestError, TableError
 from service.preprocess.text import check_text
@@ -28,7 +28,7 @@ class Example:
     """
 
     line: int
-    split: Split
+    split: str
     group: str = ""
     text: str | None
     image: Path | None
@@ -59,7 +59,7 @@ class Table:
     media: Media
     warnings: tuple[str, ...]
 
-    def split(self, name: Split) -> tuple[Example, ...]:
+    def split(self, name: str) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.split == name)
 
 
@@ -78,6 +78,7 @@ def read_table(config: TrainConfig) -> Table:
     if problems:
         raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
     warnings = [warning for task in tasks for warning in _doubts(task, config.tasks[task.name], examples)]
+    warnings += _repeated_texts(examples)
     return Table(
         examples=examples,
         tasks=tasks,
@@ -104,7 +105,7 @@ def read_examples(
         found = cells if isinstance(cells, str) else _make_example(line, cells, data, label_columns)
         if isinstance(found, str):
             problems.append(f"line {line}: {found}")
-        else:
+        elif found is not None:
             examples.append(found)
     media = media or Media(spec)
     problems += _check_texts(examples) + _check_files(examples, media)
@@ -213,6 +214,20 @@ def _doubts(task: Task, config: TaskConfig, examples: Sequence[Example]) -> list
     return doubts
 
 
+def _repeated_texts(examples: Sequence[Example]) -> list[str]:
+    """Rows of a text alone that a training row has word for word: fine for "yes", a leak for a letter."""
+    alone = [example for example in examples if example.media == ("text",)]
+    learnt = {example.text: example.line for example in reversed(alone) if example.split == "train"}
+    repeated = [example for example in alone if example.split != "train" and example.text in learnt]
+    if not repeated:
+        return []
+    first = repeated[0]
+    return [
+        f"{len(repeated)} rows of text alone have a text that the train split has, too, the first at "
+        f"line {first.line} (the {first.split} split) as at line {learnt[first.text]}: it may be remembered"
+    ]
+
+
 def _check_task(task: Task, examples: Sequence[Example]) -> list[str]:
     """Whether there is anything to learn from."""
     if all(task.name not in example.labels for example in examples if example.split == "train"):
@@ -226,15 +241,20 @@ def _check_task(task: Task, examples: Sequence[Example]) -> list[str]:
 
 def _make_example(
     line: int, cells: Mapping[str, str], data: DataConfig, label_columns: Mapping[str, str]
-) -> Example | str:
-    """An example, or what is wrong with the row. In training for now, where there is no column of splits."""
+) -> Example | str | None:
+    """An example, or what is wrong with the row, or None where it has only media outside data.subset.
+
+    In training for now, where there is no column of splits.
+    """
     written = {column: cell.strip() for column, cell in cells.items()}
-    split = SPLIT_NAMES.get(written.get(data.split, "").lower()) if data.split else "train"
+    split = split_named(written.get(data.split, ""), data.more_splits) if data.split else "train"
     if split is None:
-        return f"unknown split {written.get(data.split, '')!r} (train, validation and test are known)"
+        known = ", ".join((*SPLITS, *data.more_splits))
+        return f"unknown split {written.get(data.split, '')!r} (known: {known}; others: data.more_splits)"
     found = {medium: written.get(column, "") for medium, column in data.columns.items()}
     if not any(found.values()):
-        return "no " + ", no ".join(found)
+        outside = any(written.get(column) for column in (data.text, data.image, data.audio) if column)
+        return None if outside else "no " + ", no ".join(found)
     folder = data.table.parent
     return Example(
         line=line,
@@ -284,7 +304,8 @@ def _place(
     identities = [_identities(example, data, digests) for example in examples]
     if data.split:
         lines, splits = [e.line for e in examples], [e.split for e in examples]
-        return tuple(examples), find_leaks(lines, splits, identities)
+        firm = [[identity for identity in shared if identity[0] != "text"] for shared in identities]
+        return tuple(examples), find_leaks(lines, splits, firm)
     labels = [
         {f"{name} {tag}" for name, cell in example.labels.items() for tag in tags_of(cell, tasks[name])}
         for example in examples

@@ -82,9 +82,10 @@ class TriadModel(nn.Module):
         outputs, read = {}, []
         for name, attention in self.attention.items():
             looked = attention(fused_BPD, own_BPD, mask_BMP)
-            read.append((looked.shares * looked.reads_BMD).sum(1))
-            outputs[f"logits.{name}"] = self.heads[name](looked)
-            for medium, weights in zip(gathered, looked.weights_BP.split(lengths, dim=1), strict=True):
+            outputs[f"logits.{name}"], shares_BM = self.heads[name](looked)
+            read.append((shares_BM[:, :, None] * looked.reads_BMD).sum(1))
+            weights_BP = (shares_BM[:, :, None] * looked.weights_BMP).sum(1)
+            for medium, weights in zip(gathered, weights_BP.split(lengths, dim=1), strict=True):
                 outputs[f"attention.{name}.{medium}"] = weights
         for medium, tokens in gathered.items():
             summed_BD = (tokens.tokens_NPD * tokens.mask_NP[:, :, None]).sum(1)

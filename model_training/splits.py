@@ -24,11 +24,16 @@ SPLIT_NAMES: dict[str, Split] = {
 Identity: TypeAlias = tuple[str, bytes]  # what is shared (image, audio, text, the group's column); its value
 
 
+def split_named(written: str, more: Collection[str] = ()) -> str | None:
+    """One of SPLITS by any of its usual names, or one of `more`; None where it is neither."""
+    return SPLIT_NAMES.get(written.lower(), written if written in more else None)
+
+
 def find_leaks(
-    lines: Sequence[int], splits: Sequence[Split], identities: Sequence[Collection[Identity]]
+    lines: Sequence[int], splits: Sequence[str], identities: Sequence[Collection[Identity]]
 ) -> list[str]:
     """Problems: rows of different splits that share an identity. Each argument has one entry per row."""
-    first: dict[Identity, tuple[int, Split]] = {}
+    first: dict[Identity, tuple[int, str]] = {}
     problems = []
     for line, split, shared in zip(lines, splits, identities, strict=True):
         for identity in shared:

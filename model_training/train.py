@@ -42,13 +42,15 @@ RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
 PARITY_EXAMPLES = 8  # of each medium
 
 
-def train_bundle(config_path: Path, *, out: Path | None = None, overrides: Sequence[str] = ()) -> Bundle:
+def train_bundle(
+    config_path: Path, *, out: Path | None = None, overrides: Sequence[str] = (), subset: str = ""
+) -> Bundle:
     """Trains, exports, calibrates and evaluates; writes out/<name>/<version> (out: models).
 
     Ctrl-C leaves a checkpoint under runs/ that `--set optim.resume=true` goes on from.
     Raises ConfigError, TableError, BundleError where the bundle exists, DiskError, ExportError on drift.
     """
-    config = load_config(config_path, overrides)
+    config = load_config(config_path, overrides, subset=subset)
     destination = (out or Path("models")) / config.name / config.version
     if destination.exists():
         raise BundleError(f"{destination} exists; give the config another version.")

@@ -152,6 +152,9 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting; repeatable.")
     ] = None,
+    subset: Annotated[
+        str, typer.Option(help="text+image, say: a specialist of these media, to compare with.")
+    ] = "",
 ) -> None:
     """Train, calibrate, evaluate, export; write the bundle and its report."""
     with _training_extra():
@@ -160,7 +163,7 @@ def train(
     from service.inspection import describe_bundle
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    bundle = train_bundle(config, out=out, overrides=overrides or [])
+    bundle = train_bundle(config, out=out, overrides=overrides or [], subset=subset)
     if process_index() == 0:
         print(describe_bundle(bundle))
         print(f"\nhow it was judged\n  {report_page(bundle)}")

@@ -129,9 +129,7 @@ class AudioSpec:
         if self.max_samples < self.window:
             raise ValueError(f"max_s is {self.max_samples} samples, less than the window of {self.window}")
         if self.window_s < 0 or self.trim_db < 0:
-            raise ValueError(
-                f"window_s ({self.window_s:g}) or trim_db ({self.trim_db:g}) is negative"
-            )
+            raise ValueError(f"window_s ({self.window_s:g}) or trim_db ({self.trim_db:g}) is negative")
 
     @property
     def max_samples(self) -> int:

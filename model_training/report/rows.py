@@ -15,13 +15,14 @@ from model_training.dataset import ExampleDataset
 from model_training.forms import LIMITS
 from model_training.manifest import Example, split_tags
 from model_training.report.style import INK, new_figure, shorten
-from model_training.splits import SPLITS, Split
+from model_training.splits import SPLITS
 from service.contract import Medium, ModelInputs, Task
 from service.preprocess.example import preprocess
 
 SAMPLE = 150  # rows per split whose media are opened
 MOST_CLASSES = 24
-LINES: dict[Split, str] = {"train": "-", "validation": "--", "test": ":"}
+LINES = {"train": "-", "validation": "--", "test": ":"}
+OTHER_LINE = "-."  # of a split of data.more_splits
 TOKENS, SIDE, SECONDS = "tokens of a text", "side of an image, pixels (root of area)", "seconds of a sound"
 
 
@@ -29,7 +30,7 @@ TOKENS, SIDE, SECONDS = "tokens of a text", "side of an image, pixels (root of a
 class SplitRows:
     """media: how many rows have each. labelled: how many rows each task has. classes: by task and label."""
 
-    split: Split
+    split: str
     rows: int
     media: dict[Medium, int]
     labelled: dict[str, int]
@@ -38,11 +39,20 @@ class SplitRows:
 
 def count_rows(examples: Sequence[Example], config: TrainConfig, tasks: Sequence[Task]) -> list[SplitRows]:
     """Of each split that has rows."""
-    by_split = {split: [e for e in examples if e.split == split] for split in SPLITS}
+    by_split = {split: [e for e in examples if e.split == split] for split in _splits(examples)}
     return [_count(split, chosen, config, tasks) for split, chosen in by_split.items() if chosen]
 
 
-def _count(split: Split, chosen: Sequence[Example], config: TrainConfig, tasks: Sequence[Task]) -> SplitRows:
+def _splits(examples: Sequence[Example]) -> list[str]:
+    """Those of training, then the table's others."""
+    found = dict.fromkeys(example.split for example in examples)
+    return [
+        *(split for split in SPLITS if split in found),
+        *(split for split in found if split not in SPLITS),
+    ]
+
+
+def _count(split: str, chosen: Sequence[Example], config: TrainConfig, tasks: Sequence[Task]) -> SplitRows:
     media = Counter(medium for example in chosen for medium in example.media)
     cells = {task.name: [e.labels[task.name] for e in chosen if task.name in e.labels] for task in tasks}
     return SplitRows(
@@ -58,11 +68,11 @@ def _count(split: Split, chosen: Sequence[Example], config: TrainConfig, tasks: 
     )
 
 
-def open_sample(dataset: ExampleDataset, examples: Sequence[Example]) -> dict[Split, list[ModelInputs]]:
+def open_sample(dataset: ExampleDataset, examples: Sequence[Example]) -> dict[str, list[ModelInputs]]:
     """A seeded sample of each split, preprocessed with the dataset's spec."""
     rng = np.random.default_rng(0)
-    opened: dict[Split, list[ModelInputs]] = {}
-    for split in SPLITS:
+    opened: dict[str, list[ModelInputs]] = {}
+    for split in _splits(examples):
         chosen = [example for example in examples if example.split == split]
         for i in rng.permutation(len(chosen))[:SAMPLE].tolist():
             inputs = preprocess(chosen[i].read(), dataset.spec, dataset.lexicon, LIMITS)
@@ -90,9 +100,9 @@ def draw_labels(task: Task, counted: Sequence[SplitRows]) -> Figure:
     return figure
 
 
-def draw_lengths(opened: dict[Split, list[ModelInputs]]) -> Figure | None:
+def draw_lengths(opened: dict[str, list[ModelInputs]]) -> Figure | None:
     """Distributions of tokens, seconds and image sizes by split; None where there is nothing to draw."""
-    panels: dict[str, dict[Split, list[float]]] = {TOKENS: {}, SIDE: {}, SECONDS: {}}
+    panels: dict[str, dict[str, list[float]]] = {TOKENS: {}, SIDE: {}, SECONDS: {}}
     for split, sample in opened.items():
         panels[TOKENS][split] = [len(each.text.ids_L) for each in sample if each.text]
         panels[SIDE][split] = [math.sqrt(e.image.width * e.image.height) for e in sample if e.image]
@@ -107,7 +117,13 @@ def draw_lengths(opened: dict[Split, list[ModelInputs]]) -> Figure | None:
         for split, values in by_split.items():
             weights = np.full(len(values), 1 / max(len(values), 1))
             panel.hist(
-                values, bins, weights=weights, histtype="step", color=INK, ls=LINES[split], label=split
+                values,
+                bins,
+                weights=weights,
+                histtype="step",
+                color=INK,
+                ls=LINES.get(split, OTHER_LINE),
+                label=split,
             )
         panel.set_xlabel(name)
         panel.set_yticks([])

@@ -13,7 +13,7 @@ import pytest
 from model_training.config import load_config
 from model_training.manifest import Table, read_table, targets
 from service.contract import Task
-from service.errors import TableError
+from service.errors import ConfigError, TableError
 from tests.conftest import png_bytes
 from tests.model_training.conftest import write_rows
 
@@ -71,8 +71,6 @@ def test_all_problems_are_listed_at_once_with_their_lines(toy_folder: Path) -> N
     rows[72]["size"] = "large"
     rows[73]["size"] = "inf"
     rows[90]["image_file_name"] = rows[10]["image_file_name"]
-    rows.append({"text": "only words", "split": "train"})
-    rows.append({"text": "only words", "split": "test"})
     write_rows(toy_folder, rows)
     with pytest.raises(TableError) as caught:
         read(toy_folder)
@@ -89,10 +87,9 @@ def test_all_problems_are_listed_at_once_with_their_lines(toy_folder: Path) -> N
         "line 74: size: 'large' is not a finite number",
         "line 75: size: 'inf' is not a finite number",
         "line 92: its image is in the test split and, at line 12, in the train split",
-        "line 103: its text is in the test split and, at line 102, in the train split",
     ):
         assert expected in said
-    assert len(caught.value.problems) == 11
+    assert len(caught.value.problems) == 10
 
 
 def test_a_copy_of_an_image_in_another_split_is_found_by_content(toy_folder: Path) -> None:
@@ -102,6 +99,36 @@ def test_a_copy_of_an_image_in_another_split_is_found_by_content(toy_folder: Pat
     write_rows(toy_folder, rows)
     with pytest.raises(TableError, match="line 87: its image is in the test split"):
         read(toy_folder)
+
+
+def test_texts_alone_that_stand_in_two_splits_are_warned_of(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    rows += [{"text": "only words", "split": split, "kind": "high"} for split in ("train", "test", "test")]
+    write_rows(toy_folder, rows)
+    warned = [warning for warning in read(toy_folder).warnings if "2 rows of text alone" in warning]
+    assert len(warned) == 1
+    assert "at line 103 (the test split) as at line 102" in warned[0]
+
+
+def test_another_split_is_left_alone_where_the_config_names_it(toy_folder: Path) -> None:
+    rows = rows_of(toy_folder)
+    rows[3]["split"] = "holdout"
+    write_rows(toy_folder, rows)
+    with pytest.raises(TableError, match=r"unknown split 'holdout'.*data\.more_splits"):
+        read(toy_folder)
+    table = read(toy_folder, 'data.more_splits=["holdout"]')
+    assert [example.line for example in table.split("holdout")] == [5]
+
+
+def test_a_specialist_reads_its_media_and_leaves_out_the_rows_without(toy_folder: Path) -> None:
+    config = load_config(toy_folder / "config.toml", subset="text+image")
+    assert config.name == "toy-text-image"
+    assert config.spec.media == ("text", "image")
+    whole, part = read(toy_folder), read_table(load_config(toy_folder / "config.toml", subset="image"))
+    assert {example.media for example in part.examples} == {("image",)}
+    assert [e.line for e in part.examples] == [e.line for e in whole.examples if e.image]
+    with pytest.raises(ConfigError, match="subset"):
+        load_config(toy_folder / "config.toml", subset="text+smell")
 
 
 def test_a_table_without_rows_is_refused(toy_folder: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -19,6 +17,7 @@ from service.contract import (
     ModelInputs,
     PreprocessSpec,
     Task,
+    TaskType,
     TextInput,
     TextSpec,
     media_subsets,
@@ -93,7 +92,7 @@ def test_embeddings_have_length_one_and_are_zero_where_absent(model: TriadModel)
 
 def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: TriadModel) -> None:
     """The sound may steer where in the image a task looks, but what is read there is the image alone."""
-    attention, head = model.attention["kind"], model.heads["kind"]
+    attention = model.attention["kind"]
     mask = segment_masks([torch.ones(1, 4, dtype=torch.bool), torch.tensor([[True, False]])])
     with torch.no_grad():
         fused, own = torch.randn(1, 6, 16), torch.randn(1, 6, 16)
@@ -101,21 +100,40 @@ def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: Tri
         changed = own.clone()
         changed[:, 4:] += 100.0
         assert torch.equal(attention(fused, changed, mask).reads_BMD[:, 0], looked.reads_BMD[:, 0])
-        weights = looked.weights_BP[0] / looked.shares[0, 0]
+        weights = looked.weights_BMP[0, 0]
+        assert weights[:4].sum() == pytest.approx(1)
+        assert not weights[4:].any()
         expected = (weights[:4, None] * attention.value(own[0, :4])).sum(0)
         assert torch.allclose(looked.reads_BMD[0, 0], expected, atol=1e-6)
-        assert looked.weights_BP[0, :4].sum() == pytest.approx(float(looked.shares[0, 0]), abs=1e-6)
-        opinions = torch.tanh(head.net(looked.reads_BMD[0]))
-        expected = math.log(1 / 2) + looked.evidence_BM[0] @ opinions
-        assert torch.allclose(head(looked)[0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel"])
+def test_evidence_weighs_opinions_and_grows_with_agreement(kind: TaskType) -> None:
+    torch.manual_seed(0)
+    head = Head(16, Task(name="kind", type=kind, labels=("a", "b", "c"), prior=(0.5, 0.3, 0.2)), 0.0)
+    looked = Looked(torch.randn(1, 2, 16), torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2, 9))
+    with torch.no_grad():
+        logits_BK, shares_BM = head(looked)
+        opinions = torch.tanh(head.net(looked.reads_BMD[0])).numpy().astype(float)
+        offset = head.offset.numpy().astype(float)
+    first = offset + np.array([2.0, 1.0]) @ opinions
+    if kind == "classification":
+        sure = np.exp(first) / np.exp(first).sum()
+        agreement = opinions @ sure - opinions.mean(1)
+    else:
+        agreement = (opinions * (2 / (1 + np.exp(-first)) - 1)).mean(1)
+    evidence = np.array([2.0, 1.0]) * np.exp(agreement)
+    assert np.allclose(logits_BK.numpy()[0], offset + evidence @ opinions, atol=1e-5)
+    assert np.allclose(shares_BM.numpy()[0], evidence / evidence.sum(), atol=1e-6)
 
 
 def test_without_evidence_the_answer_is_the_training_prior() -> None:
     kind = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.9, 0.1))
     tags = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.2, 0.0))
-    nothing = Looked(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 9))
-    assert Head(16, kind, 0.0)(nothing).softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
-    assert Head(16, tags, 0.0)(nothing).sigmoid()[0].tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
+    nothing = Looked(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 3, 9))
+    with torch.no_grad():
+        assert Head(16, kind, 0.0)(nothing)[0].softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
+        assert Head(16, tags, 0.0)(nothing)[0].sigmoid()[0].tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
 
 
 def test_a_regression_answers_in_the_targets_own_unit(model: TriadModel) -> None:
