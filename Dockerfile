@@ -45,7 +45,7 @@ FROM wheel AS train-environment
 ARG PIP_EXTRA_INDEX_URL=""
 RUN --mount=type=cache,target=/root/.cache/pip \
     /opt/triad/bin/python -m pip install --constraint constraints.txt \
-        "triad-serving[train] @ file://$(ls /wheels/*.whl)"
+        "triad-serving[pretrained] @ file://$(ls /wheels/*.whl)"
 
 
 # docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" triad:train train examples/digits/config.toml

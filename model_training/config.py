@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from model_training.augment_config import AugmentConfig, Fraction, Section
+from model_training.pretrained.config import PretrainedConfig, PretrainedImageConfig
 from service.bundle import Provenance
 from service.contract import (
     MEDIA,
@@ -28,6 +29,7 @@ from service.errors import ConfigError
 MAX_SOUND_TOKENS = 2048  # of one sound: fusion holds 16 bytes and more for each pair of them
 Features = Literal["log_mel", "mfcc"]
 WordScore = Literal["mutual_information", "chi2"]
+PRETRAINED = ("text_encoder", "image_encoder", "audio_encoder")  # fields of ModelConfig
 LANGUAGE = re.compile("[a-z]{2}")  # ISO 639-1; anything else in lexicon.stop_words is a file
 
 
@@ -172,6 +174,9 @@ class ModelConfig(Section):
         description="Subtracts from each band what its quietest moments hold: for steady noise.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    text_encoder: PretrainedConfig | None = Field(default=None, description="Pretrained, in place of ours.")
+    image_encoder: PretrainedImageConfig | None = Field(default=None, description="Likewise.")
+    audio_encoder: PretrainedConfig | None = Field(default=None, description="Likewise.")
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ModelConfig:
@@ -253,6 +258,29 @@ class TrainConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tokenizers_need_no_words(self) -> TrainConfig:
+        """A pretrained text encoder cuts texts as it has learnt to."""
+        if self.model.text_encoder is None:
+            return self
+        spec = self.preprocess.text
+        unused = {
+            "lexicon": self.lexicon != LexiconConfig(),
+            "preprocess.text.pos": spec.pos,
+            "preprocess.text.drop_pos": spec.drop_pos,
+            "augment.text.split": self.augment.text.split,
+        }
+        if named := [name for name, is_set in unused.items() if is_set]:
+            raise ValueError(f"{', '.join(named)}: of no use with model.text_encoder and its tokenizer")
+        return self
+
+    @model_validator(mode="after")
+    def _pretrained_ears_need_no_features(self) -> TrainConfig:
+        """A pretrained audio encoder hears the wave, or makes the spectrum that it has learnt on."""
+        if self.model.audio_encoder is not None and (self.model.denoise or self.model.features != "log_mel"):
+            raise ValueError("model.features, model.denoise: of no use with model.audio_encoder")
+        return self
+
     @property
     def spec(self) -> PreprocessSpec:
         columns = self.data.columns
@@ -274,6 +302,9 @@ class TrainConfig(Section):
             document["augment"]["audio"]["noise_folder"] = self.augment.audio.noise_folder.name
         if self.transfer.bundle is not None:
             document["transfer"]["bundle"] = "/".join(self.transfer.bundle.parts[-2:])
+        for name in PRETRAINED:
+            if (encoder := document["model"][name]) and Path(encoder["source"]).is_absolute():
+                encoder["source"] = Path(encoder["source"]).name
         return document
 
 
@@ -340,8 +371,15 @@ def with_paths_from(folder: Path, config: TrainConfig) -> TrainConfig:
     if sound.noise_folder is not None:
         sound = sound.model_copy(update={"noise_folder": (folder / sound.noise_folder).resolve()})
     augment = config.augment.model_copy(update={"audio": sound})
+    model = config.model.model_copy(
+        update={
+            name: encoder.model_copy(update={"source": str((folder / encoder.source).resolve())})
+            for name in PRETRAINED
+            if (encoder := getattr(config.model, name)) and (folder / encoder.source).is_dir()
+        }
+    )
     return config.model_copy(
-        update={"data": data, "transfer": transfer, "lexicon": lexicon, "augment": augment}
+        update={"data": data, "transfer": transfer, "lexicon": lexicon, "augment": augment, "model": model}
     )
 
 

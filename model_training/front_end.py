@@ -151,7 +151,7 @@ def cosine_matrix(mels: int) -> Tensor:
     return matrix_KM.float()
 
 
-def first(counts_N: Tensor, length: int, *, step: int) -> Tensor:
+def first(counts_N: Tensor, length: int, *, step: int = 1) -> Tensor:
     """mask_NF of `length` places, `step` apart: true for those within the first counts_N[n]."""
     mask_NF: Tensor = torch.arange(0, length * step, step, device=counts_N.device) < counts_N[:, None]
     return mask_NF

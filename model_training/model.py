@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_training.config import ModelConfig
-from model_training.encoders import AudioEncoder, ImageEncoder, TextEncoder
+from model_training.factory import build_encoders
 from model_training.fusion import Fusion, Head, TaskAttention, segment_masks
-from model_training.windows import Windowed
 from service.contract import Medium, PreprocessSpec, Task
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
@@ -41,23 +40,7 @@ class TriadModel(nn.Module):
         super().__init__()
         self.media = spec.media
         width, heads, dropout = config.width, config.heads, config.dropout
-        self.encoders = nn.ModuleDict()
-        if spec.text is not None:
-            self.encoders["text"] = TextEncoder(
-                spec.text, words, width=width, heads=heads, layers=config.text_layers, dropout=dropout
-            )
-        if spec.image is not None:
-            self.encoders["image"] = ImageEncoder(spec.image, width=width)
-        if spec.audio is not None:
-            encoder: nn.Module = AudioEncoder(
-                spec.audio,
-                width=width,
-                mels=config.mels,
-                dropout=dropout,
-                features=config.features,
-                denoise=config.denoise,
-            )
-            self.encoders["audio"] = Windowed(encoder, spec.audio) if spec.audio.window_s else encoder
+        self.encoders = build_encoders(config, spec, words=words)
         self.fusion = Fusion(width=width, heads=heads, layers=config.fusion_layers, dropout=dropout)
         self.medium_marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in spec.media})
         self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in tasks})

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 
 from model_training.config import TrainConfig
 from model_training.model import TriadModel
+from model_training.pretrained.source import with_bundled_sources
 from model_training.prune import resize_like
 from service.bundle import WEIGHTS_FILE, Bundle
 from service.errors import BundleError
@@ -19,7 +20,7 @@ def rebuild_network(bundle: Bundle) -> TriadModel:
             f"Bundle {bundle.path} holds no {WEIGHTS_FILE}, which is needed to go on from its network; "
             "train it anew, or name the bundle that it was compressed from."
         )
-    config = TrainConfig.model_validate(bundle.manifest.training)
+    config = with_bundled_sources(TrainConfig.model_validate(bundle.manifest.training), bundle)
     words = bundle.lexicon.size if bundle.lexicon else 0
     model = TriadModel(config.model, bundle.spec, bundle.tasks, words=words)
     try:

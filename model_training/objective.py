@@ -70,7 +70,8 @@ class Objective(nn.Module):
         if self.optim.alignment:
             loss = loss + self.optim.alignment * alignment_loss(self.model, self.tasks, encoded, rows)
         if self.optim.l1:
-            matrices = [parameter for parameter in self.model.parameters() if parameter.ndim > 1]
+            learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            matrices = [parameter for parameter in learning if parameter.ndim > 1]
             loss = loss + self.optim.l1 * torch.stack([matrix.abs().sum() for matrix in matrices]).sum()
         return loss
 

@@ -8,15 +8,25 @@ from typing import Any
 from torch import nn
 
 from model_training.config import OptimConfig
+from model_training.pretrained.backbone import Backbone
 
 
 def parameter_groups(model: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
-    """Weight decay on matrices only: decaying biases, norms and queries has no use."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    """One group per learning rate and decay, without what is frozen.
+
+    Pretrained layers move at rates of their own. Weight decay on matrices only: decaying biases, norms and
+    queries has no use.
+    """
+    backbones = [module for module in model.modules() if isinstance(module, Backbone)]
+    rates = {parameter: rate for backbone in backbones for parameter, rate in backbone.learning_rates()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            decay = optim.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rates.get(parameter, optim.learning_rate), decay), []).append(parameter)
     return [
-        {"params": matrices, "weight_decay": optim.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
     ]
 
 

@@ -11,12 +11,14 @@ from model_training.config import TrainConfig
 from model_training.dataset import ExampleDataset
 from model_training.distill import Teacher
 from model_training.evaluate import split_targets
+from model_training.factory import with_sources
 from model_training.front_end import LogMel
 from model_training.lexicon import build_lexicon
 from model_training.manifest import read_table
 from model_training.media import Media
 from model_training.model import TriadModel
 from model_training.noise import Noise, coloured_noise, recorded_noise
+from model_training.pretrained.source import load_lexicon
 from model_training.splits import Split
 from service.contract import Task
 from service.errors import ConfigError
@@ -41,10 +43,13 @@ class Prepared:
 
 
 def prepare(config: TrainConfig) -> Prepared:
-    """Reads and checks the table, builds the lexicon."""
+    """Reads and checks the table, builds the lexicon, asks pretrained encoders what they read."""
+    config = with_sources(config)
     table = read_table(config)
     lexicon: Lexicon | None = None
-    if config.spec.text is not None:
+    if config.spec.text is not None and config.model.text_encoder is not None:
+        lexicon = load_lexicon(config.model.text_encoder)
+    elif config.spec.text is not None:
         train = table.split("train")
         lexicon = build_lexicon(
             config.lexicon,

@@ -17,11 +17,13 @@ from model_training.config import load_config
 from model_training.dataset import ExampleDataset
 from model_training.evaluate import answer_split, examine
 from model_training.export import check_parity, export_graph
+from model_training.factory import encoder_files
 from model_training.fit import fit, make_accelerator
 from model_training.history import read_history
 from model_training.metrics import calibrate, score_subsets
 from model_training.model import TriadModel
 from model_training.prepare import Prepared, build_model, prepare
+from model_training.pretrained.rehearsal import rehearse
 from model_training.report.page import PAGE_FILE, write_report
 from model_training.transfer import transfer_weights
 from service.bundle import (
@@ -68,6 +70,8 @@ def train_bundle(
         transfer = transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
         if accelerator.is_main_process:
             transfer.report(run)
+    if accelerator.is_main_process:
+        rehearse(model, prepared.config.spec, prepared.tasks, parity_examples(prepared.validation))
     model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
         try:
@@ -115,6 +119,7 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
         MODEL_FILE: graph,
         WEIGHTS_FILE: save(model.state_dict()),
         CARD_FILE: model_card(manifest, drift=drift).encode(),
+        **encoder_files(config.model, spec),
     }
     if prepared.lexicon is not None:
         files |= prepared.lexicon.files()

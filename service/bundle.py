@@ -1,6 +1,8 @@
 """A bundle: the folder models/<name>/<version>/ that holds a model and every fact needed to serve it.
 
     model.onnx  bundle.json  vocabulary.txt (where the model reads text)  MODEL_CARD.md
+    tokenizer.json (in place of the vocabulary, with a pretrained text encoder)
+    MEDIUM_encoder.json MEDIUM_processor.json (what builds a pretrained encoder again; not served)
     weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served)
 
 bundle.json names the SHA-256 of every other file. Nothing in a bundle is code or pickle.

@@ -23,6 +23,7 @@ LAYERS = (
     {"service.preprocess.characters"},
     {"service.preprocess.segmenter"},
     {"service.preprocess.text", "service.preprocess.image", "service.preprocess.audio"},
+    {"service.preprocess.tokenizer"},
     {"service.preprocess.lexicon"},
     {"service.preprocess.example"},
     {"service.bundle"},
@@ -54,6 +55,7 @@ TRAINING_LIBRARIES = {
     "pyarrow",
     "matplotlib",
     "jinja2",
+    "transformers",
 }
 
 

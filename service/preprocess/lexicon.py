@@ -12,6 +12,7 @@ from service.errors import BundleError
 from service.preprocess.characters import normalise
 from service.preprocess.segmenter import read_lines, read_user_dictionary, segmenter
 from service.preprocess.text import Vocabulary, Word, encode_words, segment_text
+from service.preprocess.tokenizer import TOKENIZER_FILE, TokenizerLexicon
 
 VOCABULARY_FILE, USER_DICTIONARY_FILE, STOP_WORDS_FILE = (
     "vocabulary.txt",
@@ -79,6 +80,8 @@ class WordLexicon:
 
 def read_lexicon(folder: Path, names: Collection[str]) -> Lexicon:
     """The lexicon of a bundle that lists the files `names`. Raises SetupError."""
+    if TOKENIZER_FILE in names:
+        return TokenizerLexicon((folder / TOKENIZER_FILE).read_bytes())
     if VOCABULARY_FILE not in names:
         raise BundleError(f"Bundle {folder}: bundle.json does not list {VOCABULARY_FILE}.")
     user_dictionary, stop_words = (
