@@ -122,8 +122,8 @@ class AudioEncoder(nn.Module):
         self.spec = spec
         self.front_end = LogMel(spec, mels, features=features, denoise=denoise)
         halvings = _exact_log2(spec.frames_per_token, "audio.frames_per_token")
-        stages = max(BAND_HALVINGS, halvings)
-        channels = [1, *(max(width * 3 // 2 ** (4 - min(i, 2)), 8) for i in range(stages - 1)), width]
+        stages = max(BAND_HALVINGS, halvings) + 1
+        channels = [1, width * 3 // 8, width * 3 // 4, *[width] * (stages - 2)]
         self.time_strides = [2 if i < halvings else 1 for i in range(stages)]
         self.over_bands = nn.ModuleList(
             _conv2d(before, after, stride=(2 if i < BAND_HALVINGS else 1, self.time_strides[i]))

@@ -134,9 +134,9 @@ class Learner:
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.batches = Batches(prepared.train, batch_size=self.optim.batch_size, seed=self.optim.seed)
         self.loader = _train_loader(prepared, self.batches)
+        self.steps = self.optim.epochs * len(self.loader)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer.optimizer,
-            functools.partial(warmup_cosine, steps=self.optim.epochs * len(self.loader), optim=self.optim),
+            self.optimizer.optimizer, functools.partial(warmup_cosine, steps=self.steps, optim=self.optim)
         )
         average = get_ema_multi_avg_fn(self.optim.average)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
@@ -156,7 +156,9 @@ class Learner:
         losses: list[Tensor] = []
         for read in _with_progress(watch.watch(self.loader), len(self.loader), losses, state, console):
             batch: Batch = send_to_device(read, self.accelerator.device, non_blocking=True)
-            loss = self.objective(pad_alike(batch["inputs"]), batch["targets"], step=self.schedule.last_epoch)
+            step = self.schedule.last_epoch
+            inputs, targets = pad_alike(batch["inputs"]), batch["targets"]
+            loss = self.objective(inputs, targets, step=step, progress=step / self.steps)
             self.accelerator.backward(loss)
             average_gradients(self.objective.parameters())
             self.accelerator.clip_grad_norm_(self.objective.parameters(), self.optim.clip_norm)

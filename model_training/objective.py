@@ -20,6 +20,7 @@ from model_training.fusion import RAREST
 from model_training.model import Encoded, TriadModel
 from service.contract import Medium, Task, media_subsets
 
+ALIGNED_FROM = 0.5  # of a run: before, contributions are of a network that knows little
 FOCUS = 2.0  # exponent of focal loss: what its authors found best
 
 
@@ -56,9 +57,17 @@ class Objective(nn.Module):
         )
 
     def forward(
-        self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], *, step: int = 0
+        self,
+        inputs: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        *,
+        step: int = 0,
+        progress: float = 1.0,
     ) -> Tensor:
-        """Of all processes' rows together: see distributed.mean. step: draws the pair of media."""
+        """Of all processes' rows together: see distributed.mean.
+
+        step: draws the pair of media. progress: share of the run that is done.
+        """
         encoded = self.model.encode(inputs)
         rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
         taught = self.teacher.encode(inputs) if self.teacher else None
@@ -67,7 +76,7 @@ class Objective(nn.Module):
             for subset in draw_subsets(self.model.media, seed=(self.optim.seed, step))
         ]
         loss = torch.stack(losses).mean()
-        if self.optim.alignment:
+        if self.optim.alignment and progress >= ALIGNED_FROM:
             loss = loss + self.optim.alignment * alignment_loss(self.model, self.tasks, encoded, rows)
         if self.optim.l1:
             learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -167,3 +168,15 @@ def test_a_subset_is_judged_on_the_rows_that_have_it(objective: Objective) -> No
     ]
     assert losses[0] == losses[1]
     assert losses[0] > 0
+
+
+def test_attention_is_aligned_in_the_second_half_of_a_run(objective: Objective) -> None:
+    objective.eval()
+    objective.optim = OptimConfig(alignment=1.0)
+    tasks = tuple(replace(task, prior=(1 / 3,) * 3 if task.labels else (0.0,)) for task in TASKS)
+    objective.tasks = tasks
+    inputs = {name: torch.from_numpy(a) for name, a in pack_batch([example(0), example(1)], SPEC).items()}
+    targets = {"kind": torch.tensor([0.0, 1.0]), "size": torch.full((2,), math.nan)}
+    early, half, end = (objective(inputs, targets, progress=p).item() for p in (0.49, 0.5, 1.0))
+    assert early < half
+    assert half == end
