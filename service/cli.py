@@ -202,7 +202,7 @@ def compress(
     table: Annotated[Path, typer.Option(help="The table of examples that it was trained on.")],
     distill: Annotated[
         Path | None,
-        typer.Option(metavar="CONFIG", help="Teach a small network: TOML with [model] and [optim]."),
+        typer.Option(metavar="CONFIG", help="Teach a small network: TOML with the sections model and optim."),
     ] = None,
     prune: Annotated[
         float | None,

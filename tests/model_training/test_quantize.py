@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto
 
 from model_training.config import load_config
-from model_training.quantize import quantize_dynamic, quantize_static
+from model_training.quantize import THIN, quantize_dynamic, quantize_static
 from model_training.train import Prepared, prepare
 from service.bundle import Bundle
 from service.contract import F32, ModelInputs, Wanted, media_subsets
@@ -49,9 +49,11 @@ def answers(session: Session, batch: list[ModelInputs]) -> F32:
 
 
 def test_static_leaves_floats_only_where_they_are_needed(static: bytes) -> None:
-    floats = {name for name, tensor in weights(static).items() if tensor.data_type == TensorProto.FLOAT}
-    assert {name for name in floats if "front_end" in name}
-    assert all("front_end" in name or "positions" in name for name in floats)
+    floats = {n: tensor for n, tensor in weights(static).items() if tensor.data_type == TensorProto.FLOAT}
+    assert any("front_end" in name for name in floats)
+    thin = {name for name, tensor in floats.items() if len(tensor.dims) > 2 and tensor.dims[1] < THIN}
+    assert any("encoders.image" in name for name in thin)
+    assert all("front_end" in name or "positions" in name for name in floats.keys() - thin)
 
 
 def test_dynamic_leaves_convolutions_alone(toy_bundle: Bundle, dynamic: bytes) -> None:
