@@ -98,7 +98,8 @@ class TaskConfig(Section):
     weight: float = Field(default=1.0, gt=0, description="Of this task's loss in the sum.")
     imbalance: Literal["none", "weights", "focal"] = Field(
         default="none",
-        description="weights: rare labels count more (when recall of each matters); focal: hard rows do.",
+        description="weights: rare labels count more (when recall of each matters); focal: hard rows do. "
+        "With either, the best epoch is the one of the best F1.",
     )
 
     @model_validator(mode="after")

@@ -224,7 +224,8 @@ def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> flo
     answers = answer_subsets(
         _torch_runner(model, prepared, device), _validation_loader(prepared), prepared.tasks
     )
-    return mean_score(score_subsets(answers, prepared.tasks), prepared.tasks)
+    uneven = [name for name, task in prepared.config.tasks.items() if task.imbalance != "none"]
+    return mean_score(score_subsets(answers, prepared.tasks), prepared.tasks, balanced=uneven)
 
 
 def _train_loader(prepared: Prepared, batches: Batches) -> DataLoader[LabelledInputs]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -183,13 +183,17 @@ def calibrate(answers: Answers, tasks: Sequence[Task]) -> tuple[Task, ...]:
     )
 
 
-def mean_score(scores: Scores, tasks: Sequence[Task]) -> float:
-    """One number to stop early by: each task's main score, averaged over subsets and tasks."""
+def mean_score(scores: Scores, tasks: Sequence[Task], *, balanced: Collection[str] = ()) -> float:
+    """One number to stop early by: each task's main score, averaged over subsets and tasks.
+
+    balanced: tasks of uneven classes; F1 counts there, as always answering the most frequent is often right.
+    """
     mains = [
-        per_task[task.name][MAIN_SCORE[task.type]]
+        per_task[task.name][main]
         for per_task in scores.values()
         for task in tasks
-        if MAIN_SCORE[task.type] in per_task.get(task.name, {})
+        for main in ["f1" if task.name in balanced else MAIN_SCORE[task.type]]
+        if main in per_task.get(task.name, {})
     ]
     return float(np.mean(mains)) if mains else -math.inf
 

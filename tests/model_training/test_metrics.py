@@ -119,3 +119,11 @@ def test_every_subset_of_an_example_is_asked_once_and_scored_apart() -> None:
     }
     assert scores["image"]["kind"]["examples"] == 2
     assert mean_score(scores, [KIND]) == pytest.approx(4 / 7)
+
+
+def test_a_task_of_uneven_classes_is_judged_by_f1() -> None:
+    """Always "a" is right in nine of ten rows; its F1 is that of "a", 18 / 19, and of "b", 0."""
+    logits = f32([[1, 0]] * 10)
+    scores = {"text": {"kind": score_task(KIND, logits, f32([0] * 9 + [1]))}}
+    assert mean_score(scores, [KIND]) == pytest.approx(0.9)
+    assert mean_score(scores, [KIND], balanced={"kind"}) == pytest.approx(9 / 19)
