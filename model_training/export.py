@@ -92,7 +92,7 @@ class _ExportedSignature(nn.Module):
         super().__init__()
         self.model = model
         self.inputs = input_names(spec)
-        self.outputs = output_names(spec, tasks, EVERYTHING)
+        self.outputs = output_names(spec, tasks, EVERYTHING, layers=len(model.fusion.layers))
 
     def forward(self, *arrays: Tensor) -> tuple[Tensor, ...]:
         outputs = self.model(dict(zip(self.inputs, arrays, strict=True)))
@@ -135,6 +135,8 @@ def _difference(
 
 def _named(outputs: ModelOutputs) -> dict[str, np.ndarray]:
     arrays = {f"logits.{task}": array for task, array in outputs.logits_K.items()}
-    for task, media in outputs.attention.items():
-        arrays |= {f"attention.{task}.{medium}": array for medium, array in media.items()}
+    for kind, tasks in (("attention", outputs.attention), ("rollout", outputs.rollout)):
+        for task, media in tasks.items():
+            arrays |= {f"{kind}.{task}.{medium}": array for medium, array in media.items()}
+    arrays |= {f"fusion.{layer}": array for layer, array in enumerate(outputs.fusion_HMM, start=1)}
     return arrays | {f"embedding.{part}": array for part, array in outputs.embeddings_D.items()}

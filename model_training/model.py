@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from model_training.config import ModelConfig
 from model_training.factory import build_encoders
-from model_training.fusion import Fusion, Head, TaskAttention, segment_masks
+from model_training.fusion import Fusion, Head, TaskAttention, between_media, roll_out, segment_masks
 from service.contract import Medium, PreprocessSpec, Task
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
@@ -47,20 +47,27 @@ class TriadModel(nn.Module):
         self.heads = nn.ModuleDict({task.name: Head(width, task, dropout) for task in tasks})
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.answer(self.encode(inputs), {m: inputs[f"{m}_row"] for m in self.media})
+        """With what fusion looked at, which only explanations need."""
+        rows = {medium: inputs[f"{medium}_row"] for medium in self.media}
+        return self.answer(self.encode(inputs), rows, fusion=True)
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Encoded:
         """Every packed item of every medium, once."""
         return {medium: Tokens(*self._encode(medium, inputs)) for medium in self.media}
 
-    def answer(self, encoded: Encoded, rows: Mapping[Medium, Tensor]) -> dict[str, Tensor]:
-        """Outputs for rows that read only the media given here; rows: by medium, which item each row uses."""
+    def answer(
+        self, encoded: Encoded, rows: Mapping[Medium, Tensor], *, fusion: bool = False
+    ) -> dict[str, Tensor]:
+        """Outputs for rows that read only the media given here.
+
+        rows: by medium, which item each row uses. fusion: whether to add the outputs `rollout` and `fusion`.
+        """
         gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
         lengths = [tokens.mask_NP.shape[1] for tokens in gathered.values()]
         mask_BMP = segment_masks([tokens.mask_NP for tokens in gathered.values()])
         own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
         marked = [tokens.tokens_NPD + self.medium_marks[medium] for medium, tokens in gathered.items()]
-        fused_BPD = self.fusion(torch.cat(marked, dim=1), mask_BMP.any(1))
+        fused_BPD, layers = self.fusion(torch.cat(marked, dim=1), mask_BMP.any(1))
 
         outputs, read = {}, []
         for name, attention in self.attention.items():
@@ -68,8 +75,15 @@ class TriadModel(nn.Module):
             outputs[f"logits.{name}"], shares_BM = self.heads[name](looked)
             read.append((shares_BM[:, :, None] * looked.reads_BMD).sum(1))
             weights_BP = (shares_BM[:, :, None] * looked.weights_BMP).sum(1)
-            for medium, weights in zip(gathered, weights_BP.split(lengths, dim=1), strict=True):
-                outputs[f"attention.{name}.{medium}"] = weights
+            kinds = {"attention": weights_BP}
+            if fusion:
+                kinds["rollout"] = roll_out(weights_BP, layers)
+            for kind, of_tokens_BP in kinds.items():
+                for medium, weights in zip(gathered, of_tokens_BP.split(lengths, dim=1), strict=True):
+                    outputs[f"{kind}.{name}.{medium}"] = weights
+        if fusion:
+            for number, weights_BHPP in enumerate(layers, start=1):
+                outputs[f"fusion.{number}"] = between_media(weights_BHPP, mask_BMP)
         for medium, tokens in gathered.items():
             summed_BD = (tokens.tokens_NPD * tokens.mask_NP[:, :, None]).sum(1)
             outputs[f"embedding.{medium}"] = F.normalize(summed_BD, dim=1)

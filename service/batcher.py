@@ -2,11 +2,13 @@
 
 A request's life: `accept` takes its place (or refuses), `enqueue` hands over the preprocessed example, a
 worker runs it with its neighbours and resolves the future. Accepted means: counted until answered.
+A request may ask about several variants of its example (subsets of its media, say): rows of the same run.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import operator
 import threading
@@ -30,9 +32,9 @@ SHORT_SAMPLES, SHORT_TOKENS = 8192, 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ran:
-    """One row of a batch's answer, and how long it waited and ran, in seconds."""
+    """A batch's answer to each row of one request, and how long it waited and ran, in seconds."""
 
-    outputs: ModelOutputs
+    rows: Sequence[ModelOutputs]
     queue_s: float
     inference_s: float
 
@@ -44,7 +46,7 @@ Answer: TypeAlias = Future[Ran]
 class _Job:
     answer: Answer
     run: Run
-    inputs: ModelInputs
+    rows: Sequence[ModelInputs]
     wanted: Wanted
     enqueued_s: float
     group: Hashable
@@ -105,24 +107,27 @@ class Batcher:
         answer.add_done_callback(self._release)
         return answer
 
-    def enqueue(self, answer: Answer, run: Run, inputs: ModelInputs, wanted: Wanted) -> None:
-        """Lets an accepted example run; examples batch with others of the same `run` and padding class."""
+    def enqueue(self, answer: Answer, run: Run, rows: Sequence[ModelInputs], wanted: Wanted) -> None:
+        """Lets an accepted request run; it batches with others of the same `run` and padding class.
+
+        rows: variants of one example, none longer than the first. More than the largest batch run in several.
+        """
         job = _Job(
             answer=answer,
             run=run,
-            inputs=inputs,
+            rows=rows,
             wanted=wanted,
             enqueued_s=time.perf_counter(),
-            group=(run, padding_class(inputs)),
+            group=(run, padding_class(rows[0])),
         )
         with self._arrived:
             self._queue.append(job)
             self._arrived.notify()
 
     def submit(self, run: Run, inputs: ModelInputs, wanted: Wanted) -> Answer:
-        """`accept` and `enqueue` in one."""
+        """`accept` and `enqueue` in one, of an example as it is."""
         answer = self.accept()
-        self.enqueue(answer, run, inputs, wanted)
+        self.enqueue(answer, run, [inputs], wanted)
         return answer
 
     def close(self) -> None:
@@ -162,7 +167,9 @@ class Batcher:
             group = self._queue[0].group
             alike = [job for job in self._queue if job.group == group]
             share = -(-len(alike) // len(self._workers))
-            batch = alike[: min(share, self._max_batch)]
+            total_rows = itertools.accumulate(len(job.rows) for job in alike)
+            fitting = sum(rows <= self._max_batch for rows in total_rows)
+            batch = alike[: max(min(share, fitting), 1)]
             taken = set(map(id, batch))
             self._queue = deque(job for job in self._queue if id(job) not in taken)
             return batch
@@ -180,7 +187,35 @@ class Batcher:
             else:
                 live.append(job)
         if live:
-            _run_isolated(live, start_s)
+            self._run_isolated(live, start_s)
+
+    def _run_isolated(self, batch: Sequence[_Job], start_s: float) -> None:
+        """One run for all; where it fails, one run each, so that only the guilty request fails."""
+        wanted = functools.reduce(operator.or_, (job.wanted for job in batch))
+        asked = [row for job in batch for row in job.rows]
+        try:
+            answered: list[ModelOutputs] = []
+            for first in range(0, len(asked), self._max_batch):
+                answered += batch[0].run(asked[first : first + self._max_batch], wanted)
+            if len(answered) != len(asked):
+                raise ValueError(f"{len(asked)} rows got {len(answered)} answers")
+        except Exception as error:  # whatever the runtime raises is delivered to whoever waits
+            if len(batch) > 1:
+                logger.warning("A batch of %d failed; running its requests one by one.", len(batch))
+                for job in batch:
+                    self._run_isolated([job], start_s)
+                return
+            logger.exception("The graph failed on one example.")
+            failed = InferenceError("The model failed on this example.")
+            failed.__cause__ = error
+            fail(batch[0].answer, failed)
+            return
+        inference_s = time.perf_counter() - start_s
+        rows = iter(answered)
+        for job in batch:
+            own = list(itertools.islice(rows, len(job.rows)))
+            ran = Ran(rows=own, queue_s=start_s - job.enqueued_s, inference_s=inference_s)
+            _succeed(job.answer, ran)
 
     def _die(self) -> None:
         with self._arrived:
@@ -197,29 +232,6 @@ def padding_class(inputs: ModelInputs) -> tuple[int, int]:
     samples = len(inputs.audio.samples_T) if inputs.audio else 0
     tokens = len(inputs.text.ids_L) if inputs.text else 0
     return (max(samples, SHORT_SAMPLES) - 1).bit_length(), (max(tokens, SHORT_TOKENS) - 1).bit_length()
-
-
-def _run_isolated(batch: Sequence[_Job], start_s: float) -> None:
-    """One run for all; where it fails, one run each, so that only the guilty example fails."""
-    wanted = functools.reduce(operator.or_, (job.wanted for job in batch))
-    try:
-        rows = batch[0].run([job.inputs for job in batch], wanted)
-        answered = list(zip(batch, rows, strict=True))
-    except Exception as error:  # whatever the runtime raises is delivered to whoever waits
-        if len(batch) > 1:
-            logger.warning("A batch of %d failed; running its examples one by one.", len(batch))
-            for job in batch:
-                _run_isolated([job], start_s)
-            return
-        logger.exception("The graph failed on one example.")
-        failed = InferenceError("The model failed on this example.")
-        failed.__cause__ = error
-        fail(batch[0].answer, failed)
-        return
-    inference_s = time.perf_counter() - start_s
-    for job, outputs in answered:
-        ran = Ran(outputs=outputs, queue_s=start_s - job.enqueued_s, inference_s=inference_s)
-        _succeed(job.answer, ran)
 
 
 def _start(answer: Answer) -> bool:

@@ -37,6 +37,13 @@ class AttentionDetail(StrEnum):
     full = "full"
 
 
+class Explanation(StrEnum):
+    none = "none"
+    shapley = "shapley"
+    occlusion = "occlusion"
+    all = "all"
+
+
 class Int8(StrEnum):
     static = "static"
     dynamic = "dynamic"
@@ -119,6 +126,10 @@ def predict(
     attention: Annotated[
         AttentionDetail, typer.Option(help="How much of it to print.")
     ] = AttentionDetail.modality,
+    explain: Annotated[
+        Explanation, typer.Option(help="shapley: by medium; occlusion: by word, cell and moment; all: both.")
+    ] = Explanation.none,
+    target: Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")] = None,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Most labels listed per task.")] = 5,
 ) -> None:
     """Predict in this process; print what the service would answer."""
@@ -130,7 +141,13 @@ def predict(
     raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
     folder = Path(model) if model and Path(model).exists() else None
     settings = Settings(models=folder) if folder else Settings()
-    options = Options(model=None if folder else model, top_k=top_k, attention=attention.value)
+    options = Options(
+        model=None if folder else model,
+        top_k=top_k,
+        attention=attention.value,
+        explain=explain.value,
+        target=target,
+    )
     with Engine.open(settings.models, settings) as engine:
         print(engine.predict_sync(raw, options).to_json(indent=2))
 

@@ -1,7 +1,7 @@
 """What crosses the border between preprocessing, the graph and postprocessing: names, shapes, dtypes.
 
 Shape letters: L tokens of a text, H W pixels, C image cells, T samples, S sound tokens, K outputs of a task,
-D embedding width, B rows of a batch, Nt Ni Na texts, images and sounds packed in it.
+D embedding width, H heads, M media, B rows of a batch, Nt Ni Na texts, images and sounds packed in it.
 
 The graph's inputs (each medium only where the model reads it):
     token_ids     int64 [Nt, L]         0 pads
@@ -13,6 +13,9 @@ The graph's inputs (each medium only where the model reads it):
 Its outputs:
     logits.TASK             float32 [B, K]   before softmax / sigmoid; a regression's value in its own unit
     attention.TASK.MEDIUM   float32 [B, L | C | S]   sums to 1 over all media; 0 where absent
+    rollout.TASK.MEDIUM     float32 like attention, traced back through the layers of fusion
+    fusion.LAYER            float32 [B, H, M, M]   by layer from 1, head and medium of the model: how much
+                            its tokens attended to those of each; rows sum to 1; 0 where absent
     embedding.MEDIUM, embedding.fused  float32 [B, D]   L2-normalised; 0 where absent
 """
 
@@ -21,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -245,25 +248,30 @@ class Wanted:
     """Which of the graph's outputs a caller needs besides the logits."""
 
     attention: bool = False
+    fusion: bool = False
     embeddings: bool = False
 
     def __or__(self, other: Wanted) -> Wanted:
         return Wanted(
-            attention=self.attention or other.attention, embeddings=self.embeddings or other.embeddings
+            attention=self.attention or other.attention,
+            fusion=self.fusion or other.fusion,
+            embeddings=self.embeddings or other.embeddings,
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelOutputs:
-    """One row of the graph's answer; attention and embeddings are empty unless wanted.
+    """One row of the graph's answer; all but the logits are empty unless wanted.
 
-    logits_K: by task. attention: by task and present medium, [L], [C] or [S], padding removed.
-    embeddings_D: by present medium, and "fused".
+    logits_K: by task. attention, rollout: by task and present medium, [L], [C] or [S], padding removed.
+    fusion_HMM: of each layer. embeddings_D: by present medium, and "fused".
     """
 
     logits_K: Mapping[str, F32]
-    attention: Mapping[str, Mapping[Medium, F32]]
-    embeddings_D: Mapping[str, F32]
+    attention: Mapping[str, Mapping[Medium, F32]] = field(default_factory=dict)
+    rollout: Mapping[str, Mapping[Medium, F32]] = field(default_factory=dict)
+    fusion_HMM: Sequence[F32] = ()
+    embeddings_D: Mapping[str, F32] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

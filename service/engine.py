@@ -19,7 +19,8 @@ from service.batcher import Answer, Batcher, Ran, fail
 from service.catalog import Catalog, Model, load_catalog
 from service.contract import ModelInputs, RawInputs, Wanted, require_media
 from service.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
-from service.postprocess import describe_inputs, predict_tasks, warnings_about
+from service.explain import Plan, check_target, explain, plan
+from service.postprocess import describe_fusion, describe_inputs, predict_tasks, warnings_about
 from service.preprocess.example import preprocess
 from service.schemas import Options, Prediction
 from service.settings import Settings
@@ -50,6 +51,7 @@ class Pending:
     raw: RawInputs | None
     text: str | None
     inputs: ModelInputs = dataclasses.field(default_factory=ModelInputs)
+    planned: Plan | None = None
     preprocess_s: float = 0.0
 
 
@@ -144,6 +146,7 @@ class Engine:
             known = ", ".join(model.bundle.spec.media)
             raise NothingToPredictError(f"Nothing to predict from: send at least one of {known}.")
         require_media(raw, model.bundle.spec)
+        check_target(options.target, model.bundle.tasks)
         answer = self._running_batcher().accept()
         pending = Pending(
             id=request_id or new_request_id(),
@@ -160,13 +163,26 @@ class Engine:
     def finish(self, pending: Pending, ran: Ran) -> tuple[Prediction, Timings]:
         """Raises InferenceError where the model's answer is no number."""
         started_s = time.perf_counter()
-        manifest = pending.model.bundle.manifest
+        manifest, options, outputs = pending.model.bundle.manifest, pending.options, ran.rows[0]
+        predictions = predict_tasks(outputs, pending.inputs, pending.text, manifest, options)
+        if options.explain != "none":
+            assert pending.planned is not None
+            predictions = explain(
+                predictions,
+                pending.planned,
+                ran.rows,
+                text=pending.text,
+                manifest=manifest,
+                target=options.target,
+            )
+        full = options.attention == "full"
         prediction = Prediction(
             id=pending.id,
             model=manifest.name,
             version=manifest.version,
             inputs=describe_inputs(pending.inputs),
-            predictions=predict_tasks(ran.outputs, pending.inputs, pending.text, manifest, pending.options),
+            predictions=predictions,
+            fusion=describe_fusion(outputs.fusion_HMM, pending.inputs, manifest.preprocess) if full else None,
             warnings=warnings_about(pending.inputs, manifest.preprocess),
         )
         timings = Timings(
@@ -193,9 +209,15 @@ class Engine:
             fail(pending.answer, known)
             return
         pending.raw = None
+        options, most_parts = pending.options, self.settings.max_occlusions
+        pending.planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
         pending.preprocess_s = time.perf_counter() - started_s
-        wanted = Wanted(attention=pending.options.attention != "none")
-        self._running_batcher().enqueue(pending.answer, pending.model.session.run, pending.inputs, wanted)
+        wanted = Wanted(
+            attention=options.attention != "none" or options.explain in ("occlusion", "all"),
+            fusion=options.attention == "full",
+        )
+        run = pending.model.session.run
+        self._running_batcher().enqueue(pending.answer, run, pending.planned.rows, wanted)
 
     def _running_batcher(self) -> Batcher:
         if self._batcher is None:

@@ -48,18 +48,70 @@ _ATTENTION = {"modalities": {"text": 0.21, "image": 0.47, "audio": 0.32}}
 _FULL_ATTENTION = {
     **_ATTENTION,
     "text": [
-        {"token": "数字", "start": 2, "end": 4, "weight": 0.03},
-        {"token": "七", "start": 4, "end": 5, "weight": 0.18},
+        {"token": "数字", "start": 2, "end": 4, "weight": 0.03, "rollout": 0.08},
+        {"token": "七", "start": 4, "end": 5, "weight": 0.18, "rollout": 0.2},
     ],
-    "image": {"rows": 2, "columns": 2, "region": [0, 0, 28, 28], "weights": [[0.1, 0.2], [0.1, 0.07]]},
+    "image": {
+        "rows": 2,
+        "columns": 2,
+        "region": [0, 0, 28, 28],
+        "weights": [[0.1, 0.2], [0.1, 0.07]],
+        "rollout": [[0.1, 0.15], [0.1, 0.1]],
+    },
     "audio": [
-        {"start": 0.0, "end": 0.04, "weight": 0.12},
-        {"start": 0.04, "end": 0.06, "weight": 0.2},
+        {"start": 0.0, "end": 0.04, "weight": 0.12, "rollout": 0.13},
+        {"start": 0.04, "end": 0.06, "weight": 0.2, "rollout": 0.14},
+    ],
+}
+
+_FUSION = [
+    {
+        "heads": [
+            {
+                "text": {"text": 0.6, "image": 0.3, "audio": 0.1},
+                "image": {"text": 0.2, "image": 0.5, "audio": 0.3},
+                "audio": {"text": 0.2, "image": 0.4, "audio": 0.4},
+            }
+        ]
+    }
+]
+_ATTRIBUTION = {
+    "method": "shapley",
+    "target": "7",
+    "baseline": 0.1,
+    "text": 0.2,
+    "image": 0.5,
+    "audio": 0.18,
+    "interactions": [
+        {"media": ["text", "image"], "value": -0.21, "relation": "overlap"},
+        {"media": ["text", "audio"], "value": 0.004, "relation": "add up"},
+        {"media": ["image", "audio"], "value": -0.16, "relation": "overlap"},
+    ],
+}
+_OCCLUSION = {
+    "method": "occlusion",
+    "target": "7",
+    "value": 0.98,
+    "text": [
+        {"token": "数字", "start": 2, "end": 4, "drop": 0.001, "weight": 0.03},
+        {"token": "七", "start": 4, "end": 5, "drop": 0.09, "weight": 0.18},
+    ],
+    "image": {
+        "rows": 2,
+        "columns": 2,
+        "region": [0, 0, 28, 28],
+        "drops": [[0.02, 0.2], [0.1, -0.01]],
+        "weights": [[0.1, 0.2], [0.1, 0.07]],
+    },
+    "audio": [
+        {"start": 0.0, "end": 0.04, "drop": 0.01, "weight": 0.12},
+        {"start": 0.04, "end": 0.06, "drop": 0.05, "weight": 0.2},
     ],
 }
 
 
-def _prediction(attention: dict[str, Any]) -> dict[str, Any]:
+def _prediction(*, fusion: list[Any] | None = None, **explained: Any) -> dict[str, Any]:
+    more = {"fusion": fusion} if fusion else {}
     return {
         "id": EXAMPLE_ID,
         "model": "digits",
@@ -75,16 +127,24 @@ def _prediction(attention: dict[str, Any]) -> dict[str, Any]:
                 "label": "7",
                 "probability": 0.98,
                 "top": [{"label": "7", "probability": 0.98}, {"label": "1", "probability": 0.01}],
-                "attention": attention,
+                **explained,
             }
         },
+        **more,
         "warnings": [],
     }
 
 
 PREDICTION_EXAMPLES: dict[str, Any] = {
-    "modality": {"summary": "attention=modality", "value": _prediction(_ATTENTION)},
-    "full": {"summary": "attention=full", "value": _prediction(_FULL_ATTENTION)},
+    "modality": {"summary": "attention=modality", "value": _prediction(attention=_ATTENTION)},
+    "full": {
+        "summary": "attention=full",
+        "value": _prediction(attention=_FULL_ATTENTION, fusion=_FUSION),
+    },
+    "explain": {
+        "summary": "attention=none&explain=all",
+        "value": _prediction(attribution=_ATTRIBUTION, occlusion=_OCCLUSION),
+    },
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from service.contract import (
     UNKNOWN_ID,
     AudioInput,
     AudioSpec,
-    ImageInput,
     ImageSpec,
     Medium,
     ModelInputs,
@@ -26,6 +25,7 @@ from service.schemas import (
     Attention,
     AudioReport,
     Classification,
+    FusionLayer,
     ImageAttention,
     ImageReport,
     InputsReport,
@@ -70,7 +70,8 @@ def predict_tasks(
         if options.attention == "modality":
             attention = _media_attention(outputs.attention[task.name], manifest.preprocess)
         elif options.attention == "full":
-            attention = describe_attention(outputs.attention[task.name], inputs, text, manifest.preprocess)
+            weights, rollout = outputs.attention[task.name], outputs.rollout[task.name]
+            attention = describe_attention(weights, rollout, inputs, text, manifest.preprocess)
         answers[task.name] = _task_prediction(outputs.logits_K[task.name], task, attention, options.top_k)
     return answers
 
@@ -128,41 +129,76 @@ def _media_attention(weights: Mapping[Medium, F32], spec: PreprocessSpec) -> Att
 
 
 def describe_attention(
-    weights: Mapping[Medium, F32], inputs: ModelInputs, text: str | None, spec: PreprocessSpec
+    weights: Mapping[Medium, F32],
+    rollout: Mapping[Medium, F32],
+    inputs: ModelInputs,
+    text: str | None,
+    spec: PreprocessSpec,
 ) -> Attention:
     """How much on each medium, and where within each present one, in the coordinates of the media as sent."""
     details: dict[str, object] = {}
     if inputs.text and text:
-        details["text"] = _word_attention(weights["text"], inputs.text, text)
+        details["text"] = _word_attention(weights["text"], rollout["text"], inputs.text, text)
     if inputs.image and spec.image:
-        details["image"] = _image_attention(weights["image"], inputs.image, spec.image)
+        details["image"] = ImageAttention(
+            rows=spec.image.rows,
+            columns=spec.image.columns,
+            region=inputs.image.region,
+            weights=_grid(weights["image"], spec.image),
+            rollout=_grid(rollout["image"], spec.image),
+        )
     if inputs.audio and spec.audio:
-        details["audio"] = _sound_attention(weights["audio"], inputs.audio, spec.audio)
+        details["audio"] = _sound_attention(weights["audio"], rollout["audio"], inputs.audio, spec.audio)
     return _media_attention(weights, spec).model_copy(update=details)
 
 
-def _word_attention(weights_L: F32, words: TextInput, text: str) -> list[WordAttention]:
+def describe_fusion(
+    fusion_HMM: Sequence[F32], inputs: ModelInputs, spec: PreprocessSpec
+) -> list[FusionLayer]:
+    """What every head of every layer of fusion attended to, between the media that are present."""
+    places = {medium: spec.media.index(medium) for medium in inputs.media}
     return [
-        WordAttention(token=text[start:end], start=start, end=end, weight=weight)
-        for (start, end), weight in zip(words.spans, _rounded(weights_L), strict=True)
-    ]
-
-
-def _image_attention(weights_C: F32, image: ImageInput, spec: ImageSpec) -> ImageAttention:
-    weights = _rounded(weights_C)
-    rows = [weights[row * spec.columns : (row + 1) * spec.columns] for row in range(spec.rows)]
-    return ImageAttention(rows=spec.rows, columns=spec.columns, region=image.region, weights=rows)
-
-
-def _sound_attention(weights_S: F32, sound: AudioInput, spec: AudioSpec) -> list[SoundAttention]:
-    return [
-        SoundAttention(
-            start=round(sound.start_s + s * spec.token_s, DECIMALS),
-            end=round(min(sound.start_s + (s + 1) * spec.token_s, sound.seconds), DECIMALS),
-            weight=weight,
+        FusionLayer(
+            heads=[
+                {
+                    of: {to: round(float(shares_MM[i, j]), DECIMALS) for to, j in places.items()}
+                    for of, i in places.items()
+                }
+                for shares_MM in layer_HMM
+            ]
         )
-        for s, weight in enumerate(_rounded(weights_S))
+        for layer_HMM in fusion_HMM
     ]
+
+
+def _word_attention(weights_L: F32, rollout_L: F32, words: TextInput, text: str) -> list[WordAttention]:
+    pairs = zip(words.spans, _rounded(weights_L), _rounded(rollout_L), strict=True)
+    return [
+        WordAttention(token=text[start:end], start=start, end=end, weight=weight, rollout=rollout)
+        for (start, end), weight, rollout in pairs
+    ]
+
+
+def _grid(weights_C: F32, spec: ImageSpec) -> list[list[float]]:
+    weights = _rounded(weights_C)
+    return [weights[row * spec.columns : (row + 1) * spec.columns] for row in range(spec.rows)]
+
+
+def _sound_attention(
+    weights_S: F32, rollout_S: F32, sound: AudioInput, spec: AudioSpec
+) -> list[SoundAttention]:
+    pairs = zip(_rounded(weights_S), _rounded(rollout_S), strict=True)
+    return [
+        SoundAttention(start=start, end=end, weight=weight, rollout=rollout)
+        for s, (weight, rollout) in enumerate(pairs)
+        for start, end in [describe_moment(s, s + 1, sound, spec)]
+    ]
+
+
+def describe_moment(first: int, last: int, sound: AudioInput, spec: AudioSpec) -> tuple[float, float]:
+    """Start and end of sound tokens [first, last), in seconds of the sound as sent."""
+    start_s, end_s = (sound.start_s + token * spec.token_s for token in (first, last))
+    return round(start_s, DECIMALS), round(min(end_s, sound.seconds), DECIMALS)
 
 
 def _rounded(values: F32) -> list[float]:

@@ -15,6 +15,10 @@ from service.contract import Medium
 Absent = SkipJsonSchema[None]  # absent rather than null, so the schema need not offer null
 
 
+Relation = Literal["contradict", "overlap", "add up", "complete"]
+ROLLOUT = "The weight traced back through the layers of fusion: attention rollout."
+DROP = "How far the target's probability (a regression's value) falls without it; below 0: it rises."
+
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # 40000 stays 40000, not 40000.0
 
 
@@ -42,7 +46,16 @@ class Options(Schema):
         description="`modality`: how much weight fell on text, image and sound. "
         "`full`: also on which words, image cells and moments.",
     )
-    explain: Literal["none"] = Field("none", description="Attribution of the answer; only `none` so far.")
+    explain: Literal["none", "shapley", "occlusion", "all"] = Field(
+        "none",
+        description="`shapley`: what each medium contributed, exactly, and how they interact. `occlusion`: "
+        "how the answer changes without each word, image cell and moment; slower. `all`: both.",
+    )
+    target: str | Absent = Field(
+        None,
+        description="The label to explain, where a task has it; by default the one that is answered.",
+        examples=["1"],
+    )
 
 
 class TextReport(Schema):
@@ -77,17 +90,23 @@ class LabelProbability(Schema):
     probability: float = Field(description="Calibrated.", examples=[0.98])
 
 
-class WordAttention(Schema):
-    """One token of the text; `start` and `end` are character offsets in the text as sent."""
+class Word(Schema):
+    """`start` and `end` are character offsets in the text as sent."""
 
     token: str = Field(description="The slice of the text as sent.", examples=["七"])
     start: int = Field(examples=[6])
     end: int = Field(examples=[7])
+
+
+class WordAttention(Word):
+    """One token of the text."""
+
     weight: float = Field(examples=[0.18])
+    rollout: float = Field(description=ROLLOUT, examples=[0.12])
 
 
-class ImageAttention(Schema):
-    """A grid of weights over a region of the image as sent."""
+class Grid(Schema):
+    """Over a region of the image as sent; `rows` lists of `columns` numbers, top left first."""
 
     rows: int = Field(examples=[2])
     columns: int = Field(examples=[2])
@@ -96,17 +115,23 @@ class ImageAttention(Schema):
         "the image where the model pads, and leaves its edges out where the model crops.",
         examples=[(0, 0, 28, 28)],
     )
-    weights: list[list[float]] = Field(
-        description="`rows` lists of `columns` weights, top left first.", examples=[[[0.1, 0.2], [0.1, 0.07]]]
-    )
 
 
-class SoundAttention(Schema):
+class ImageAttention(Grid):
+    weights: list[list[float]] = Field(examples=[[[0.1, 0.2], [0.1, 0.07]]])
+    rollout: list[list[float]] = Field(description=ROLLOUT, examples=[[[0.1, 0.15], [0.1, 0.1]]])
+
+
+class Moment(Schema):
     """One stretch of the sound as sent, in seconds."""
 
     start: float = Field(examples=[0.0])
     end: float = Field(examples=[0.04])
+
+
+class SoundAttention(Moment):
     weight: float = Field(examples=[0.004])
+    rollout: float = Field(description=ROLLOUT, examples=[0.006])
 
 
 class Attention(Schema):
@@ -121,29 +146,104 @@ class Attention(Schema):
     audio: list[SoundAttention] | Absent = Field(None, description="Only with `attention=full`.")
 
 
-class Classification(Schema):
+class FusionLayer(Schema):
+    """A layer in which the tokens of all media look at each other."""
+
+    heads: list[dict[Medium, dict[Medium, float]]] = Field(
+        description="For each head and present medium, how much its tokens attended to those of each.",
+        examples=[[{"text": {"text": 0.7, "image": 0.3}, "image": {"text": 0.4, "image": 0.6}}]],
+    )
+
+
+class Interaction(Schema):
+    """Shapley interaction index: what two media add together beyond what each adds."""
+
+    media: tuple[Medium, Medium] = Field(examples=[("text", "image")])
+    value: float = Field(
+        description="Above 0: they need each other; below 0: they say the same.", examples=[-0.21]
+    )
+    relation: Relation = Field(
+        description="`contradict`: alone, one speaks for the target, the other against it. Else `overlap`: "
+        "they agree, so that one adds little to the other; `add up`: each adds its own; `complete`: together "
+        "they say more than each does."
+    )
+
+
+class Attribution(Schema):
+    """Exact Shapley values: `baseline` and the present media's values sum to the target's probability.
+
+    Of a regression they sum to its value.
+    """
+
+    method: Literal["shapley"] = "shapley"
+    target: str | Absent = Field(None, description="The label explained.", examples=["7"])
+    baseline: float = Field(
+        description="What is known without any medium: its share in training.", examples=[0.1]
+    )
+    text: float | Absent = Field(None, examples=[0.2])
+    image: float | Absent = Field(None, examples=[0.5])
+    audio: float | Absent = Field(None, examples=[0.18])
+    interactions: list[Interaction] = Field(description="Of every pair of present media.")
+
+
+class WordOcclusion(Word):
+    """One word, or several in a row of a long text."""
+
+    drop: float = Field(description=DROP, examples=[0.31])
+    weight: float = Field(description="Attention.", examples=[0.18])
+
+
+class ImageOcclusion(Grid):
+    drops: list[list[float]] = Field(description=DROP, examples=[[[0.02, 0.2], [0.1, -0.01]]])
+    weights: list[list[float]] = Field(description="Attention.", examples=[[[0.1, 0.2], [0.1, 0.07]]])
+
+
+class SoundOcclusion(Moment):
+    drop: float = Field(description=DROP, examples=[0.05])
+    weight: float = Field(description="Attention.", examples=[0.004])
+
+
+class Occlusion(Schema):
+    """What happens to the answer where one part is hidden, beside the attention that the part got."""
+
+    method: Literal["occlusion"] = "occlusion"
+    target: str | Absent = Field(None, description="The label explained.", examples=["7"])
+    value: float = Field(
+        description="The target's probability (a regression's value) with all.", examples=[0.98]
+    )
+    text: list[WordOcclusion] | Absent = Field(None, description="Words left out.")
+    image: ImageOcclusion | Absent = Field(None, description="Cells in the image's mean colour.")
+    audio: list[SoundOcclusion] | Absent = Field(None, description="Moments silenced.")
+
+
+class Explained(Schema):
+    """What every kind of answer may hold besides."""
+
+    attention: Attention | Absent = Field(None, description="Absent with `attention=none`.")
+    attribution: Attribution | Absent = Field(None, description="Only with `explain=shapley` or `all`.")
+    occlusion: Occlusion | Absent = Field(None, description="Only with `explain=occlusion` or `all`.")
+
+
+class Classification(Explained):
     """Exactly one label holds."""
 
     type: Literal["classification"] = "classification"
     label: str = Field(examples=["7"])
     probability: float = Field(description="Calibrated.", examples=[0.98])
     top: list[LabelProbability] = Field(description="The `top_k` likeliest labels.")
-    attention: Attention | Absent = Field(None, description="Absent with `attention=none`.")
 
 
-class Multilabel(Schema):
+class Multilabel(Explained):
     """Any number of labels hold; each has its own probability."""
 
     type: Literal["multilabel"] = "multilabel"
     labels: list[str] = Field(description="Labels with a probability above 0.5, likeliest first.")
     top: list[LabelProbability] = Field(description="The `top_k` likeliest labels.")
-    attention: Attention | Absent = Field(None, description="Absent with `attention=none`.")
 
 
-class Regression(Schema):
+class Regression(Explained):
     type: Literal["regression"] = "regression"
     value: float = Field(description="In the unit of the training table.", examples=[36.6])
-    attention: Attention | Absent = Field(None, description="Absent with `attention=none`.")
 
 
 TaskPrediction = Annotated[Classification | Multilabel | Regression, Field(discriminator="type")]
@@ -155,6 +255,7 @@ class Prediction(Schema):
     version: str = Field(examples=["1"])
     inputs: InputsReport
     predictions: dict[str, TaskPrediction] = Field(description="One answer per task.")
+    fusion: list[FusionLayer] | Absent = Field(None, description="Only with `attention=full`.")
     warnings: list[str] = Field(
         description="What may make the answer worse than it could be.",
         examples=[["The sound is silent."]],

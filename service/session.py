@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,8 @@ INPUT_TYPES = {
     "image_row": "tensor(int64)",
     "audio_row": "tensor(int64)",
 }
-EVERYTHING = Wanted(attention=True, embeddings=True)
+EVERYTHING = Wanted(attention=True, fusion=True, embeddings=True)
+FUSION_LAYER = re.compile(r"fusion\.[1-9][0-9]*")
 
 
 class Session:
@@ -79,13 +81,14 @@ class Session:
         )
         # CUDA kernels refuse zero rows: there an absent medium feeds one blank item that no row points at.
         self._min_items = 1 if self.device == "cuda" else 0
+        self._layers = sum(bool(FUSION_LAYER.fullmatch(node.name)) for node in self._session.get_outputs())
         self._run_options = onnxruntime.RunOptions()
         self._run_options.only_execute_path_to_fetches = True
         self._verify()
 
     def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
         """The graph's answer for each example, in order; items shared by identity are encoded once."""
-        names = output_names(self._spec, self._tasks, wanted)
+        names = output_names(self._spec, self._tasks, wanted, layers=self._layers)
         arrays = self._session.run(
             names, pack_batch(batch, self._spec, min_items=self._min_items), self._run_options
         )
@@ -96,20 +99,23 @@ class Session:
         self, b: int, inputs: ModelInputs, outputs: dict[str, F32], wanted: Wanted
     ) -> ModelOutputs:
         lengths = {medium: self._attention_length(inputs, medium) for medium in inputs.media}
-        attention: dict[str, dict[Medium, F32]] = {}
-        embeddings_D: dict[str, F32] = {}
-        if wanted.attention:
-            for task in self._tasks:
-                attention[task.name] = {
-                    medium: outputs[f"attention.{task.name}.{medium}"][b, :length]
-                    for medium, length in lengths.items()
+
+        def of_tokens(kind: str) -> dict[str, dict[Medium, F32]]:
+            return {
+                task.name: {
+                    m: outputs[f"{kind}.{task.name}.{m}"][b, :length] for m, length in lengths.items()
                 }
-        if wanted.embeddings:
-            embeddings_D = {part: outputs[f"embedding.{part}"][b] for part in (*inputs.media, "fused")}
+                for task in self._tasks
+            }
+
+        embedded = (*inputs.media, "fused") if wanted.embeddings else ()
+        layers = range(1, self._layers + 1) if wanted.fusion else ()
         return ModelOutputs(
             logits_K={task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks},
-            attention=attention,
-            embeddings_D=embeddings_D,
+            attention=of_tokens("attention") if wanted.attention else {},
+            rollout=of_tokens("rollout") if wanted.fusion else {},
+            fusion_HMM=[outputs[f"fusion.{layer}"][b] for layer in layers],
+            embeddings_D={part: outputs[f"embedding.{part}"][b] for part in embedded},
         )
 
     def _attention_length(self, inputs: ModelInputs, medium: Medium) -> int:
@@ -133,7 +139,7 @@ class Session:
             if list(found["pixels"].shape[1:]) != [*size_HW, 3]:
                 raise BundleError(f"The graph reads pixels {found['pixels'].shape}, the spec says {size_HW}.")
         outputs = {node.name: node for node in self._session.get_outputs()}
-        missing = set(output_names(self._spec, self._tasks, EVERYTHING)) - outputs.keys()
+        missing = set(output_names(self._spec, self._tasks, EVERYTHING, layers=self._layers)) - outputs.keys()
         if missing:
             raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
         for task in self._tasks:
@@ -156,11 +162,14 @@ def input_names(spec: PreprocessSpec) -> list[str]:
     return names
 
 
-def output_names(spec: PreprocessSpec, tasks: Sequence[Task], wanted: Wanted) -> list[str]:
-    """Names of the graph's outputs, in the order in which it is exported."""
+def output_names(spec: PreprocessSpec, tasks: Sequence[Task], wanted: Wanted, *, layers: int) -> list[str]:
+    """Names of the graph's outputs, in the order in which it is exported; layers: of fusion."""
     names = [f"logits.{task.name}" for task in tasks]
     if wanted.attention:
         names += [f"attention.{task.name}.{medium}" for task in tasks for medium in spec.media]
+    if wanted.fusion:
+        names += [f"rollout.{task.name}.{medium}" for task in tasks for medium in spec.media]
+        names += [f"fusion.{layer}" for layer in range(1, layers + 1)]
     if wanted.embeddings:
         names += [f"embedding.{part}" for part in (*spec.media, "fused")]
     return names

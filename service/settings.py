@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     max_audio_mib: float = Field(50, gt=0, description="Largest sound file, MiB.")
     max_audio_s: float = Field(600, gt=0, description="Longest sound, seconds.")
 
+    max_occlusions: int = Field(
+        64, ge=1, description="Most parts of one medium that an explanation hides, one run of the graph each."
+    )
+
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         "info", description="What the service logs."
     )

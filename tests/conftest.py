@@ -4,6 +4,7 @@ The tiny model reads text (t), image (i) and sound (a); an absent medium scores 
     t = sum of token ids / 10      i = 4 * mean pixel / 255      a = 4 * peak / 32768
     logits.kind = [t, i, a]   logits.tags = [t - 1, i - 1]   logits.size = [t + i + a]
 Attention: a word and a sound token weigh 1, an image cell 1 + its mean pixel / 255; all divided by their sum.
+Rollout: each token weighs 1, divided by their number. Fusion: one layer, one head, each medium sees itself.
 """
 
 from __future__ import annotations
@@ -103,13 +104,19 @@ def tiny_model() -> onnx.ModelProto:
     graph.add("Sub", pair_B2, graph.floats(1.0), output="logits.tags")
     graph.add("ReduceSum", kind_B3, graph.ints(1), output="logits.size")
     weights = {"text": text_BL, "image": image_BC, "audio": audio_BS}
+    tokens = {medium: graph.positive(part) for medium, part in weights.items()}
     sums = [graph.add("ReduceSum", part, graph.ints(1)) for part in weights.values()]
     total_B1 = graph.add("Sum", *sums)
+    counts = [graph.add("ReduceSum", part, graph.ints(1)) for part in tokens.values()]
+    count_B1 = graph.add("Sum", *counts)
     for task in TASKS:
         for medium, part in weights.items():
             graph.add("Div", part, total_B1, output=f"attention.{task.name}.{medium}")
+            graph.add("Div", tokens[medium], count_B1, output=f"rollout.{task.name}.{medium}")
+    present_B3 = graph.positive(graph.add("Concat", *sums, axis=1))
+    graph.add("Mul", graph.add("Unsqueeze", present_B3, graph.ints(1, 3)), graph.eye(3), output="fusion.1")
     for medium, part_B1 in zip((*weights, "fused"), (*sums, total_B1), strict=True):
-        present_B1 = graph.add("Cast", graph.add("Greater", part_B1, graph.floats(0.0)), to=TensorProto.FLOAT)
+        present_B1 = graph.positive(part_B1)
         graph.add("Concat", present_B1, graph.add("Mul", present_B1, graph.floats(0.0)), axis=1,
                   output=f"embedding.{medium}")  # fmt: skip
     return graph.model()
@@ -139,6 +146,13 @@ class _Graph:
     def scalar(self, value: int) -> str:
         return self._constant(np.array(value, dtype=np.int64))
 
+    def eye(self, size: int) -> str:
+        return self._constant(np.eye(size, dtype=np.float32))
+
+    def positive(self, values: str) -> str:
+        """1 where a value is above 0, else 0."""
+        return self.add("Cast", self.add("Greater", values, self.floats(0.0)), to=TensorProto.FLOAT)
+
     def zeros(self, *shape: int) -> str:
         return self._constant(np.zeros(shape, dtype=np.float32))
 
@@ -155,7 +169,10 @@ class _Graph:
             _value("sample_counts", TensorProto.INT64, ["Na"]),
             *(_value(f"{medium}_row", TensorProto.INT64, ["B"]) for medium in ("text", "image", "audio")),
         ]
-        outputs = [_value(name, TensorProto.FLOAT, ["B", None]) for name in self._outputs]
+        outputs = [
+            _value(name, TensorProto.FLOAT, ["B", 1, 3, 3] if name == "fusion.1" else ["B", None])
+            for name in self._outputs
+        ]
         graph = helper.make_graph(self._nodes, "tiny", inputs, outputs, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         onnx.checker.check_model(model)
@@ -171,7 +188,7 @@ def _text_part(graph: _Graph) -> tuple[str, str]:
     ids_NL = graph.add("Cast", "token_ids", to=TensorProto.FLOAT)
     sum_N = graph.add("ReduceSum", ids_NL, graph.ints(1), keepdims=0)
     score_N = graph.add("Div", sum_N, graph.floats(10.0))
-    valid_NL = graph.add("Cast", graph.add("Greater", ids_NL, graph.floats(0.0)), to=TensorProto.FLOAT)
+    valid_NL = graph.positive(ids_NL)
     return _gather(graph, "text", score_N), _gather(graph, "text", valid_NL)
 
 

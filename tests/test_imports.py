@@ -28,7 +28,8 @@ LAYERS = (
     {"service.preprocess.example"},
     {"service.bundle"},
     {"service.session", "service.batcher", "service.postprocess", "service.inspection"},
-    {"service.catalog"},
+    {"service.shapley", "service.occlusion"},
+    {"service.explain", "service.catalog"},
     {"service.engine"},
     {"service.problems", "service.multipart", "service.openapi"},
     {"service.metrics", "service.routes"},
@@ -43,6 +44,7 @@ TRAINER_MAY_IMPORT = (
     "service.bundle",
     "service.session",
     "service.postprocess",
+    "service.shapley",
     "service.errors",
 )
 TRAINING_LIBRARIES = {

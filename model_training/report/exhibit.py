@@ -76,7 +76,7 @@ def show_example(
     raw: RawInputs, inputs: ModelInputs, weights: dict[Medium, F32], spec: PreprocessSpec
 ) -> Exhibit:
     """weights: one task's attention, by medium, as the session gives it."""
-    attention = describe_attention(weights, inputs, raw.text, spec)
+    attention = describe_attention(weights, weights, inputs, raw.text, spec)  # its rollout is not shown
     picture = sound = None
     if raw.image and spec.image and (seen := attention.image):
         picture = _show_image(raw.image, spec.image, seen.region, seen.weights)

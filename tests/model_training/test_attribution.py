@@ -1,8 +1,7 @@
-"""Shapley values against closed forms and against all orders of arrival; ranks against scipy."""
+"""Attention against contributions that are known; ranks against scipy."""
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -10,10 +9,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from model_training.attribution import (
-    COALITIONS,
     attribute,
     judge_attention,
-    shapley_values,
     spearman,
     trust_table,
 )
@@ -27,35 +24,6 @@ SIZE = Task(name="size", type="regression", prior=(10.0,))
 
 def f32(values: object) -> np.ndarray:
     return np.array(values, dtype=np.float32)
-
-
-def by_orders_of_arrival(values_S: np.ndarray) -> np.ndarray:
-    """The definition itself: a medium's marginal contribution in every permutation, averaged."""
-    gains_PM = []
-    for order in itertools.permutations(range(len(MEDIA))):
-        gains_M, coalition = [0.0] * len(MEDIA), 0
-        for m in order:
-            gains_M[m] = values_S[coalition | 1 << m] - values_S[coalition]
-            coalition |= 1 << m
-        gains_PM.append(gains_M)
-    return np.mean(gains_PM, axis=0)
-
-
-def test_shapley_values_are_the_mean_over_all_orders_of_arrival() -> None:
-    games_ES = np.random.default_rng(0).normal(size=(20, COALITIONS))
-    phi_EM = shapley_values(games_ES)
-    assert phi_EM == pytest.approx(np.array([by_orders_of_arrival(values_S) for values_S in games_ES]))
-    assert phi_EM.sum(axis=1) == pytest.approx(games_ES[:, -1] - games_ES[:, 0])
-
-
-def test_games_whose_values_are_known() -> None:
-    coalitions = [{m for m in range(3) if s >> m & 1} for s in range(COALITIONS)]
-    additive = [0.1 + sum((0.5, 0.3, -0.2)[m] for m in present) for present in coalitions]
-    gloves = [float(0 in present and len(present) > 1) for present in coalitions]  # one left, two right
-    majority = [float(len(present) > 1) for present in coalitions]
-    assert shapley_values(np.array([additive, gloves, majority])) == pytest.approx(
-        np.array([[0.5, 0.3, -0.2], [2 / 3, 1 / 6, 1 / 6], [1 / 3, 1 / 3, 1 / 3]])
-    )
 
 
 def answers_of(task: Task, examples: list[tuple[tuple[Medium, ...], dict[str, object], object]]) -> Answers:

@@ -122,7 +122,7 @@ def test_evidence_weighs_opinions_and_grows_with_agreement(kind: TaskType) -> No
         agreement = opinions @ sure - opinions.mean(1)
     else:
         agreement = (opinions * (2 / (1 + np.exp(-first)) - 1)).mean(1)
-    evidence = np.array([2.0, 1.0]) * np.exp(agreement)
+    evidence = np.array([2.0, 1.0]) * np.log1p(np.exp(2 * agreement))  # routing begins at 2
     assert np.allclose(logits_BK.numpy()[0], offset + evidence @ opinions, atol=1e-5)
     assert np.allclose(shares_BM.numpy()[0], evidence / evidence.sum(), atol=1e-6)
 

@@ -58,7 +58,10 @@ def test_units_that_nobody_hears_go_and_no_answer_changes(prepared: Prepared, mo
     before = answers(model, prepared)
     prune(Objective(model, prepared.config, prepared.tasks), [batch(prepared)], 0.45)
     after = answers(model, prepared)
-    assert [name for name in before if not torch.allclose(before[name], after[name], atol=1e-5)] == []
+    compared = [
+        name for name in before if name.split(".")[0] not in ("fusion", "rollout")
+    ]  # of heads, now fewer
+    assert [name for name in compared if not torch.allclose(before[name], after[name], atol=1e-5)] == []
     left = [group.units(dict(model.named_parameters())) for group in find_groups(model)]
     assert all(now <= size for now, size in zip(left, sizes, strict=True))
     assert sum(now < size for now, size in zip(left, sizes, strict=True)) > len(sizes) / 2

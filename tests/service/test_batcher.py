@@ -37,10 +37,7 @@ class FakeRun:
         assert self.gate.wait(LIMIT_S)
         if self.guilty.intersection(ids):
             raise self.error
-        return [
-            ModelOutputs(logits_K={"id": np.array([i], dtype=np.float32)}, attention={}, embeddings_D={})
-            for i in ids
-        ]
+        return [ModelOutputs(logits_K={"id": np.array([i], dtype=np.float32)}) for i in ids]
 
     def wait_until_entered(self) -> None:
         assert self.entered.acquire(timeout=LIMIT_S)
@@ -83,7 +80,7 @@ def make_batcher() -> Iterator[Callable[..., Batcher]]:
 def test_an_idle_worker_starts_at_once(make_batcher: Callable[..., Batcher]) -> None:
     run, batcher = FakeRun(), make_batcher()
     ran = batcher.submit(run, example(7), PLAIN).result(LIMIT_S)
-    assert ran.outputs.logits_K["id"] == [7]
+    assert ran.rows[0].logits_K["id"] == [7]
     assert run.batches == [[7]]
     assert ran.queue_s >= 0
     assert ran.inference_s > 0
@@ -98,7 +95,7 @@ def test_what_arrives_while_the_worker_is_busy_runs_as_one_batch(
     run.wait_until_entered()
     answers += [batcher.submit(run, example(i), PLAIN) for i in (2, 3, 4)]
     run.gate.set()
-    assert [answer.result(LIMIT_S).outputs.logits_K["id"][0] for answer in answers] == [1, 2, 3, 4]
+    assert [answer.result(LIMIT_S).rows[0].logits_K["id"][0] for answer in answers] == [1, 2, 3, 4]
     assert run.batches == [[1], [2, 3, 4]]
 
 
@@ -188,7 +185,7 @@ def test_only_the_guilty_example_of_a_failed_batch_fails(make_batcher: Callable[
     with pytest.raises(InferenceError) as caught:
         answers[2].result(LIMIT_S)
     assert caught.value.__cause__ is run.error
-    assert [answers[i].result(LIMIT_S).outputs.logits_K["id"][0] for i in (0, 1, 3)] == [1, 2, 4]
+    assert [answers[i].result(LIMIT_S).rows[0].logits_K["id"][0] for i in (0, 1, 3)] == [1, 2, 4]
     assert run.batches == [[1], [2, 3, 4], [2], [3], [4]]
     assert batcher.ready
     assert batcher.submit(run, example(5), PLAIN).result(LIMIT_S)
@@ -292,8 +289,8 @@ def test_closing_answers_what_was_accepted(make_batcher: Callable[..., Batcher])
     run.gate.set()
     wait(answers, LIMIT_S)
     assert closing.is_alive()
-    batcher.enqueue(unprepared, run, example(3), PLAIN)
-    assert unprepared.result(LIMIT_S).outputs.logits_K["id"] == [3]
+    batcher.enqueue(unprepared, run, [example(3)], PLAIN)
+    assert unprepared.result(LIMIT_S).rows[0].logits_K["id"] == [3]
     closing.join(LIMIT_S)
     assert not closing.is_alive()
     assert not batcher.ready

@@ -63,7 +63,7 @@ def test_every_error_of_predict_is_described_with_a_true_example() -> None:
 def test_the_examples_of_an_answer_are_answers() -> None:
     content = describe()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]
     examples = content["application/json"]["examples"]
-    assert set(examples) == {"modality", "full"}
+    assert set(examples) == {"modality", "full", "explain"}
     for example in examples.values():
         prediction = Prediction.model_validate(example["value"])
         assert json.loads(prediction.to_json()) == example["value"]

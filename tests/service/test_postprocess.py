@@ -57,7 +57,6 @@ def outputs(
             "size": np.array([size], np.float32),
         },
         attention={task.name: weights for task in MANIFEST.tasks},
-        embeddings_D={},
     )
 
 
