@@ -8,7 +8,9 @@ from __future__ import annotations
 import io
 import math
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -38,6 +40,20 @@ class DecodedAudio:
     seconds: float
 
 
+class Chunk(NamedTuple):
+    """Of a WAV or AIFF: where its bytes begin, and how many it says it has."""
+
+    start: int
+    size: int
+
+
+class PlainPcm(NamedTuple):
+    """16-bit samples by moment and channel, as they lie in the file."""
+
+    samples_TC: I16
+    rate_hz: int
+
+
 class _Source(io.BytesIO):
     """In broken files libsndfile seeks before the start; an error there would print a traceback for each."""
 
@@ -64,7 +80,10 @@ def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAu
         )
     if not data:
         raise DecodeError("The sound is empty (0 bytes).", field="audio")
-    _refuse_truncated_chunk(data)
+    chunks = _read_chunks(data)
+    _refuse_truncated(data, chunks)
+    if pcm := _plain_pcm(data, chunks):
+        return _decode_plain(pcm, spec, limits)
     try:
         with soundfile.SoundFile(_Source(data)) as file:
             return _decode_opened(file, spec, limits)
@@ -142,12 +161,7 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
         known = ", ".join(FORMATS)
         raise UnsupportedFormatError(f"{file_format} sound is not read ({known} are).", field="audio")
     rate_hz = file.samplerate
-    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        raise DecodeError(
-            f"The sound has {rate_hz} samples per second; {MIN_RATE_HZ} to {MAX_RATE_HZ} are read.",
-            field="audio",
-            value=rate_hz,
-        )
+    _check_rate(rate_hz)
     kept: list[F32] = []
     wanted = math.ceil(spec.decoded_s * rate_hz)
     frames = 0
@@ -159,29 +173,84 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
             kept.append(mono_T.astype(np.float32))
         frames += len(block_TC)
         if frames > limits.max_audio_s * rate_hz:
-            raise TooLargeError(
-                f"The sound is longer than {limits.max_audio_s:g} s.", field="audio", limit=limits.max_audio_s
-            )
+            raise _too_long(limits)
     if not kept:
-        raise DecodeError("The sound holds no samples.", field="audio")
+        raise _no_samples()
     return DecodedAudio(
         samples_T=np.concatenate(kept), sample_rate_hz=rate_hz, format=file_format, seconds=frames / rate_hz
     )
 
 
-def _refuse_truncated_chunk(data: bytes) -> None:
-    """libsndfile silently shortens a WAV or AIFF that was cut off; a user must be told instead."""
+def _read_chunks(data: bytes) -> dict[bytes, Chunk]:
+    """Of a WAV or AIFF, up to the sound's own; nothing where the data are neither."""
+    chunks: dict[bytes, Chunk] = {}
     if data[:4] not in CHUNKS or data[8:12] not in (b"WAVE", b"AIFF", b"AIFC"):
-        return
+        return chunks
     size_format, sound = CHUNKS[data[:4]]
     offset = 12
-    while offset + 8 <= len(data):
+    while offset + 8 <= len(data) and sound not in chunks:
         name, size = data[offset : offset + 4], struct.unpack_from(size_format, data, offset + 4)[0]
-        if name == sound:
-            missing = size - (len(data) - offset - 8)
+        chunks[name] = Chunk(offset + 8, size)
+        offset += 8 + size + size % 2
+    return chunks
+
+
+def _refuse_truncated(data: bytes, chunks: Mapping[bytes, Chunk]) -> None:
+    """libsndfile silently shortens a WAV or AIFF that was cut off; a user must be told instead."""
+    for name in (b"data", b"SSND"):
+        if name in chunks:
+            start, size = chunks[name]
+            missing = size - (len(data) - start)
             if missing > 0 and size < UNKNOWN_SIZE:
                 raise DecodeError(
                     f"The sound is cut off: {missing} of {size} bytes are missing.", field="audio"
                 )
-            return
-        offset += 8 + size + size % 2
+
+
+def _plain_pcm(data: bytes, chunks: Mapping[bytes, Chunk]) -> PlainPcm | None:
+    """A WAV of 16-bit samples, which need no library to read; None for every other sound."""
+    if data[:4] != b"RIFF" or not {b"fmt ", b"data"} <= chunks.keys() or chunks[b"fmt "].size < 16:
+        return None
+    kind, channels, rate_hz, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", data, chunks[b"fmt "].start)
+    start, size = chunks[b"data"]
+    if (kind, bits, frame_bytes) != (1, 16, 2 * channels) or not channels or size >= UNKNOWN_SIZE:
+        return None
+    samples_TC = np.frombuffer(data, "<i2", size // frame_bytes * channels, start).reshape(-1, channels)
+    return PlainPcm(samples_TC, rate_hz)
+
+
+def _decode_plain(pcm: PlainPcm, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+    _check_rate(pcm.rate_hz)
+    frames = len(pcm.samples_TC)
+    if frames > limits.max_audio_s * pcm.rate_hz:
+        raise _too_long(limits)
+    if not frames:
+        raise _no_samples()
+    kept_TC = pcm.samples_TC[: math.ceil(spec.decoded_s * pcm.rate_hz)]
+    mono_T = kept_TC.sum(axis=1, dtype=np.int32) if kept_TC.shape[1] > 1 else kept_TC[:, 0]
+    full_scale = np.float32(32768 * kept_TC.shape[1])
+    return DecodedAudio(
+        samples_T=mono_T.astype(np.float32) / full_scale,
+        sample_rate_hz=pcm.rate_hz,
+        format="WAV",
+        seconds=frames / pcm.rate_hz,
+    )
+
+
+def _check_rate(rate_hz: int) -> None:
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
+        raise DecodeError(
+            f"The sound has {rate_hz} samples per second; {MIN_RATE_HZ} to {MAX_RATE_HZ} are read.",
+            field="audio",
+            value=rate_hz,
+        )
+
+
+def _too_long(limits: MediaLimits) -> TooLargeError:
+    return TooLargeError(
+        f"The sound is longer than {limits.max_audio_s:g} s.", field="audio", limit=limits.max_audio_s
+    )
+
+
+def _no_samples() -> DecodeError:
+    return DecodeError("The sound holds no samples.", field="audio")

@@ -22,7 +22,8 @@ PILLOW_NAMES = {"MPO": "JPEG"}  # phones append a depth map or a second JPEG to 
 
 # A JPEG is decoded at the smallest of its own scales (1, 1/2, 1/4, 1/8) that keeps this many times the
 # spec's size: a 12-megapixel photograph costs a quarter of a full decode.
-DRAFT_FACTOR = 3
+DRAFT_FACTOR = 2
+REDUCING_GAP = 3.0  # Pillow's, from which on it is "indistinguishable" from one step
 
 # What Pillow's decoders raise on broken files besides OSError, which includes UnidentifiedImageError.
 BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
@@ -99,7 +100,7 @@ def fit_image(decoded: DecodedImage, spec: ImageSpec) -> ImageInput:
 def _resized(
     image: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
 ) -> Image.Image:
-    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=DRAFT_FACTOR)
+    return image.resize(size, Image.Resampling.BILINEAR, box=box, reducing_gap=REDUCING_GAP)
 
 
 def _middle(decoded: DecodedImage, spec: ImageSpec) -> Region:

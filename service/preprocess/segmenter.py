@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import jieba
+import rjieba
 
 from service.contract import POS_TAGS
 from service.errors import SetupError
@@ -18,14 +19,21 @@ from service.preprocess.characters import normalise
 
 OTHER = "x"  # jieba's tag of punctuation and of whatever it does not know
 LETTER_OR_DIGIT = re.compile("[a-zA-Z0-9]")
+SYMBOL = re.compile("[+#&._%-]")  # what jieba joins with Chinese, Latin letters and digits
 
 
 class Segmenter:
-    """Cuts a normalised text into words and tags them. Any number of threads may share one."""
+    """Cuts a normalised text into words and tags them. Any number of threads may share one.
+
+    Under jieba's own dictionary a port to Rust does the work, in a tenth of the time: it cut 87 000 blocks of
+    Chinese, Latin and digits as jieba does. Of the others, like 5-10%, it makes other words, so jieba cuts
+    these itself.
+    """
 
     def __init__(self, user_dictionary: str) -> None:
         """user_dictionary: as `read_user_dictionary` returns it; "" leaves jieba's own alone."""
         self._jieba = _base_tokenizer()
+        self._port = None if user_dictionary else _port()
         if user_dictionary:
             # A copy of half a million entries: 14 ms and 15 MB, so that no bundle sees another's words.
             self._jieba = _tokenizer(dict(self._jieba.FREQ), self._jieba.total)
@@ -34,7 +42,17 @@ class Segmenter:
 
     def cut(self, text: str) -> Iterator[tuple[str, int, int]]:
         """Every word with its [start, end); white space, too, so that they join up to the text."""
-        yield from self._jieba.tokenize(text)
+        done = 0
+        for block in jieba.re_han_default.finditer(text):
+            start, end = block.span()
+            for place in range(done, start):
+                yield text[place], place, place + 1
+            port = None if SYMBOL.search(text, start, end) else self._port
+            for word, first, last in (port or self._jieba).tokenize(block.group()):
+                yield word, start + first, start + last
+            done = end
+        for place in range(done, len(text)):
+            yield text[place], place, place + 1
 
     def tag(self, word: str) -> str:
         """Its part of speech, one of POS_TAGS: as the user's dictionary has it, jieba's, or its model."""
@@ -91,6 +109,12 @@ def _base_tokenizer() -> jieba.Tokenizer:
     """
     jieba.setLogLevel(logging.WARNING)
     return _tokenizer(*jieba.Tokenizer.gen_pfdict(jieba.Tokenizer().get_dict_file()))
+
+
+@functools.cache
+def _port() -> rjieba.Jieba:
+    """jieba's dictionary in Rust: 0.26 s and 57 MB, once."""
+    return rjieba.Jieba()
 
 
 def _tokenizer(frequencies: dict[str, int], total: int) -> jieba.Tokenizer:

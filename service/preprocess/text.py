@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from service.preprocess.segmenter import Segmenter
 RESERVED = ("<pad>", "<unk>")  # at PAD_ID and UNKNOWN_ID
 
 
-@dataclass(frozen=True)
-class Word:
+class Word(NamedTuple):
     """A normalised word and where it stands in the text as sent: [start, end) in code points.
 
     spans: likewise of each of its characters; where empty, they stand one after another from start.
@@ -30,7 +29,7 @@ class Word:
     text: str
     start: int
     end: int
-    spans: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
+    spans: tuple[tuple[int, int], ...] = ()
     pos: str = ""
 
 
@@ -86,17 +85,17 @@ def segment_text(
     """
     check_text(text, limits)
     normal, origin = normalise(text)
-    return tuple(
-        Word(
-            word,
-            origin[start][0],
-            origin[end - 1][1],
-            tuple(origin[start:end]),
-            segmenter.tag(word) if pos else "",
-        )
-        for word, start, end in segmenter.cut(normal)
-        if not word.isspace()
-    )
+    words = []
+    for word, first, last in segmenter.cut(normal):
+        if word.isspace():
+            continue
+        tag = segmenter.tag(word) if pos else ""
+        if origin is None:
+            words.append(Word(word, first, last, (), tag))
+        else:
+            spans = tuple(origin[first:last])
+            words.append(Word(word, spans[0][0], spans[-1][1], spans, tag))
+    return tuple(words)
 
 
 def encode_words(
@@ -108,6 +107,8 @@ def encode_words(
     """
     tokens: list[Word] = []
     for word in words:
+        if len(tokens) > spec.max_tokens:
+            break
         tokens += (word,) if word.text in vocabulary else spell_out(word)
     kept = tokens[: spec.max_tokens]
     pos_L = [POS_IDS.get(token.pos, 0) for token in kept] if spec.pos else None

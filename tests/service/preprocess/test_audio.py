@@ -99,6 +99,25 @@ def test_channels_are_averaged(channels: int) -> None:
     assert found.seconds == 1.0
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 6])
+@pytest.mark.parametrize("order", ["plain", "behind another chunk", "of unknown length"])
+def test_plain_samples_are_read_as_libsndfile_reads_them(channels: int, order: str) -> None:
+    samples_TC = np.random.default_rng(0).integers(-32768, 32768, (4001, channels), dtype=np.int16)
+    data = saved(samples_TC)
+    head, body = data[:12], data[12:]
+    if order == "behind another chunk":
+        data = head + b"LIST" + struct.pack("<I", 5) + b"INFO!\0" + body
+    if order == "of unknown length":
+        data = data.replace(b"data" + struct.pack("<I", samples_TC.nbytes), b"data\xff\xff\xff\xff")
+    with soundfile.SoundFile(io.BytesIO(data)) as file:
+        expected_TC = file.read(dtype="float32", always_2d=True)
+
+    found = decoded(data)
+
+    assert np.allclose(found.samples_T, expected_TC.mean(axis=1, dtype=np.float64), atol=1e-7)
+    assert (found.format, found.sample_rate_hz, found.seconds) == ("WAV", 16_000, 4001 / 16_000)
+
+
 @pytest.mark.parametrize("rate_hz", [6_000, 8_000, 11_025, 16_000, 44_100, 48_000, 96_000])
 def test_a_sine_keeps_its_frequency_loudness_and_length_at_the_specs_rate(rate_hz: int) -> None:
     found = fit_audio(decoded(saved(sine(rate_hz=rate_hz, hz=997.0), rate_hz=rate_hz)), SPEC)

@@ -10,11 +10,22 @@ from pathlib import Path
 import jieba
 import jieba.posseg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.contract import POS_TAGS
 from service.errors import SetupError
 from service.preprocess import segmenter as module
 from service.preprocess.segmenter import read_user_dictionary, segmenter
+
+AWKWARD = "七八中国人民的了在是我有和大为上电脑北京abz019 .%_-+#&,。，😀éあ가㐀𠀀龥\t"
+SENTENCES = (
+    "丰台天伦锦城100-150平米2-3居可享98折优惠(图)",
+    "帅康热门燃气灶qas-108-d热销价1885元",
+    "a.o.史密斯的t恤和卡拉ok,iphone4s降到0.25%",
+    "小明硕士毕业于中国科学院计算所，后在日本京都大学深造",
+    "the chest x-ray shows 3.5 cm consolidation, c++ & c#.",
+)
 
 
 def cut(text: str, user_dictionary: str = "") -> list[str]:
@@ -38,6 +49,22 @@ def test_a_users_word_is_cut_out_for_its_dictionary_only(tmp_path: Path) -> None
     assert cut(text) == apart
     assert segmenter(words).tag("量子鸡尾酒") == "nz"
     assert segmenter().tag("量子鸡尾酒") != "nz"
+
+
+@given(
+    st.text(
+        st.sampled_from("七八中国人民的了在是我有和大为上电脑北京abz019 .%_-+#&,。，😀éあ가㐀𠀀龥\t"),
+        max_size=40,
+    )
+)
+@settings(max_examples=1000, deadline=None)
+def test_words_are_those_of_jieba(text: str) -> None:
+    assert list(segmenter().cut(text)) == list(jieba.tokenize(text))
+
+
+def test_words_of_sentences_are_those_of_jieba() -> None:
+    for text in SENTENCES:
+        assert cut(text) == jieba.lcut(text)
 
 
 def test_words_of_a_user_dictionary_are_normalised_as_texts_are(tmp_path: Path) -> None:
