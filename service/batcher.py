@@ -1,7 +1,8 @@
 """Batcher: groups waiting examples, one run of a graph per batch, and nobody waits for ever.
 
-A request's life: `accept` takes its place (or refuses), `enqueue` hands over the preprocessed example, a
-worker runs it with its neighbours and resolves the future. Accepted means: counted until answered.
+A request's life: `accept` takes its place (or refuses), `prepare` lets a worker preprocess it, `enqueue`
+hands over the preprocessed example, a worker runs it with its neighbours and resolves the future. Accepted
+means: counted until answered.
 A request may ask about several variants of its example (subsets of its media, say): rows of the same run.
 """
 
@@ -53,10 +54,21 @@ class _Job:
 
 
 class Batcher:
-    """Worker threads over one queue; close it, or use it in a `with` block."""
+    """Worker threads over two queues; close it, or use it in a `with` block.
 
-    def __init__(self, *, workers: int, max_batch: int, max_queue: int, max_queue_s: float) -> None:
-        """max_queue: most examples accepted and not yet answered."""
+    A worker runs what is ready, as one batch, where fewer than `runners` do; else it prepares what has come
+    in. So what it has prepared it mostly runs itself, in a thread whose caches hold it, and batches grow just
+    where runs are slower than preparing: a worker that waited for a batch to fill would help nobody.
+    """
+
+    def __init__(
+        self, *, workers: int, runners: int, max_batch: int, max_queue: int, max_queue_s: float
+    ) -> None:
+        """runners: most workers that run a graph at once. max_batch: rows.
+
+        max_queue: most examples accepted and not yet answered.
+        """
+        self._runners = runners
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_s = max_queue_s
@@ -64,11 +76,13 @@ class Batcher:
         self._arrived = threading.Condition(lock)
         self._drained = threading.Condition(lock)
         self._accepted: set[Answer] = set()
+        self._unprepared: deque[Callable[[], None]] = deque()
         self._queue: deque[_Job] = deque()
+        self._running = 0
         self._closing = False
         self._dead = False
         self._workers = [
-            threading.Thread(target=self._work, name=f"triad-batch-{i}", daemon=True) for i in range(workers)
+            threading.Thread(target=self._work, name=f"triad-worker-{i}", daemon=True) for i in range(workers)
         ]
         for worker in self._workers:
             worker.start()
@@ -107,6 +121,12 @@ class Batcher:
         answer.add_done_callback(self._release)
         return answer
 
+    def prepare(self, task: Callable[[], None]) -> None:
+        """Lets a worker call this; it shall end in `enqueue`, or resolve its answer, and raise nothing."""
+        with self._arrived:
+            self._unprepared.append(task)
+            self._arrived.notify()
+
     def enqueue(self, answer: Answer, run: Run, rows: Sequence[ModelInputs], wanted: Wanted) -> None:
         """Lets an accepted request run; it batches with others of the same `run` and padding class.
 
@@ -122,7 +142,8 @@ class Batcher:
         )
         with self._arrived:
             self._queue.append(job)
-            self._arrived.notify()
+            if threading.current_thread() not in self._workers:  # a worker looks for work itself now
+                self._arrived.notify()
 
     def submit(self, run: Run, inputs: ModelInputs, wanted: Wanted) -> Answer:
         """`accept` and `enqueue` in one, of an example as it is."""
@@ -147,32 +168,54 @@ class Batcher:
 
     def _work(self) -> None:
         try:
-            while batch := self._take_batch():
-                self._run_batch(batch)
+            while work := self._take_work():
+                if callable(work):
+                    work()
+                else:
+                    self._run_batch(work)
         except BaseException as error:  # nobody above: without this, waiters would wait for ever
             logger.critical("A batch worker died.", exc_info=error)
             self._die()
 
-    def _take_batch(self) -> list[_Job]:
-        """The oldest job and those that may run with it; waits while there is none, empty when closed.
-
-        At most a fair share of the queue, so that one worker does not idle while another runs everything.
-        """
+    def _take_work(self) -> Callable[[], None] | list[_Job] | None:
+        """A batch to run or a task to prepare; waits while there is neither. None when closed."""
         with self._arrived:
-            self._arrived.wait_for(
-                lambda: self._queue or self._dead or (self._closing and not self._accepted)
-            )
-            if self._dead or not self._queue:
-                return []
-            group = self._queue[0].group
-            alike = [job for job in self._queue if job.group == group]
-            share = -(-len(alike) // len(self._workers))
-            total_rows = itertools.accumulate(len(job.rows) for job in alike)
-            fitting = sum(rows <= self._max_batch for rows in total_rows)
-            batch = alike[: max(min(share, fitting), 1)]
-            taken = set(map(id, batch))
-            self._queue = deque(job for job in self._queue if id(job) not in taken)
-            return batch
+            self._arrived.wait_for(self._has_news)
+            if self._dead:
+                return None
+            if self._can_run():
+                self._running += 1
+                batch = self._take_batch()
+                if self._can_run():  # somebody else's share
+                    self._arrived.notify()
+                return batch
+            return self._unprepared.popleft() if self._unprepared else None
+
+    def _can_run(self) -> bool:
+        return bool(self._queue) and self._running < self._runners
+
+    def _has_news(self) -> bool:
+        return (
+            self._dead
+            or self._can_run()
+            or bool(self._unprepared)
+            or (self._closing and not self._accepted and not self._queue)
+        )
+
+    def _take_batch(self) -> list[_Job]:
+        """The oldest job and those that may run with it.
+
+        At most a fair share of them, so that one worker does not idle while another runs everything.
+        """
+        group = self._queue[0].group
+        alike = [job for job in self._queue if job.group == group]
+        share = -(-len(alike) // self._runners)
+        total_rows = itertools.accumulate(len(job.rows) for job in alike)
+        fitting = sum(rows <= self._max_batch for rows in total_rows)
+        batch = alike[: max(min(share, fitting), 1)]
+        taken = set(map(id, batch))
+        self._queue = deque(job for job in self._queue if id(job) not in taken)
+        return batch
 
     def _run_batch(self, batch: Sequence[_Job]) -> None:
         start_s = time.perf_counter()
@@ -188,6 +231,8 @@ class Batcher:
                 live.append(job)
         if live:
             self._run_isolated(live, start_s)
+        with self._arrived:
+            self._running -= 1
 
     def _run_isolated(self, batch: Sequence[_Job], start_s: float) -> None:
         """One run for all; where it fails, one run each, so that only the guilty request fails."""
@@ -221,6 +266,7 @@ class Batcher:
         with self._arrived:
             self._dead = True
             self._queue.clear()
+            self._unprepared.clear()
             waiting = list(self._accepted)
             self._arrived.notify_all()
         for answer in waiting:

@@ -1,17 +1,17 @@
 """Engine: raw media to a Prediction, in process; no HTTP in it.
 
-A request's life is four steps: start (admitted or refused at once), prepare (decoded and preprocessed on the
-pool), run (in a batch), finish (postprocessed for the caller).
+A request's life is four steps: start (admitted or refused at once), prepare (decoded and preprocessed by a
+worker), run (in a batch), finish (postprocessed for the caller).
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,6 @@ class Engine:
         self._catalog: Catalog | None = None
         self._batcher: Batcher | None = None
         self.draining = False
-        self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="triad-prepare")
 
     @classmethod
     def open(cls, path: Path | str, settings: Settings | None = None) -> Engine:
@@ -81,7 +80,8 @@ class Engine:
         started_s = time.perf_counter()
         self._catalog = load_catalog(self._path, self.settings.device)
         self._batcher = Batcher(
-            workers=1 if self._catalog.on_gpu else self.settings.threads,
+            workers=self.settings.threads + self._catalog.on_gpu,  # one of them mostly waits for the GPU
+            runners=1 if self._catalog.on_gpu else self.settings.threads,
             max_batch=self.settings.max_batch,
             max_queue=self.settings.max_queue,
             max_queue_s=self.settings.max_queue_s,
@@ -92,7 +92,6 @@ class Engine:
     def __exit__(self, *_: object) -> None:
         if self._batcher is not None:
             self._batcher.close()
-        self._pool.shutdown()
 
     async def __aenter__(self) -> Engine:
         return await asyncio.to_thread(self.__enter__)
@@ -157,7 +156,7 @@ class Engine:
             text=raw.text,
         )
         answer.add_done_callback(lambda _: _drop_raw(pending))
-        self._pool.submit(self._prepare, pending)
+        self._running_batcher().prepare(functools.partial(self._prepare, pending))
         return pending
 
     def finish(self, pending: Pending, ran: Ran) -> tuple[Prediction, Timings]:
@@ -194,7 +193,7 @@ class Engine:
         return prediction, timings
 
     def _prepare(self, pending: Pending) -> None:
-        """Runs on the pool: everything that one example's bytes can break happens here, before the queue."""
+        """Runs in a worker: everything that one example's bytes can break happens here, before the queue."""
         started_s = time.perf_counter()
         raw = pending.raw
         if raw is None or pending.answer.done():
@@ -202,7 +201,7 @@ class Engine:
         try:
             bundle = pending.model.bundle
             pending.inputs = preprocess(raw, bundle.spec, bundle.lexicon, self._limits)
-        except Exception as error:  # a defect of ours must reach whoever waits, not vanish in the pool
+        except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
             if not isinstance(error, TriadError):
                 logger.exception("Preprocessing failed unexpectedly.")
             known = error if isinstance(error, TriadError) else InferenceError("Preprocessing failed.")
@@ -230,5 +229,5 @@ def new_request_id() -> str:
 
 
 def _drop_raw(pending: Pending) -> None:
-    """A cancelled request must not hold its bytes until the pool comes to it."""
+    """A cancelled request must not hold its bytes until a worker comes to it."""
     pending.raw = None

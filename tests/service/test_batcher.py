@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, wait
@@ -9,7 +10,7 @@ from concurrent.futures import CancelledError, wait
 import numpy as np
 import pytest
 
-from service.batcher import Batcher, padding_class
+from service.batcher import Answer, Batcher, padding_class
 from service.contract import AudioInput, ModelInputs, ModelOutputs, TextInput, Wanted
 from service.errors import InferenceError, OverloadedError, UnavailableError
 
@@ -66,9 +67,20 @@ def make_batcher() -> Iterator[Callable[..., Batcher]]:
     made: list[Batcher] = []
 
     def make(
-        *, workers: int = 1, max_batch: int = 32, max_queue: int = 128, max_queue_s: float = 60.0
+        *,
+        workers: int = 1,
+        runners: int = 0,
+        max_batch: int = 32,
+        max_queue: int = 128,
+        max_queue_s: float = 60.0,
     ) -> Batcher:
-        batcher = Batcher(workers=workers, max_batch=max_batch, max_queue=max_queue, max_queue_s=max_queue_s)
+        batcher = Batcher(
+            workers=workers,
+            runners=runners or workers,
+            max_batch=max_batch,
+            max_queue=max_queue,
+            max_queue_s=max_queue_s,
+        )
         made.append(batcher)
         return batcher
 
@@ -275,6 +287,57 @@ def test_when_one_of_two_workers_dies_the_other_one_ends_too(make_batcher: Calla
             answer.result(LIMIT_S)
     healthy.gate.set()
     batcher.close()  # joins both: the late answer of the healthy one is dropped
+
+
+def test_a_worker_runs_what_it_has_prepared(make_batcher: Callable[..., Batcher]) -> None:
+    run, batcher = FakeRun(), make_batcher(workers=3)
+    threads: list[threading.Thread] = []
+
+    def prepare() -> None:
+        threads.append(threading.current_thread())
+        batcher.enqueue(answer, observed, [example(1)], PLAIN)
+
+    def observed(batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        threads.append(threading.current_thread())
+        return run(batch, wanted)
+
+    for _ in range(20):
+        answer = batcher.accept()
+        batcher.prepare(prepare)
+        answer.result(LIMIT_S)
+    assert threads[::2] == threads[1::2]
+
+
+def test_others_prepare_while_one_runs(make_batcher: Callable[..., Batcher]) -> None:
+    run, batcher = FakeRun(), make_batcher(workers=2, runners=1)
+    run.gate.clear()
+    answers = [batcher.submit(run, example(1), PLAIN)]
+    run.wait_until_entered()
+    prepared = threading.Semaphore(0)
+
+    def prepare(n: int, answer: Answer) -> None:
+        batcher.enqueue(answer, run, [example(n)], PLAIN)
+        prepared.release()
+
+    for n in (2, 3, 4):
+        answers.append(batcher.accept())
+        batcher.prepare(functools.partial(prepare, n, answers[-1]))
+    for _ in range(3):
+        assert prepared.acquire(timeout=LIMIT_S)
+    run.gate.set()
+    wait(answers, LIMIT_S)
+    assert run.batches == [[1], [2, 3, 4]]
+
+
+def test_a_request_of_many_rows_runs_in_batches_and_gets_all_of_them(
+    make_batcher: Callable[..., Batcher],
+) -> None:
+    run, batcher = FakeRun(), make_batcher(max_batch=2)
+    answer = batcher.accept()
+    batcher.enqueue(answer, run, [example(n) for n in range(1, 6)], PLAIN)
+    rows = answer.result(LIMIT_S).rows
+    assert [row.logits_K["id"][0] for row in rows] == [1, 2, 3, 4, 5]
+    assert run.batches == [[1, 2], [3, 4], [5]]
 
 
 def test_closing_answers_what_was_accepted(make_batcher: Callable[..., Batcher]) -> None:

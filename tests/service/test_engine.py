@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.bundle import read_bundle, write_bundle
+from service.catalog import Catalog
 from service.contract import ModelInputs, ModelOutputs, RawInputs, Wanted
 from service.engine import Engine
 from service.errors import (
@@ -195,6 +196,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(
         return real_run(self, batch, wanted)
 
     monkeypatch.setattr(Session, "run", counted)
+    monkeypatch.setattr(Catalog, "on_gpu", property(lambda _: True))  # one runs, the others prepare
     options = Options(attention="full")
     with Engine.open(tiny_bundle, Settings(models=tiny_bundle, threads=1)) as engine:
         alone = [engine.predict_sync(raw, options, request_id="x") for raw in mixture]

@@ -141,7 +141,7 @@ JSON = {"Content-Type": "application/json"}
         ({**GOOD, "query": "?top_k=0"}, 422, "Invalid parameter", "top_k"),
         ({**GOOD, "query": "?top_k=many"}, 422, "Invalid parameter", "top_k"),
         ({**GOOD, "query": "?attention=all"}, 422, "Invalid parameter", "attention"),
-        ({**GOOD, "query": "?explain=shapley"}, 422, "Invalid parameter", "explain"),
+        ({**GOOD, "query": "?explain=lime"}, 422, "Invalid parameter", "explain"),
         ({**GOOD, "query": "?topk=3"}, 422, "Invalid parameter", "topk"),
     ],
 )  # fmt: skip
