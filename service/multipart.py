@@ -5,7 +5,8 @@ Parts: text (a field, or a file of UTF-8), image, audio (a file, or a field's by
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import functools
+from collections.abc import AsyncIterator, Mapping
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -152,7 +153,7 @@ class _Form:
         self._header = self._value = b""
 
     def _open_part(self) -> None:
-        kind, options = parse_options_header(self._disposition)
+        kind, options = _parse_header(self._disposition)
         name = options.get(b"name", b"").decode("utf-8", errors="replace")
         if kind != b"form-data" or not name:
             raise MalformedRequestError("A part has no name (Content-Disposition: form-data; name=...).")
@@ -182,8 +183,14 @@ class _Form:
         self._complete = True
 
 
+@functools.lru_cache(maxsize=256)
+def _parse_header(value: str | bytes | None) -> tuple[bytes, Mapping[bytes, bytes]]:
+    """A client's parts are named alike in every request: four of these took a fifth of the parsing."""
+    return parse_options_header(value)
+
+
 def _boundary(content_type: str | None) -> bytes:
-    kind, options = parse_options_header(content_type)
+    kind, options = _parse_header(content_type)
     if kind != b"multipart/form-data":
         sent = f"not {content_type[:80]}" if content_type else "and say so in Content-Type"
         raise UnsupportedFormatError(f"Send multipart/form-data, {sent}.", field="Content-Type")
