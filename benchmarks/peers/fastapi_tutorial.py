@@ -1,7 +1,9 @@
 # /// script
-# dependencies = ["fastapi==0.165.0", "httptools==0.9.0", "python-multipart==0.0.34", "uvicorn==0.54.0", "uvloop==0.23.0"]
+# dependencies = [
+#     "fastapi==0.165.0", "httptools==0.9.0", "python-multipart==0.0.34", "uvicorn==0.54.0", "uvloop==0.23.0",
+# ]
 # ///
-"""FastAPI as its tutorial has it: `Form`, `UploadFile`, a `def` endpoint on the pool of threads, and workers."""
+"""FastAPI as its tutorial has it: `Form`, `UploadFile`, a `def` endpoint on the pool of threads; workers."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from service.contract import RawInputs
 
 
 class Triad(ls.LitAPI):
-    def setup(self, device: str) -> None:
+    def setup(self, _: str) -> None:
         self.pipeline = load_pipeline()
 
     def decode_request(self, request: Request) -> RawInputs:

@@ -3,8 +3,8 @@
 # ///
 """MLServer: a parallel worker per core; its custom handler takes multipart and hands the bytes to a worker.
 
-Annotations stay classes (no `from __future__`): it wraps the handler where their names are not known. A file is
-the handler's first parameter: its FastAPI (0.115) looks at that one to tell whether to read files into bytes.
+Annotations stay classes (no `from __future__`): it wraps the handler where their names are not known. A file
+is the handler's first parameter: its FastAPI (0.115) looks at that one to tell whether files become bytes.
 """
 
 import asyncio

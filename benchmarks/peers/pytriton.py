@@ -4,8 +4,8 @@
 # ///
 """NVIDIA Triton through pytriton: an instance per core; bytes as tensors of the V2 protocol.
 
-The interpreter inside its Triton cannot run the `multiprocessing` of Python 3.11.6 and newer. Its instances are
-threads of one Python process; a process for each behind them was slower.
+The interpreter inside its Triton cannot run the `multiprocessing` of Python 3.11.6 and newer. Its instances
+are threads of one Python process; a process for each behind them was slower.
 """
 
 from __future__ import annotations
