@@ -10,7 +10,7 @@ import multiprocessing
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -47,6 +47,16 @@ class Loop:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What every process is told."""
+
+    bundle: Path
+    examples: Sequence[RawInputs]
+    topology: Topology
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Part:
     """What one process did."""
 
@@ -68,14 +78,13 @@ def topologies(workers: int, batches: Sequence[int]) -> list[Topology]:
 
 def run_loop(bundle: Path, examples: Sequence[RawInputs], topology: Topology, seconds: float) -> Loop:
     """In fresh processes, which start to count together once all of them are warm."""
+    work = _Work(bundle=bundle, examples=examples, topology=topology, seconds=seconds)
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(topology.processes)
     pipes, processes = [], []
     for _ in range(topology.processes):
         ours, theirs = context.Pipe(duplex=False)
-        process = context.Process(
-            target=_loop_in_process, args=(bundle, examples, topology, seconds, barrier, theirs)
-        )
+        process = context.Process(target=_loop_in_process, args=(work, barrier, theirs))
         process.start()
         theirs.close()  # so that the end of the process ends our wait
         pipes.append(ours)
@@ -98,25 +107,16 @@ def _summed(topology: Topology, parts: Sequence[_Part]) -> Loop:
     )
 
 
-def _loop_in_process(
-    bundle: Path,
-    examples: Sequence[RawInputs],
-    topology: Topology,
-    seconds: float,
-    barrier: Barrier,
-    result: Connection,
-) -> None:
-    pipeline = Pipeline(bundle)
-    for batch in _batches(examples, topology.batch, offset=0, count=len(examples)):
+def _loop_in_process(work: _Work, barrier: Barrier, result: Connection) -> None:
+    pipeline = Pipeline(work.bundle)
+    for batch in _batches(work, offset=0, count=len(work.examples)):
         pipeline.run([pipeline.prepare(raw) for raw in batch])
     barrier.wait(START_LIMIT_S)
-    turns_s: list[list[float]] = [[] for _ in range(topology.threads)]
+    turns_s: list[list[float]] = [[] for _ in range(work.topology.threads)]
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     threads = [
-        threading.Thread(
-            target=_loop, args=(pipeline, examples, topology.batch, n, started_s + seconds, turns_s[n])
-        )
-        for n in range(topology.threads)
+        threading.Thread(target=_loop, args=(pipeline, work, n, turns_s[n]))
+        for n in range(work.topology.threads)
     ]
     for thread in threads:
         thread.start()
@@ -125,7 +125,7 @@ def _loop_in_process(
     every_turn_s = list(itertools.chain.from_iterable(turns_s))
     result.send(
         _Part(
-            requests=topology.batch * len(every_turn_s),
+            requests=work.topology.batch * len(every_turn_s),
             seconds=time.perf_counter() - started_s,
             cpu_s=time.process_time() - started_cpu_s,
             turns_s=every_turn_s,
@@ -133,17 +133,12 @@ def _loop_in_process(
     )
 
 
-def _loop(
-    pipeline: Pipeline,
-    examples: Sequence[RawInputs],
-    batch_size: int,
-    offset: int,
-    end_s: float,
-    turns_s: list[float],
-) -> None:
+def _loop(pipeline: Pipeline, work: _Work, offset: int, turns_s: list[float]) -> None:
     """Appends the seconds of every turn; at least one, however late its thread began."""
-    for batch in _batches(examples, batch_size, offset=offset):
-        started_s = time.perf_counter()
+    ended_s = time.perf_counter()
+    end_s = ended_s + work.seconds
+    for batch in _batches(work, offset=offset):
+        started_s = ended_s
         pipeline.run([pipeline.prepare(raw) for raw in batch])
         ended_s = time.perf_counter()
         turns_s.append(ended_s - started_s)
@@ -151,9 +146,7 @@ def _loop(
             return
 
 
-def _batches(
-    examples: Sequence[RawInputs], size: int, *, offset: int, count: int | None = None
-) -> itertools.islice[tuple[RawInputs, ...]]:
+def _batches(work: _Work, *, offset: int, count: int | None = None) -> Iterator[tuple[RawInputs, ...]]:
     """Examples in turn, from `offset` on; count: how many batches, by default without end."""
-    turning = itertools.islice(itertools.cycle(examples), offset, None)
-    return itertools.islice(zip(*[turning] * size, strict=False), count)
+    turning = itertools.islice(itertools.cycle(work.examples), offset, None)
+    return itertools.islice(zip(*[turning] * work.topology.batch, strict=False), count)
