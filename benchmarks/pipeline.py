@@ -42,10 +42,9 @@ class Pipeline:
     def run(self, batch: Sequence[ModelInputs]) -> list[ModelOutputs]:
         return self._session.run(batch, WANTED)
 
-    def answer(self, raw: RawInputs, inputs: ModelInputs, outputs: ModelOutputs) -> str:
-        """The JSON of the service."""
+    def prediction(self, raw: RawInputs, inputs: ModelInputs, outputs: ModelOutputs) -> Prediction:
         manifest = self.bundle.manifest
-        prediction = Prediction(
+        return Prediction(
             id="benchmark",
             model=manifest.name,
             version=manifest.version,
@@ -53,7 +52,10 @@ class Pipeline:
             predictions=predict_tasks(outputs, inputs, raw.text, manifest, OPTIONS),
             warnings=warnings_about(inputs, manifest.preprocess),
         )
-        return prediction.to_json()
+
+    def answer(self, raw: RawInputs, inputs: ModelInputs, outputs: ModelOutputs) -> str:
+        """The JSON of the service."""
+        return self.prediction(raw, inputs, outputs).to_json()
 
     def predict(self, raw: RawInputs) -> str:
         inputs = self.prepare(raw)
