@@ -95,7 +95,8 @@ def _voice(seconds: float) -> I16:
 
 def _with_hiss(voice_T: I16, n: int) -> I16:
     hiss_T = np.random.default_rng(n).normal(0, 100, voice_T.shape)
-    return (voice_T + hiss_T).clip(-32768, 32767).astype(np.int16)
+    hissing_T: I16 = (voice_T + hiss_T).clip(-32768, 32767).astype(np.int16)
+    return hissing_T
 
 
 def _wav(samples_T: I16) -> bytes:

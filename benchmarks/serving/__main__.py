@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.media import make_examples, make_texts
-from benchmarks.serving.bodies import write_requests
 from benchmarks.serving.environments import InstallError
 from benchmarks.serving.limit import run_loop, topologies
-from benchmarks.serving.load import LoadError, drive
+from benchmarks.serving.load import LoadError
 from benchmarks.serving.machine import describe_machine
-from benchmarks.serving.process import ServerError, ServerProcess, free_port
-from benchmarks.serving.results import Collected, Media, Run, measure, summarise
+from benchmarks.serving.process import ServerError
+from benchmarks.serving.results import Collected, Media, Run, summarise
+from benchmarks.serving.running import started
 from benchmarks.serving.servers import ROOT, SERVERS
 from benchmarks.serving.table import markdown
 from service.contract import RawInputs
@@ -84,28 +83,15 @@ def main() -> None:
 
 def measure_server(name: str, plan: Plan, collected: Collected) -> None:
     """Starts it, warms it up, drives it at every concurrency. Raises InstallError, ServerError, LoadError."""
-    server, port = SERVERS[name], free_port()
-    command = server.command(plan.bundle, port=port, workers=plan.workers)
-    variables = server.variables(plan.bundle, port=port, workers=plan.workers)
-    with tempfile.TemporaryDirectory(prefix="triad-benchmark-") as temporary:
-        folder = Path(temporary)
-        files = {
-            media: write_requests(folder / media, [server.encode(raw, server.path) for raw in examples])
-            for media, examples in plan.examples.items()
-        }
-        with ServerProcess(command, environment=variables, folder=folder, log=folder / "log") as process:
-            start_s = process.wait_until_ready(port, files["all"][0].read_bytes())
-            collected.start_s.setdefault(name, []).append(start_s)
-            drive(files["all"], port=port, concurrency=WARM_UP_CONCURRENCY, seconds=1)
-            loads: list[tuple[Media, int]] = [("text", TEXT_CONCURRENCY)]
-            loads += [("all", concurrency) for concurrency in plan.concurrencies]
-            for media, concurrency in loads:
-                cpu_s = process.cpu_s()
-                load = drive(files[media], port=port, concurrency=concurrency, seconds=plan.seconds)
-                measured = measure(load, cpu_s=process.cpu_s() - cpu_s, memory_mb=process.memory_mb())
-                collected.runs.append(
-                    Run(server=name, media=media, concurrency=concurrency, measured=measured)
-                )
+    with started(name, plan.bundle, workers=plan.workers) as running:
+        collected.start_s.setdefault(name, []).append(running.start_s)
+        files = {media: running.write(media, examples) for media, examples in plan.examples.items()}
+        running.drive(files["all"], concurrency=WARM_UP_CONCURRENCY, seconds=1)
+        loads: list[tuple[Media, int]] = [("text", TEXT_CONCURRENCY)]
+        loads += [("all", concurrency) for concurrency in plan.concurrencies]
+        for media, concurrency in loads:
+            measured = running.measure(files[media], concurrency=concurrency, seconds=plan.seconds)
+            collected.runs.append(Run(server=name, media=media, concurrency=concurrency, measured=measured))
 
 
 def _parse_options() -> argparse.Namespace:

@@ -105,7 +105,7 @@ class ServerProcess:
 
     def _is_marked(self, process: psutil.Process) -> bool:
         try:
-            return process.environ().get(MARK) == self._run
+            return bool(process.environ().get(MARK) == self._run)
         except (psutil.Error, OSError):  # ended meanwhile, or another user's
             return False
 
