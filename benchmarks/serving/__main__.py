@@ -83,7 +83,7 @@ def main() -> None:
 
 def measure_server(name: str, plan: Plan, collected: Collected) -> None:
     """Starts it, warms it up, drives it at every concurrency. Raises InstallError, ServerError, LoadError."""
-    with started(name, plan.bundle, workers=plan.workers) as running:
+    with started(SERVERS[name], plan.bundle, workers=plan.workers) as running:
         collected.start_s.setdefault(name, []).append(running.start_s)
         files = {media: running.write(media, examples) for media, examples in plan.examples.items()}
         running.drive(files["all"], concurrency=WARM_UP_CONCURRENCY, seconds=1)

@@ -63,7 +63,7 @@ def main() -> None:
     machine = describe_machine()
     photos = [make_large_photo(n) for n in range(PHOTOS)]
     decode_ms = [cheapest_decode_ms(photo.image, spec) for photo in photos if photo.image]
-    with started(options.server, bundle, workers=options.workers) as running:
+    with started(SERVERS[options.server], bundle, workers=options.workers) as running:
         usual, large = running.write("usual", make_examples()), running.write("large", photos)
         running.drive(usual, concurrency=options.concurrency, seconds=1)
         rounds = [

@@ -1,4 +1,4 @@
-"""A server by its name, started on a free port and ready, with files of requests in its own encoding."""
+"""A server, started on a free port and ready, with files of requests in its own encoding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.serving.bodies import write_requests
 from benchmarks.serving.load import Load, drive
 from benchmarks.serving.process import ServerProcess, free_port
 from benchmarks.serving.results import Measured, measure
-from benchmarks.serving.servers import SERVERS, Server
+from benchmarks.serving.servers import Server
 from service.contract import RawInputs
 
 
@@ -45,9 +45,9 @@ class Running:
 
 
 @contextmanager
-def started(name: str, bundle: Path, *, workers: int) -> Iterator[Running]:
+def started(server: Server, bundle: Path, *, workers: int) -> Iterator[Running]:
     """Stopped at the end, with every process. Raises InstallError, ServerError."""
-    server, port = SERVERS[name], free_port()
+    port = free_port()
     command = server.command(bundle, port=port, workers=workers)
     variables = server.variables(bundle, port=port, workers=workers)
     probe = server.encode(make_texts()[0], server.path)

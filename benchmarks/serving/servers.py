@@ -41,9 +41,13 @@ class Server:
         return {**told, **self.environment}
 
 
+def triad(device: str, *more: str) -> Server:
+    return Server(path="/v1/predict", arguments=("--device", device, *more))
+
+
 SERVERS: Mapping[str, Server] = {
-    "triad": Server(path="/v1/predict", arguments=("--device", "cpu")),
-    "triad-workers": Server(path="/v1/predict", arguments=("--device", "cpu", "--workers", "{workers}")),
+    "triad": triad("cpu"),
+    "triad-workers": triad("cpu", "--workers", "{workers}"),
     "fastapi": Server(peer="fastapi_tutorial"),
     "litserve": Server(peer="litserve"),
     "bentoml": Server(peer="bentoml"),

@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
 
     machine = describe_machine()
-    with started(options.server, options.bundle.resolve(), workers=options.workers) as running:
+    with started(SERVERS[options.server], options.bundle.resolve(), workers=options.workers) as running:
         files = running.write("all", make_examples())
         samples = [Sample(requests=0, memory_mb=running.process.memory_mb(), errors=0, refused=0)]
         while samples[-1].requests < options.requests:
