@@ -21,7 +21,7 @@ from benchmarks.pipeline import PORT, WORKERS, load_pipeline
 from service.contract import ModelInputs, RawInputs
 
 
-class Whole(Worker):
+class Stage(Worker):
     def __init__(self) -> None:
         super().__init__()
         self.pipeline = load_pipeline()
@@ -33,19 +33,21 @@ class Whole(Worker):
         text = parts["text"].decode() if "text" in parts else None
         return RawInputs(text=text, image=parts.get("image"), audio=parts.get("audio"))
 
-    def forward(self, raw: RawInputs) -> str:
-        return self.pipeline.predict(raw)
-
     def serialize(self, answer: str) -> bytes:
         return answer.encode()
 
 
-class Prepare(Whole):
+class Whole(Stage):
+    def forward(self, raw: RawInputs) -> str:
+        return self.pipeline.predict(raw)
+
+
+class Prepare(Stage):
     def forward(self, raw: RawInputs) -> tuple[RawInputs, ModelInputs]:
         return RawInputs(text=raw.text), self.pipeline.prepare(raw)
 
 
-class Predict(Whole):
+class Predict(Stage):
     def forward(self, prepared: tuple[RawInputs, ModelInputs]) -> str:
         raw, inputs = prepared
         return self.pipeline.answer(raw, inputs, self.pipeline.run([inputs])[0])

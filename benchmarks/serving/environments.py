@@ -46,7 +46,7 @@ def python_of(module: str) -> Path:
     folder = FOLDER / module
     stamp, written = folder / STAMP, "".join(f"{line}\n" for line in wanted)
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != written:
-        _install(folder, _interpreter(stated.python), wanted)
+        _install(folder, python_for(stated.python), wanted)
         stamp.write_text(written, encoding="utf-8")
     return folder / "bin" / "python"
 
@@ -87,10 +87,11 @@ def _call(command: Sequence[str]) -> None:
         raise InstallError(" ".join(errors[-3:]))
 
 
-def _interpreter(wanted: SpecifierSet) -> str:
+def python_for(wanted: SpecifierSet) -> str:
     """Ours where it will do, else one on the PATH. Raises InstallError."""
     for candidate in _candidates():
-        if wanted.contains(_version(candidate)):
+        version = _version(candidate)
+        if version and wanted.contains(version):
             return candidate
     raise InstallError(f"It needs Python {wanted}, and there is none on the PATH.")
 
@@ -104,7 +105,7 @@ def _candidates() -> Iterator[str]:
 
 @functools.cache
 def _version(interpreter: str) -> str:
-    """ "0" where it does not run."""
+    """Empty where it does not run."""
     program = "import platform; print(platform.python_version())"
     called = subprocess.run([interpreter, "-c", program], capture_output=True, text=True, check=False)
-    return called.stdout.strip() or "0"
+    return called.stdout.strip()

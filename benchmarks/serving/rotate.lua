@@ -49,8 +49,8 @@ function response(status, headers)
       failed = failed + 1
    else
       ok = ok + 1
-      local sent_us = headers["x-request-id"] or headers["X-Request-ID"]
-      if sent_us then echoed_us[#echoed_us + 1] = now_us() - tonumber(sent_us) end
+      local sent_us = tonumber(headers["x-request-id"] or headers["X-Request-ID"])
+      if sent_us then echoed_us[#echoed_us + 1] = now_us() - sent_us end
    end
 end
 

@@ -2,8 +2,17 @@ from __future__ import annotations
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
-from benchmarks.serving.environments import CONSTRAINTS, PEERS, SHARED, read_block, requirements
+from benchmarks.serving.environments import (
+    CONSTRAINTS,
+    PEERS,
+    SHARED,
+    InstallError,
+    python_for,
+    read_block,
+    requirements,
+)
 from benchmarks.serving.servers import SERVERS
 
 PEER = """\
@@ -46,3 +55,8 @@ def test_every_peer_can_be_installed_and_pins_what_is_measured() -> None:
         wanted = requirements(stated, shared, CONSTRAINTS.read_text(encoding="utf-8"))
         assert {*shared.dependencies} <= {Requirement(line).name for line in wanted}
         assert str(Requirement(stated.dependencies[0]).specifier).startswith("==")
+
+
+def test_a_python_that_nobody_has_is_told_so() -> None:
+    with pytest.raises(InstallError, match=r"needs Python <3\.0"):
+        python_for(SpecifierSet("<3.0"))
