@@ -132,7 +132,7 @@ def markdown(
         f"| --- | ---: | {' | '.join(['---:'] * len(names))} |",
     ]
     for size, by_name in rates.items():
-        cells = (f"{by_name[name]:.0f}" if name in by_name else "" for name in names)
+        cells = (_rate(by_name[name]) if name in by_name else "" for name in names)
         lines.append(f"| {size} | {mb[size]:.2f} | {' | '.join(cells)} |")
     best = max((by_name.get("bare ONNX Runtime", 0.0) for by_name in rates.values()), default=0.0)
     lines += [
@@ -144,11 +144,15 @@ def markdown(
         share = f"{each.rps / best:.2f}" if best else ""
         busy = f"{each.gpu:.0%}" if each.gpu is not None else ""
         lines.append(
-            f"| {each.workers} | {each.concurrency} | {each.rps:.0f} | {share} | {each.p50_ms:.1f} "
+            f"| {each.workers} | {each.concurrency} | {_rate(each.rps)} | {share} | {each.p50_ms:.1f} "
             f"| {each.p99_ms:.1f} | {each.errors} | {busy} |"
         )
     lines += ["", *(f"- {name}: {reason}" for name, reason in missing.items())]
     return "\n".join(lines).strip()
+
+
+def _rate(per_s: float) -> str:
+    return f"{per_s:.1f}" if per_s < 20 else f"{per_s:.0f}"
 
 
 def _parse_options() -> argparse.Namespace:
