@@ -17,6 +17,7 @@ import psutil
 MARK = "TRIAD_BENCHMARK_RUN"  # in the environment of every process of a server, also of those it detaches
 READY_LIMIT_S = 120.0
 POLL_S = 0.01
+IDLE_LIMIT_S, IDLE_LOOK_S, IDLE_CORES = 60.0, 0.25, 0.3  # Ray's own processes take 0.2 of a core for nothing
 STOP_LIMIT_S = 30.0
 MIB = 2**20
 
@@ -65,6 +66,21 @@ class ServerProcess:
                 raise ServerError(f"It ended with {ended}. {self._end_of_log()}")
         said = answer.decode(errors="replace") or "nothing"
         raise ServerError(f"Not ready within {READY_LIMIT_S:g} s; it said {said}. {self._end_of_log()}")
+
+    def wait_until_idle(self) -> None:
+        """Lets it finish what a load generator left behind, which else would count in the next run.
+
+        After IDLE_LIMIT_S it goes on all the same: some servers poll. Raises ServerError where it ended.
+        """
+        deadline_s, before_s = time.perf_counter() + IDLE_LIMIT_S, self.cpu_s()
+        while time.perf_counter() < deadline_s:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                ended = self._root.wait(IDLE_LOOK_S)
+                raise ServerError(f"It ended with {ended} after requests. {self._end_of_log()}")
+            now_s = self.cpu_s()
+            if now_s - before_s < IDLE_CORES * IDLE_LOOK_S:
+                return
+            before_s = now_s
 
     def cpu_s(self) -> float:
         """User and system time of all its processes so far; of an ended one, as of the last call."""

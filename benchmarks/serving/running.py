@@ -34,14 +34,18 @@ class Running:
         )
 
     def drive(self, requests: Sequence[Path], *, concurrency: int, seconds: float) -> Load:
-        """Raises LoadError."""
-        return drive(requests, port=self.port, concurrency=concurrency, seconds=seconds)
+        """Returns when the server is idle again. Raises LoadError, ServerError."""
+        load = drive(requests, port=self.port, concurrency=concurrency, seconds=seconds)
+        self.process.wait_until_idle()
+        return load
 
     def measure(self, requests: Sequence[Path], *, concurrency: int, seconds: float) -> Measured:
-        """Raises LoadError."""
+        """Returns when the server is idle again. Raises LoadError, ServerError."""
         cpu_s = self.process.cpu_s()
-        load = self.drive(requests, concurrency=concurrency, seconds=seconds)
-        return measure(load, cpu_s=self.process.cpu_s() - cpu_s, memory_mb=self.process.memory_mb())
+        load = drive(requests, port=self.port, concurrency=concurrency, seconds=seconds)
+        measured = measure(load, cpu_s=self.process.cpu_s() - cpu_s, memory_mb=self.process.memory_mb())
+        self.process.wait_until_idle()
+        return measured
 
 
 @contextmanager

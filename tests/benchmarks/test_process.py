@@ -40,6 +40,14 @@ def test_a_server_is_ready_with_its_first_200_and_leaves_no_process_behind(tmp_p
     assert not [each for each in everything if psutil.pid_exists(each.pid) and each.status() != "zombie"]
 
 
+def test_a_server_is_idle_when_it_uses_no_more_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([1.0, 1.2, 1.4, 1.41])
+    with process(tmp_path, "import signal; signal.pause()") as server:
+        monkeypatch.setattr(server, "cpu_s", lambda: next(looks))
+        server.wait_until_idle()
+    assert list(looks) == []
+
+
 def test_a_server_that_ends_is_told_with_its_log(tmp_path: Path) -> None:
     with (
         process(tmp_path, "raise SystemExit('no such model')") as server,
