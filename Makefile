@@ -30,7 +30,7 @@ bench: .venv/installed-dev  ## speed beside the limit and the peers (needs wrk);
 	$(BIN)/python -m benchmarks.serving $(BENCH)
 	$(BIN)/python -m benchmarks.large
 	$(BIN)/python -m benchmarks.serving --bundle benchmarks/.models/large/1 --sound-s 10 \
-	    --out benchmarks/results/serving-large.json $(BENCH)
+	    --concurrency 1,8,32 --seconds 20 --rounds 2 --out benchmarks/results/serving-large.json $(BENCH)
 
 openapi: .venv/installed-dev  ## rewrite the OpenAPI snapshot that a test compares with
 	$(BIN)/python tests/service/test_openapi.py
