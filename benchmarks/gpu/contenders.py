@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ import torch
 
 from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS, WANTED
+from benchmarks.serving.machine import usable_cores
 from model_training.network import rebuild_network
 from service.bundle import Bundle
 from service.contract import ModelInputs
@@ -55,7 +55,7 @@ def load_model(bundle: Bundle, device: Device) -> Model:
     """Raises DeviceError where CUDA was asked for and cannot be had."""
     import onnxruntime  # behind service.session, which turns its telemetry off
 
-    threads = os.cpu_count() or 1
+    threads = usable_cores()
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device=device, threads=threads)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

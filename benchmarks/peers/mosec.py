@@ -5,7 +5,7 @@
 
     python -m benchmarks.peers.mosec [stages]
 
-Stages answer more requests a second (one works while another hands over), a single process answers sooner.
+A stage works while another hands over; a single process spares the hand-over. Both are measured.
 """
 
 from __future__ import annotations

@@ -4,14 +4,20 @@
 # ///
 """NVIDIA Triton through pytriton: an instance per core; bytes as tensors of the V2 protocol.
 
-The interpreter inside its Triton cannot run the `multiprocessing` of Python 3.11.6 and newer. Its instances
-are threads of one Python process; a process for each behind them was slower.
+    python -m benchmarks.peers.pytriton [processes]
+
+Its instances are threads of one Python process; with `processes`, each hands its requests to a process of its
+own. The interpreter inside its Triton cannot run the `multiprocessing` of Python 3.11.6 and newer.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +29,38 @@ from benchmarks.pipeline import PORT, WORKERS, load_pipeline
 from service.contract import RawInputs
 
 Answer = dict[str, npt.NDArray[np.object_]]
+Predict: TypeAlias = Callable[[RawInputs], str]
+
+
+class Worker:
+    """What lives in the process of one instance."""
+
+    predict: Predict
+
+    @classmethod
+    def load(cls) -> None:
+        cls.predict = load_pipeline().predict
+
+    @classmethod
+    def answer(cls, raw: RawInputs) -> str:
+        return cls.predict(raw)
 
 
 class Instance:
     """Triton calls it from a thread of its own."""
 
-    def __init__(self) -> None:
-        self._pipeline = load_pipeline()
+    def __init__(self, predict: Predict) -> None:
+        self._predict = predict
 
     def __call__(self, requests: Sequence[Request]) -> list[Answer]:
-        answers = [self._pipeline.predict(_raw_of(request)).encode() for request in requests]
+        answers = [self._predict(_raw_of(request)).encode() for request in requests]
         return [{"answer": np.array([[answer]], dtype=np.object_)} for answer in answers]
+
+
+def predict_in_process() -> Predict:
+    spawn = multiprocessing.get_context("spawn")
+    process = ProcessPoolExecutor(1, mp_context=spawn, initializer=Worker.load)
+    return lambda raw: process.submit(Worker.answer, raw).result()
 
 
 def _raw_of(request: Request) -> RawInputs:
@@ -45,11 +72,12 @@ def main() -> None:
     config = TritonConfig(
         http_address="127.0.0.1", http_port=int(os.environ[PORT]), allow_grpc=False, allow_metrics=False
     )
+    make = predict_in_process if "processes" in sys.argv else lambda: load_pipeline().predict
     media = [Tensor(name=name, dtype=bytes, shape=(1, 1)) for name in ("text", "image", "audio")]
     with Triton(config=config) as triton:
         triton.bind(
             model_name="triad",
-            infer_func=[Instance() for _ in range(int(os.environ[WORKERS]))],
+            infer_func=[Instance(make()) for _ in range(int(os.environ[WORKERS]))],
             inputs=media,
             outputs=[Tensor(name="answer", dtype=bytes, shape=(1, 1))],
             config=ModelConfig(batching=False),

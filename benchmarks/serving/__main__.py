@@ -8,7 +8,6 @@ A minute's look: --servers triad --concurrency 1,8 --seconds 1 --rounds 1
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from benchmarks.media import make_examples, make_texts
 from benchmarks.serving.environments import InstallError
 from benchmarks.serving.limit import run_loop, topologies
 from benchmarks.serving.load import LoadError
-from benchmarks.serving.machine import describe_machine
+from benchmarks.serving.machine import describe_machine, usable_cores
 from benchmarks.serving.process import ServerError
 from benchmarks.serving.results import Collected, Media, Run, summarise
 from benchmarks.serving.running import started
@@ -98,7 +97,7 @@ def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    cores = os.cpu_count() or 1
+    cores = usable_cores()
     parser.add_argument("--bundle", type=Path, default=ROOT / "service/models/digits/1")
     parser.add_argument("--servers", type=_names, default=list(SERVERS), help=", ".join(SERVERS))
     parser.add_argument("--concurrency", type=_numbers, default=[1, 8, 32, 128])

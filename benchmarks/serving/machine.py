@@ -15,10 +15,11 @@ PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "fastapi", "uvi
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """load: how many processes wanted to run, on average over the minute before."""
+    """usable: cores that this process may run on. load: processes that wanted to run in the minute before."""
 
     cpu: str
     cores: int
+    usable: int
     memory_gib: float
     system: str
     python: str
@@ -27,7 +28,7 @@ class Machine:
 
     def sentence(self) -> str:
         return (
-            f"{self.cores} cores of {self.cpu}, {self.memory_gib:.0f} GiB, {self.system}, "
+            f"{self.usable} of {self.cores} cores of {self.cpu}, {self.memory_gib:.0f} GiB, {self.system}, "
             f"Python {self.python}, load {self.load:.1f} before."
         )
 
@@ -36,12 +37,18 @@ def describe_machine() -> Machine:
     return Machine(
         cpu=_cpu_name(),
         cores=os.cpu_count() or 1,
+        usable=usable_cores(),
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         system=f"{platform.system()} {platform.machine()}",
         python=platform.python_version(),
         packages={name: found for name in PACKAGES if (found := _version(name))},
         load=round(os.getloadavg()[0], 2),
     )
+
+
+def usable_cores() -> int:
+    """Fewer than there are where we were pinned: servers and the bare loop inherit that."""
+    return len(os.sched_getaffinity(0))
 
 
 def _cpu_name() -> str:

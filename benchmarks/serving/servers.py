@@ -45,6 +45,11 @@ def triad(device: str, *more: str) -> Server:
     return Server(path="/v1/predict", arguments=("--device", device, *more))
 
 
+def pytriton(*arguments: str) -> Server:
+    path = "/v2/models/triad/infer"
+    return Server(peer="pytriton", path=path, encode=tensor_request, arguments=arguments)
+
+
 SERVERS: Mapping[str, Server] = {
     "triad": triad("cpu"),
     "triad-workers": triad("cpu", "--workers", "{workers}"),
@@ -58,5 +63,6 @@ SERVERS: Mapping[str, Server] = {
         peer="ray_serve",
         environment={"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"},
     ),
-    "pytriton": Server(peer="pytriton", path="/v2/models/triad/infer", encode=tensor_request),
+    "pytriton": pytriton(),
+    "pytriton-processes": pytriton("processes"),
 }

@@ -11,7 +11,14 @@ from benchmarks.serving.machine import Machine
 from benchmarks.serving.results import Collected, Measured, Media, Results, Run, measure, summarise
 
 MACHINE = Machine(
-    cpu="a CPU", cores=2, memory_gib=24.0, system="Linux x86_64", python="3.11.7", packages={}, load=0.1
+    cpu="a CPU",
+    cores=4,
+    usable=2,
+    memory_gib=24.0,
+    system="Linux x86_64",
+    python="3.11.7",
+    packages={},
+    load=0.1,
 )
 FIELDS = {"rps", "p50_ms", "p99_ms", "cpu_ms", "memory_mb", "errors", "refused"}
 

@@ -34,7 +34,7 @@ def test_every_row_has_as_many_cells_as_the_head(results: Results) -> None:
 
 def test_machine_settings_and_what_failed_are_told(results: Results) -> None:
     page = markdown(results)
-    assert "2 cores of a CPU" in page.splitlines()[0]
+    assert "2 of 4 cores of a CPU" in page.splitlines()[0]
     assert "rounds 3, seconds 5" in page.splitlines()[0]
     assert "- mlserver: ERROR: no such package" in page
 
