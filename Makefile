@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install serve test lint train openapi clean
+.PHONY: help install serve test lint train bench openapi clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 - /p' Makefile
@@ -25,6 +25,12 @@ lint: .venv/installed-dev  ## ruff and mypy --strict
 
 train: .venv/installed-train  ## the shipped bundle anew, from examples/digits
 	$(BIN)/triad train examples/digits/config.toml
+
+bench: .venv/installed-dev  ## speed beside the limit and the peers (needs wrk); BENCH='--rounds 1' and more
+	$(BIN)/python -m benchmarks.serving $(BENCH)
+	$(BIN)/python -m benchmarks.large
+	$(BIN)/python -m benchmarks.serving --bundle benchmarks/.models/large/1 --sound-s 10 \
+	    --concurrency 1,8,32 --seconds 20 --rounds 2 --out benchmarks/results/serving-large.json $(BENCH)
 
 openapi: .venv/installed-dev  ## rewrite the OpenAPI snapshot that a test compares with
 	$(BIN)/python tests/service/test_openapi.py
