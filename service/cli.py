@@ -97,14 +97,14 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP."""
     from service import server
-    from service.settings import Settings
+    from service.settings import Settings, usable_cores
 
     if models is not None:
         os.environ["TRIAD_MODELS"] = str(models.absolute())
     if device is not None:
         os.environ["TRIAD_DEVICE"] = device.value
     if workers > 1:
-        os.environ.setdefault("TRIAD_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+        os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
     settings = Settings()
     with server.bind(host, port) as bound:
         if workers == 1:

@@ -15,6 +15,13 @@ SHIPPED_MODELS = Path(__file__).parent / "models"
 MIB = 2**20
 
 
+def usable_cores() -> int:
+    """That this process may run on: a container's share where it has one, not the machine's."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _existing(path: Path) -> Path:
     if not path.exists():
         raise ValueError(f"{path} does not exist")
@@ -31,9 +38,9 @@ class Settings(BaseSettings):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where it can be had.")
     threads: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
+        default_factory=usable_cores,
         ge=1,
-        description="Threads that decode and preprocess, and on a CPU sessions that run at once.",
+        description="Threads that preprocess, and on a CPU run the model.",
     )
 
     max_batch: int = Field(32, ge=1, description="Most examples in one run of the graph.")

@@ -26,7 +26,7 @@ def test_the_defaults_serve_the_shipped_models_within_the_promised_caps() -> Non
     assert Settings.model_fields["models"].default == SHIPPED_MODELS
     assert SHIPPED_MODELS.parts[-2:] == ("service", "models")
     assert settings.device == "auto"
-    assert settings.threads == os.cpu_count()
+    assert settings.threads == len(os.sched_getaffinity(0))
     assert settings.media_limits == MediaLimits()
     assert settings.media_limits == MediaLimits(
         max_characters=10_000,
