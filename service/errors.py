@@ -5,6 +5,7 @@ TriadError                       500
 │   ├── MalformedRequestError    400   multipart that cannot be parsed, a part twice, an unknown part
 │   ├── NothingToPredictError    400   no text, no image, no sound
 │   ├── NotFoundError            404   no such model or version
+│   ├── NotAcceptableError       406   an Accept header that no representation meets
 │   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
 │   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
 │   ├── ParameterError           422   a query parameter, or a medium this model does not read
@@ -66,6 +67,11 @@ class NothingToPredictError(RequestError):
 class NotFoundError(RequestError):
     status = 404
     title = "Not found"
+
+
+class NotAcceptableError(RequestError):
+    status = 406
+    title = "Not acceptable"
 
 
 class TooLargeError(RequestError):
