@@ -15,6 +15,7 @@ from service.contract import Medium
 Absent = SkipJsonSchema[None]  # absent rather than null, so the schema need not offer null
 
 
+Language = Literal["en", "zh"]
 Relation = Literal["contradict", "overlap", "add up", "complete"]
 ROLLOUT = "The weight traced back through the layers of fusion: attention rollout."
 DROP = "How far the target's probability (a regression's value) falls without it; below 0: it rises."
@@ -55,6 +56,21 @@ class Options(Schema):
         None,
         description="The label to explain, where a task has it; by default the one that is answered.",
         examples=["1"],
+    )
+
+
+class ExplainOptions(Options):
+    """What to show: everything, unless less is asked for."""
+
+    attention: Literal["none", "modality", "full"] = Field(
+        "full", description=Options.model_fields["attention"].description
+    )
+    explain: Literal["none", "shapley", "occlusion", "all"] = Field(
+        "all", description=Options.model_fields["explain"].description
+    )
+    language: Language | Absent = Field(
+        None,
+        description="Of a picture or page; by default what `Accept-Language` likes best, else English.",
     )
 
 
