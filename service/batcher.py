@@ -18,13 +18,14 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from service.contract import ModelInputs, ModelOutputs, Wanted
 from service.errors import InferenceError, OverloadedError, TriadError, UnavailableError
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Run: TypeAlias = Callable[[Sequence[ModelInputs], Wanted], Sequence[ModelOutputs]]
 
 # Sounds and texts up to these lengths share one padding class; longer ones a class per power of two.
@@ -75,7 +76,7 @@ class Batcher:
         lock = threading.Lock()  # guards everything below
         self._arrived = threading.Condition(lock)
         self._drained = threading.Condition(lock)
-        self._accepted: set[Answer] = set()
+        self._accepted: set[Future[Any]] = set()
         self._unprepared: deque[Callable[[], None]] = deque()
         self._queue: deque[_Job] = deque()
         self._running = 0
@@ -100,14 +101,17 @@ class Batcher:
 
     def check(self) -> None:
         """Raises what `accept` would raise now."""
-        if self._dead:
-            raise UnavailableError("The batch worker died; the service must be restarted.")
-        if self._closing:
-            raise UnavailableError("The service is shutting down.")
+        self._check_open()
         if len(self._accepted) >= self._max_queue:
             raise OverloadedError(
                 f"{self._max_queue} requests are waiting already; try again soon.", limit=self._max_queue
             )
+
+    def _check_open(self) -> None:
+        if self._dead:
+            raise UnavailableError("The batch worker died; the service must be restarted.")
+        if self._closing:
+            raise UnavailableError("The service is shutting down.")
 
     def accept(self) -> Answer:
         """A place among the accepted, held until the future is done, whoever resolves or cancels it.
@@ -126,6 +130,19 @@ class Batcher:
         with self._arrived:
             self._unprepared.append(task)
             self._arrived.notify()
+
+    def call(self, work: Callable[[], T]) -> Future[T]:
+        """Lets a worker do something more for a request that was answered; until then it counts as accepted.
+
+        Raises UnavailableError when closing or dead.
+        """
+        done: Future[T] = Future()
+        with self._arrived:
+            self._check_open()
+            self._accepted.add(done)
+        done.add_done_callback(self._release)
+        self.prepare(functools.partial(_do, done, work))
+        return done
 
     def enqueue(self, answer: Answer, run: Run, rows: Sequence[ModelInputs], wanted: Wanted) -> None:
         """Lets an accepted request run; it batches with others of the same `run` and padding class.
@@ -160,7 +177,7 @@ class Batcher:
         for worker in self._workers:
             worker.join()
 
-    def _release(self, answer: Answer) -> None:
+    def _release(self, answer: Future[Any]) -> None:
         with self._drained:
             self._accepted.discard(answer)
             if not self._accepted:
@@ -280,19 +297,33 @@ def padding_class(inputs: ModelInputs) -> tuple[int, int]:
     return (max(samples, SHORT_SAMPLES) - 1).bit_length(), (max(tokens, SHORT_TOKENS) - 1).bit_length()
 
 
-def _start(answer: Answer) -> bool:
+def _start(answer: Future[Any]) -> bool:
     """Whether the example is still wanted; from here on it can no longer be cancelled."""
     return not answer.done() and answer.set_running_or_notify_cancel()
 
 
-def _succeed(answer: Answer, ran: Ran) -> None:
+def _do(done: Future[T], work: Callable[[], T]) -> None:
+    if not _start(done):
+        return
     try:
-        answer.set_result(ran)
+        result = work()
+    except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
+        logger.exception("Work on an answer failed unexpectedly.")
+        failed = InferenceError("The answer could not be shown.")
+        failed.__cause__ = error
+        fail(done, failed)
+    else:
+        _succeed(done, result)
+
+
+def _succeed(answer: Future[T], result: T) -> None:
+    try:
+        answer.set_result(result)
     except InvalidStateError:
         logger.debug("Nobody waits for this answer any more.")
 
 
-def fail(answer: Answer, error: TriadError) -> None:
+def fail(answer: Future[Any], error: TriadError) -> None:
     """Delivers an error, unless the answer was resolved or cancelled meanwhile."""
     try:
         answer.set_exception(error)

@@ -12,8 +12,11 @@ import functools
 import logging
 import secrets
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from service.batcher import Answer, Batcher, Ran, fail
 from service.catalog import Catalog, Model, load_catalog
@@ -28,6 +31,8 @@ from service.settings import Settings
 logger = logging.getLogger(__name__)
 
 DEFAULTS = Options()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +196,10 @@ class Engine:
             postprocess_s=time.perf_counter() - started_s,
         )
         return prediction, timings
+
+    def offload(self, work: Callable[[], T]) -> Future[T]:
+        """Does other work for a request in a worker: no more are busy at once than were asked for."""
+        return self._running_batcher().call(work)
 
     def _prepare(self, pending: Pending) -> None:
         """Runs in a worker: everything that one example's bytes can break happens here, before the queue."""

@@ -19,6 +19,15 @@ Images: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF. Sounds: WAV, FLAC, OGG (V
     curl -F text='seven' -F image=@seven.png -F audio=@seven.wav 'localhost:8000/v1/predict'
 """
 
+EXPLAIN_DESCRIPTION = """\
+The same request as `predict`, with every explanation unless less is asked for. `Accept` chooses what comes
+back: `application/json` (the same answer as `predict`), `image/png` or `text/html` (the explanation drawn: a
+heat map over the image, words shaded, the sound's wave with its weights, bars of media and labels). A page
+needs nothing else: no script, no link. Pictures and pages speak English or Chinese.
+
+    curl -H 'Accept: image/png' -F text='seven' -F image=@seven.png 'localhost:8000/v1/explain' > seen.png
+"""
+
 PREDICT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -108,6 +117,16 @@ _OCCLUSION = {
         {"start": 0.04, "end": 0.06, "drop": 0.05, "weight": 0.2},
     ],
 }
+_PAGE = """\
+<!DOCTYPE html>
+<html lang="en">
+<head><title>What the model looked at</title>...</head>
+<body>
+<header><h1>What the model looked at</h1><p>model digits, version 1</p></header>
+<main><section><h2><span>digit</span> 7 · 98.0 %</h2>...</section></main>
+</body>
+</html>
+"""
 
 
 def _prediction(*, fusion: list[Any] | None = None, **explained: Any) -> dict[str, Any]:
@@ -219,6 +238,40 @@ PREDICT_RESPONSES: Responses = {
     500: _FAILED,
     503: {**_OVERLOADED, "headers": _RETRY_AFTER_HEADER},
     504: _problem(504, "Deadline passed", "No answer within 30 s.", limit=30),
+}
+
+EXPLAIN_RESPONSES: Responses = {
+    **PREDICT_RESPONSES,
+    200: {
+        **PREDICT_RESPONSES[200],
+        "description": "One answer per task of the model; as JSON, or drawn.",
+        "content": {
+            "application/json": {
+                "examples": {
+                    "all": {
+                        "summary": "attention=full&explain=all",
+                        "value": _prediction(
+                            attention=_FULL_ATTENTION,
+                            attribution=_ATTRIBUTION,
+                            occlusion=_OCCLUSION,
+                            fusion=_FUSION,
+                        ),
+                    }
+                }
+            },
+            "image/png": {
+                "schema": {"type": "string", "format": "binary", "description": "996 pixels wide."}
+            },
+            "text/html": {"schema": {"type": "string"}, "example": _PAGE},
+        },
+    },
+    406: _problem(
+        406,
+        "Not acceptable",
+        "Accept names none of application/json, image/png, text/html.",
+        field="Accept",
+        value="image/jpeg",
+    ),
 }
 
 MODEL_RESPONSES: Responses = {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -17,10 +20,18 @@ from service.contract import RawInputs
 from service.engine import Engine, Pending, Timings
 from service.errors import DeadlineError, MalformedRequestError, TriadError
 from service.multipart import Upload, UploadBudget
-from service.openapi import MODEL_RESPONSES, PREDICT_BODY, PREDICT_DESCRIPTION, PREDICT_RESPONSES
+from service.openapi import (
+    EXPLAIN_DESCRIPTION,
+    EXPLAIN_RESPONSES,
+    MODEL_RESPONSES,
+    PREDICT_BODY,
+    PREDICT_DESCRIPTION,
+    PREDICT_RESPONSES,
+)
 from service.problems import http_problem, request_id_of, triad_problem, validation_problem
-from service.schemas import ModelList, ModelReport, ModelVersion, Options, Prediction, Schema
+from service.schemas import ExplainOptions, ModelList, ModelReport, ModelVersion, Options, Prediction, Schema
 from service.settings import MIB
+from service.view import AS_JSON, View
 
 logger = logging.getLogger(__name__)
 
@@ -70,12 +81,25 @@ def build_router(engine: Engine) -> APIRouter:
         openapi_extra=PREDICT_BODY,
     )
     async def predict(request: Request, options: Annotated[Options, Query()]) -> Response:
-        deadline_s = engine.settings.request_timeout_s
-        try:
-            async with asyncio.timeout(deadline_s):
-                return await _predict(request, options, engine, budget)
-        except TimeoutError as error:
-            raise DeadlineError(f"No answer within {deadline_s:g} s.", limit=deadline_s) from error
+        async with _deadline(engine):
+            return await _predict(request, options, engine, budget)
+
+    @router.post(
+        "/explain",
+        operation_id="explain",
+        summary="Predict, and show why: as JSON, a picture or a page",
+        description=EXPLAIN_DESCRIPTION,
+        tags=["predict"],
+        response_model=Prediction,
+        responses=EXPLAIN_RESPONSES,
+        openapi_extra=PREDICT_BODY,
+    )
+    async def explain(request: Request, options: Annotated[ExplainOptions, Query()]) -> Response:
+        view = View.wanted(request, options.language)
+        async with _deadline(engine):
+            response = await _predict(request, options, engine, budget, view)
+        response.headers["Vary"] = "Accept, Accept-Language"
+        return response
 
     @router.get(
         "/models",
@@ -113,16 +137,37 @@ def build_router(engine: Engine) -> APIRouter:
     return router
 
 
-async def _predict(request: Request, options: Options, engine: Engine, budget: UploadBudget) -> Response:
+@asynccontextmanager
+async def _deadline(engine: Engine) -> AsyncIterator[None]:
+    deadline_s = engine.settings.request_timeout_s
+    try:
+        async with asyncio.timeout(deadline_s):
+            yield
+    except TimeoutError as error:
+        raise DeadlineError(f"No answer within {deadline_s:g} s.", limit=deadline_s) from error
+
+
+async def _predict(
+    request: Request, options: Options, engine: Engine, budget: UploadBudget, view: View = AS_JSON
+) -> Response:
     model = engine.catalog.find(options.model, options.version)
     request.scope["triad.model"] = model.name
     engine.check_capacity()  # a full queue refuses before the upload, not after it
     with Upload(engine.settings.media_limits, budget) as upload:
         raw = await _read(request, upload)
         pending = engine.start(raw, options, request_id=request_id_of(request))
+        to_draw = raw if view.drawn else None
         del raw
         prediction, timings = await _await_answer(request, engine, pending)
-    return _json(prediction, headers={"Server-Timing": server_timing(timings)})
+        if to_draw is None:
+            return _json(prediction, headers={"Server-Timing": server_timing(timings)})
+        started_s = time.perf_counter()
+        heard, limits = pending.model.bundle.spec.audio, engine.settings.media_limits
+        draw = functools.partial(view.draw, prediction, to_draw, heard, limits)
+        response = await asyncio.wrap_future(engine.offload(draw))
+    spent_s = time.perf_counter() - started_s
+    response.headers["Server-Timing"] = f"{server_timing(timings)}, draw;dur={1000 * spent_s:.2f}"
+    return response
 
 
 async def _read(request: Request, upload: Upload) -> RawInputs:

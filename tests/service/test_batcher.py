@@ -329,6 +329,44 @@ def test_others_prepare_while_one_runs(make_batcher: Callable[..., Batcher]) -> 
     assert run.batches == [[1], [2, 3, 4]]
 
 
+def test_a_worker_does_more_for_an_answered_request(make_batcher: Callable[..., Batcher]) -> None:
+    batcher = make_batcher()
+    name = batcher.call(lambda: threading.current_thread().name).result(LIMIT_S)
+    assert name == "triad-worker-0"
+
+
+def test_more_work_counts_until_it_is_done_and_is_not_begun_when_cancelled(
+    make_batcher: Callable[..., Batcher],
+) -> None:
+    batcher, gate = make_batcher(max_queue=2), threading.Event()
+    busy = batcher.call(lambda: gate.wait(LIMIT_S))
+    begun: list[int] = []
+    waiting = batcher.call(lambda: begun.append(1))
+    with pytest.raises(OverloadedError):
+        batcher.check()
+    assert waiting.cancel()
+    batcher.check()
+    gate.set()
+    assert busy.result(LIMIT_S)
+    batcher.close()
+    assert begun == []
+    with pytest.raises(UnavailableError, match="shutting down"):
+        batcher.call(lambda: None)
+
+
+def test_more_work_that_fails_is_told_to_who_waits_and_ends_no_worker(
+    make_batcher: Callable[..., Batcher], caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise ZeroDivisionError("secret")
+
+    batcher = make_batcher()
+    with pytest.raises(InferenceError, match="could not be shown"):
+        batcher.call(broken).result(LIMIT_S)
+    assert "secret" in caplog.text
+    assert batcher.call(lambda: 7).result(LIMIT_S) == 7
+
+
 def test_a_request_of_many_rows_runs_in_batches_and_gets_all_of_them(
     make_batcher: Callable[..., Batcher],
 ) -> None:

@@ -15,6 +15,7 @@ from service.app import create_app
 from service.engine import Engine
 from service.schemas import Prediction, Problem
 from service.settings import Settings
+from service.view import MEDIA_TYPES
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 OPERATIONS = ("get", "post")
@@ -39,6 +40,7 @@ def test_the_description_changes_only_on_purpose() -> None:
 def test_operation_ids_make_readable_client_methods() -> None:
     assert {operation["operationId"] for _, operation in operations()} == {
         "predict",
+        "explain",
         "list_models",
         "get_model",
         "get_model_version",
@@ -48,9 +50,10 @@ def test_operation_ids_make_readable_client_methods() -> None:
     }
 
 
-def test_every_error_of_predict_is_described_with_a_true_example() -> None:
-    responses = describe()["paths"]["/v1/predict"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "404", "413", "415", "422", "500", "503", "504"}
+@pytest.mark.parametrize(("path", "more"), [("predict", set()), ("explain", {"406"})])
+def test_every_error_is_described_with_a_true_example(path: str, more: set[str]) -> None:
+    responses = describe()["paths"][f"/v1/{path}"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "404", "413", "415", "422", "500", "503", "504", *more}
     for status, response in responses.items():
         if status == "200":
             continue
@@ -67,6 +70,24 @@ def test_the_examples_of_an_answer_are_answers() -> None:
     for example in examples.values():
         prediction = Prediction.model_validate(example["value"])
         assert json.loads(prediction.to_json()) == example["value"]
+
+
+def test_an_explanation_comes_in_three_types_each_with_what_it_holds() -> None:
+    content = describe()["paths"]["/v1/explain"]["post"]["responses"]["200"]["content"]
+    assert set(content) == set(MEDIA_TYPES)
+    example = content["application/json"]["examples"]["all"]["value"]
+    assert json.loads(Prediction.model_validate(example).to_json()) == example
+    assert content["image/png"]["schema"]["format"] == "binary"
+    assert content["text/html"]["example"].startswith("<!DOCTYPE html>")
+
+
+def test_an_explanation_takes_what_a_prediction_takes_and_a_language() -> None:
+    predict, explain = (describe()["paths"][f"/v1/{name}"]["post"] for name in ("predict", "explain"))
+    assert explain["requestBody"] == predict["requestBody"]
+    names = [{each["name"] for each in operation["parameters"]} for operation in (predict, explain)]
+    assert names[1] == names[0] | {"language"}
+    defaults = {each["name"]: each["schema"].get("default") for each in explain["parameters"]}
+    assert (defaults["attention"], defaults["explain"]) == ("full", "all")
 
 
 @pytest.mark.parametrize("medium", ["image", "audio"])
