@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
 
 from service.errors import SetupError, TriadError
+
+if TYPE_CHECKING:  # imported where they are needed: a command starts fast
+    from service.schemas import Language
+    from service.settings import Settings
 
 app = typer.Typer(
     name="triad",
@@ -44,9 +49,23 @@ class Explanation(StrEnum):
     all = "all"
 
 
+class DrawingLanguage(StrEnum):
+    en = "en"
+    zh = "zh"
+
+
 class Int8(StrEnum):
     static = "static"
     dynamic = "dynamic"
+
+
+ModelName = Annotated[
+    str | None, typer.Option(help="Name of a shipped model, or a bundle's folder. Default: the shipped one.")
+]
+Text = Annotated[str | None, typer.Option(help="A text.")]
+ImageFile = Annotated[Path | None, typer.Option(help="An image file.")]
+SoundFile = Annotated[Path | None, typer.Option(help="A sound file.")]
+Target = Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")]
 
 
 def main() -> None:
@@ -116,33 +135,28 @@ def serve(
 @app.command()
 def predict(
     *,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Name of a shipped model, or a bundle's folder. Default: the shipped one."),
-    ] = None,
-    text: Annotated[str | None, typer.Option(help="A text.")] = None,
-    image: Annotated[Path | None, typer.Option(help="An image file.")] = None,
-    audio: Annotated[Path | None, typer.Option(help="A sound file.")] = None,
+    model: ModelName = None,
+    text: Text = None,
+    image: ImageFile = None,
+    audio: SoundFile = None,
     attention: Annotated[
         AttentionDetail, typer.Option(help="How much of it to print.")
     ] = AttentionDetail.modality,
     explain: Annotated[
         Explanation, typer.Option(help="shapley: by medium; occlusion: by word, cell and moment; all: both.")
     ] = Explanation.none,
-    target: Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")] = None,
+    target: Target = None,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Most labels listed per task.")] = 5,
 ) -> None:
     """Predict in this process; print what the service would answer."""
     from service.contract import RawInputs
     from service.engine import Engine
     from service.schemas import Options
-    from service.settings import Settings
 
     raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
-    folder = Path(model) if model and Path(model).exists() else None
-    settings = Settings(models=folder) if folder else Settings()
+    settings, name = _find_model(model)
     options = Options(
-        model=None if folder else model,
+        model=name,
         top_k=top_k,
         attention=attention.value,
         explain=explain.value,
@@ -150,6 +164,45 @@ def predict(
     )
     with Engine.open(settings.models, settings) as engine:
         print(engine.predict_sync(raw, options).to_json(indent=2))
+
+
+@app.command()
+def explain(
+    *,
+    model: ModelName = None,
+    text: Text = None,
+    image: ImageFile = None,
+    audio: SoundFile = None,
+    target: Target = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page.")] = None,
+    language: Annotated[
+        DrawingLanguage | None, typer.Option(help="Default: the environment's, else English.")
+    ] = None,
+) -> None:
+    """Predict in this process; show why: in the terminal, as a picture, as a page."""
+    from service.contract import RawInputs
+    from service.drawing.compose import compose
+    from service.drawing.html import to_html
+    from service.drawing.png import drawable, to_png
+    from service.drawing.terminal import to_terminal
+    from service.engine import Engine
+    from service.schemas import ExplainOptions
+
+    raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
+    settings, name = _find_model(model)
+    options = ExplainOptions(model=name, target=target)
+    chosen = language.value if language else _own_language()
+    with Engine.open(settings.models, settings) as engine:
+        prediction = engine.predict_sync(raw, options)
+        heard = engine.catalog.find(name, None).bundle.spec.audio
+    scene = compose(prediction, raw, heard, settings.media_limits, chosen)
+    if png is not None:
+        picture = compose(prediction, raw, heard, settings.media_limits, drawable(chosen))
+        _write(png, to_png(picture, asked=chosen))
+    if html is not None:
+        _write(html, to_html(scene).encode())
+    print(to_terminal(scene, shutil.get_terminal_size().columns), end="")
 
 
 @app.command()
@@ -254,6 +307,27 @@ def _training_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise SetupError(f"{error.name} is missing: pip install triad-serving[train]") from error
+
+
+def _find_model(model: str | None) -> tuple[Settings, str | None]:
+    """Settings whose models hold it, and its name among them, None for their default."""
+    from service.settings import Settings
+
+    folder = Path(model) if model and Path(model).exists() else None
+    return (Settings(models=folder), None) if folder else (Settings(), model)
+
+
+def _own_language() -> Language:
+    """Of the environment. Source: POSIX, which variable goes before which."""
+    chosen = next(filter(None, (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "zh" if chosen.startswith("zh") else "en"
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -259,9 +259,7 @@ EXPLAIN_RESPONSES: Responses = {
                     }
                 }
             },
-            "image/png": {
-                "schema": {"type": "string", "format": "binary", "description": "996 pixels wide."}
-            },
+            "image/png": {"schema": {"type": "string", "format": "binary"}},
             "text/html": {"schema": {"type": "string"}, "example": _PAGE},
         },
     },

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from service.bundle import read_bundle, write_bundle
 from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
@@ -88,6 +89,44 @@ def test_a_model_is_chosen_by_name_among_those_served(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["model"] == "two"
 
 
+def test_explain_prints_bars_and_writes_a_picture_and_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
+    image, png, html = tmp_path / "a.png", tmp_path / "seen.png", tmp_path / "seen.html"
+    image.write_bytes(png_bytes())
+    result = triad(
+        *("explain", "--model", tiny_bundle, "--text", "seven", "--image", image, "--target", "word"),
+        *("--png", png, "--html", html, "--language", "en"),
+        COLUMNS="70",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+    assert "kind: picture · " in result.stdout
+    assert "Explained: the probability of word." in result.stdout
+    assert max(map(len, (line for line in result.stdout.splitlines() if "█" in line))) <= 70
+    with Image.open(png) as picture:
+        picture.load()
+    assert html.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "language"),
+    [
+        ({"LC_ALL": "", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}, [], "zh"),
+        ({"LC_ALL": "C.UTF-8", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}, [], "en"),
+        ({"LC_ALL": "", "LC_MESSAGES": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, ["--language", "en"], "en"),
+    ],
+)
+def test_explain_speaks_the_language_of_its_environment(
+    tiny_bundle: Path, variables: dict[str, str], arguments: list[str], language: str
+) -> None:
+    result = triad(
+        *("explain", "--model", tiny_bundle, "--text", "seven", *arguments),
+        PYTHONUTF8="1",
+        **variables,
+    )
+    assert ("注意力" in result.stdout) == (language == "zh")
+    assert ("attention" in result.stdout) == (language == "en")
+
+
 def test_inspect_says_what_a_bundle_is(tiny_bundle: Path) -> None:
     result = triad("inspect", tiny_bundle)
     assert result.returncode == 0
@@ -99,7 +138,9 @@ def test_the_version_is_printed() -> None:
     assert re.fullmatch(r"triad \S+\n", triad("--version").stdout)
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["predict"], ["inspect"], ["train"], ["evaluate"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["predict"], ["explain"], ["inspect"], ["train"], ["evaluate"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = triad(*command, "--help")
     assert result.returncode == 0
@@ -113,6 +154,9 @@ def test_every_command_explains_itself(command: list[str]) -> None:
         (["predict", "--text", "seven", "--model", "cats"], "There is no model 'cats'; served: tiny."),
         (["predict", "--image", "no-such-file.png"], "no-such-file.png cannot be read"),
         (["predict", "--image", __file__], "Not an image in a format that is read"),
+        (["explain"], "Nothing to predict from"),
+        (["explain", "--text", "seven", "--target", "cat"], "No task has the label 'cat'."),
+        (["explain", "--text", "seven", "--png", "no-such-folder/a.png"], "no-such-folder/a.png cannot be"),
         (["inspect", "no-such-bundle"], "No bundle under no-such-bundle"),
         (["serve", "--models", "no-such-folder"], "no-such-folder does not exist"),
         (["serve", "--host", "256.256.256.256"], "Cannot listen on 256.256.256.256"),
