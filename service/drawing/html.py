@@ -78,7 +78,7 @@ def _pictures(part: TaskPart, scene: Scene, phrases: Phrases) -> str:
     """The image as sent beside every heat map over it."""
     if scene.picture is None or not part.heats:
         return ""
-    size = f"{phrases.as_sent}, {scene.picture.width} × {scene.picture.height}"
+    size = f"{phrases.as_sent}, {scene.picture.width} x {scene.picture.height}"
     figures = [
         _figure(draw_image(scene.picture, phrases.as_sent), size),
         *(_figure(draw_heat(heat, scene.picture), heat.title) for heat in part.heats),

@@ -95,7 +95,7 @@ def _task(part: TaskPart, scene: Scene, type_: _Type, phrases: Phrases) -> Image
         drawn = draw_words(words, type_.body, INNER)
         rows.append(below([_caption(words.title, type_, INNER), drawn], gap=4))
     if scene.picture is not None and part.heats:
-        size = f"{phrases.as_sent}, {scene.picture.width} × {scene.picture.height}"
+        size = f"{phrases.as_sent}, {scene.picture.width} x {scene.picture.height}"
         figures = [(size, draw_image(scene.picture))]
         figures += [(heat.title, draw_heat(heat, scene.picture)) for heat in part.heats]
         rows.append(_figures(figures, type_))

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from service.drawing import fonts
 from service.drawing.fonts import Letters
 from service.drawing.phrases import PHRASES, Phrases
+from service.schemas import Language
 
 CHINESE = pytest.mark.skipif(
     not Letters.of(16).has("模型"), reason="no font of this machine has Chinese characters"
@@ -39,14 +40,22 @@ def test_letters_are_found_in_the_first_font_that_has_them() -> None:
     assert letters.width("") == 0
 
 
+def sentences(language: Language) -> Iterator[str]:
+    for field in fields(Phrases):
+        said = getattr(PHRASES[language], field.name)
+        yield from said.values() if isinstance(said, dict) else [said]
+
+
 @CHINESE
 def test_every_phrase_can_be_drawn_where_there_is_a_chinese_font() -> None:
     letters = Letters.of(16)
-    for phrases in PHRASES.values():
-        for field in fields(Phrases):
-            said = getattr(phrases, field.name)
-            for each in said.values() if isinstance(said, dict) else [said]:
-                assert letters.has(each), each
+    assert [said for language in PHRASES for said in sentences(language) if not letters.has(said)] == []
+
+
+@pytest.mark.usefixtures("bare")
+def test_english_needs_no_font_of_the_machine() -> None:
+    letters = Letters.of(16)
+    assert [said for said in (*sentences("en"), "7 · 98.0 % …") if not letters.has(said)] == []
 
 
 @CHINESE

@@ -70,7 +70,7 @@ def test_where_letters_lack_the_picture_says_so(draw: Draw, monkeypatch: pytest.
         lambda text, *_: said.append(text) or Image.new("RGB", (1, 1)),  # type: ignore[func-returns-value]
     )
     caption = PHRASES["en"].no_font
-    to_png(draw(RawInputs(text="seven")), asked="en")
+    to_png(draw(RawInputs(text="seven", image=png_bytes(), audio=wav_bytes(0.1))), asked="en")
     assert caption not in said
     to_png(draw(RawInputs(text="seven")), asked="zh")
     assert said.count(caption) == 1
