@@ -69,7 +69,7 @@ def plan(inputs: ModelInputs, options: Options, spec: PreprocessSpec, *, most_pa
     if options.explain in ("occlusion", "all"):
         parts = parts_of(inputs, spec, most=most_parts)
         for part in parts.parts:
-            rest = hide(inputs, part, spec)
+            rest = hide(inputs, [part], spec)
             hidden.append(len(rows) if rest.media else None)
             rows += [rest] if rest.media else []
     return Plan(rows=tuple(rows), coalitions=coalitions, parts=parts, hidden=tuple(hidden))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from service.contract import (
     F32,
+    MEDIA,
     AudioInput,
     AudioSpec,
     ImageInput,
@@ -65,19 +66,21 @@ def parts_of(inputs: ModelInputs, spec: PreprocessSpec, *, most: int) -> Parts:
     return Parts(parts=tuple(parts), columns=columns)
 
 
-def hide(inputs: ModelInputs, part: Part, spec: PreprocessSpec) -> ModelInputs:
-    """The example without a part; its other media are shared, so that they are encoded once.
+def hide(inputs: ModelInputs, parts: Sequence[Part], spec: PreprocessSpec) -> ModelInputs:
+    """The example without some parts; a medium that keeps all its own is shared, so that it is encoded once.
 
     Words are left out (a text of no other words is absent then), cells get the image's mean colour, moments
     are silent.
     """
-    if part.medium == "text" and inputs.text:
-        return dataclasses.replace(inputs, text=_without_words(inputs.text, part))
-    if part.medium == "image" and inputs.image and spec.image:
-        return dataclasses.replace(inputs, image=_without_cells(inputs.image, part, spec.image))
-    assert inputs.audio is not None
-    assert spec.audio is not None
-    return dataclasses.replace(inputs, audio=_without_moments(inputs.audio, part, spec.audio))
+    words, cells, moments = ([part for part in parts if part.medium == medium] for medium in MEDIA)
+    text, image, audio = inputs.text, inputs.image, inputs.audio
+    if text and words:
+        text = _without_words(text, words)
+    if image and spec.image and cells:
+        image = _without_cells(image, cells, spec.image)
+    if audio and spec.audio and moments:
+        audio = _without_moments(audio, moments, spec.audio)
+    return ModelInputs(text=text, image=image, audio=audio)
 
 
 def total(weights: F32, part: Part, spec: PreprocessSpec) -> float:
@@ -108,27 +111,30 @@ def _of_grid(spec: ImageSpec, most: int) -> Iterator[Part]:
             yield Part(medium="image", first=top, last=bottom, left=left, right=right)
 
 
-def _without_words(text: TextInput, part: Part) -> TextInput | None:
-    left_out = slice(part.first, part.last)
-    ids_L = np.delete(text.ids_L, left_out)
-    if not len(ids_L):
+def _without_words(text: TextInput, parts: Sequence[Part]) -> TextInput | None:
+    left_out = {token for part in parts for token in range(part.first, part.last)}
+    kept = [token for token in range(len(text.ids_L)) if token not in left_out]
+    if not kept:
         return None
-    pos_L = None if text.pos_L is None else np.delete(text.pos_L, left_out)
-    spans = text.spans[: part.first] + text.spans[part.last :]
-    return dataclasses.replace(text, ids_L=ids_L, pos_L=pos_L, spans=spans)
+    pos_L = None if text.pos_L is None else text.pos_L[kept]
+    spans = tuple(text.spans[token] for token in kept)
+    return dataclasses.replace(text, ids_L=text.ids_L[kept], pos_L=pos_L, spans=spans)
 
 
-def _without_cells(image: ImageInput, part: Part, spec: ImageSpec) -> ImageInput:
+def _without_cells(image: ImageInput, parts: Sequence[Part], spec: ImageSpec) -> ImageInput:
     pixels_HW3 = image.pixels_HW3.copy()
+    mean_3 = image.pixels_HW3.mean(axis=(0, 1)).round().astype(np.uint8)
     high, wide = spec.height / spec.rows, spec.width / spec.columns
-    rows = slice(round(part.first * high), round(part.last * high))
-    columns = slice(round(part.left * wide), round(part.right * wide))
-    pixels_HW3[rows, columns] = image.pixels_HW3.mean(axis=(0, 1)).round().astype(np.uint8)
+    for part in parts:
+        rows = slice(round(part.first * high), round(part.last * high))
+        columns = slice(round(part.left * wide), round(part.right * wide))
+        pixels_HW3[rows, columns] = mean_3
     return dataclasses.replace(image, pixels_HW3=pixels_HW3)
 
 
-def _without_moments(sound: AudioInput, part: Part, spec: AudioSpec) -> AudioInput:
+def _without_moments(sound: AudioInput, parts: Sequence[Part], spec: AudioSpec) -> AudioInput:
     samples_T = sound.samples_T.copy()
     token = spec.hop * spec.frames_per_token
-    samples_T[part.first * token : part.last * token] = 0
+    for part in parts:
+        samples_T[part.first * token : part.last * token] = 0
     return dataclasses.replace(sound, samples_T=samples_T)

@@ -36,7 +36,7 @@ def test_neighbours_are_hidden_together_where_there_are_many(most: int) -> None:
 
 
 def test_a_hidden_word_is_left_out() -> None:
-    found = hide(WHOLE, WORD, SPEC)
+    found = hide(WHOLE, [WORD], SPEC)
     assert found.text is not None
     assert found.text.ids_L.tolist() == [2, 4]
     assert found.text.spans == ((0, 1), (2, 3))
@@ -44,14 +44,14 @@ def test_a_hidden_word_is_left_out() -> None:
 
 
 def test_without_its_only_word_a_text_is_absent() -> None:
-    found = hide(ModelInputs(text=text_of(2)), Part(medium="text", first=0, last=1), SPEC)
+    found = hide(ModelInputs(text=text_of(2)), [Part(medium="text", first=0, last=1)], SPEC)
     assert found.media == ()
 
 
 def test_a_hidden_cell_gets_the_mean_colour() -> None:
     image = image_of(0)
     image.pixels_HW3[:2] = 200
-    found = hide(ModelInputs(image=image), CELL, SPEC).image
+    found = hide(ModelInputs(image=image), [CELL], SPEC).image
     assert found is not None
     assert found.pixels_HW3[2:, :2].tolist() == [[[100] * 3] * 2] * 2
     assert found.pixels_HW3[2:, 2:].max() == 0
@@ -59,9 +59,30 @@ def test_a_hidden_cell_gets_the_mean_colour() -> None:
 
 
 def test_a_hidden_moment_is_silent() -> None:
-    found = hide(WHOLE, MOMENT, SPEC).audio
+    found = hide(WHOLE, [MOMENT], SPEC).audio
     assert found is not None
     assert np.flatnonzero(found.samples_T == 0).tolist() == list(range(320, 640))
+
+
+def test_several_parts_are_hidden_at_once() -> None:
+    parts = [part for part in parts_of(WHOLE, SPEC, most=64).parts if part.first == 0]
+    assert [part.medium for part in parts] == ["text", "image", "image", "audio"]
+    found = hide(WHOLE, parts, SPEC)
+    assert found.text is not None
+    assert found.text.ids_L.tolist() == [3, 4]
+    assert found.audio is not None
+    assert np.flatnonzero(found.audio.samples_T == 0).tolist() == list(range(320))
+    image = image_of(0)
+    image.pixels_HW3[:2] = 200
+    hidden = hide(ModelInputs(image=image), parts, SPEC).image
+    assert hidden is not None
+    assert hidden.pixels_HW3[:2].tolist() == [[[100] * 3] * 4] * 2  # the mean of the image as it was
+    assert hidden.pixels_HW3[2:].max() == 0
+
+
+def test_what_keeps_all_its_parts_is_shared() -> None:
+    assert hide(WHOLE, [], SPEC).text is WHOLE.text
+    assert hide(WHOLE, [WORD, MOMENT], SPEC).image is WHOLE.image
 
 
 def test_weights_of_a_part_are_the_sum_over_its_tokens() -> None:
