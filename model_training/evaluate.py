@@ -18,6 +18,7 @@ from model_training.dataset import ExampleDataset, LabelledInputs
 from model_training.manifest import Example, check_labels, read_examples, targets
 from model_training.media import Media, open_media
 from model_training.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
+from model_training.removal import Removals, measure_removal, removal_table
 from model_training.robustness import Curve, measure_robustness, robustness_table
 from model_training.splits import SPLITS, split_named
 from service.bundle import Bundle, read_bundle
@@ -34,7 +35,8 @@ class Evaluation:
 
     examples: of the whole table. dataset, answers: of the split. scores: by subset of media. breakdowns: by
     task, with all media of each example. trust: whether the attention tells what the media contributed.
-    curves: how the scores fall with the quality of the media, where that was asked for.
+    curves: how the scores fall with the quality of the media; removals: by task, how the answers fall as the
+    parts of the media go; where these were asked for.
     """
 
     bundle: Bundle
@@ -47,10 +49,16 @@ class Evaluation:
     breakdowns: Mapping[str, Breakdown]
     trust: Trust
     curves: tuple[Curve, ...]
+    removals: Mapping[str, Removals]
 
     def table(self) -> str:
-        """Markdown: scores by task and subset of media, attention by task, robustness where measured."""
-        tables = [score_table(self.scores), trust_table(self.trust), robustness_table(self.curves)]
+        """Markdown: scores by task and subset of media, attention by task, what else was measured."""
+        tables = [
+            score_table(self.scores),
+            trust_table(self.trust),
+            robustness_table(self.curves),
+            removal_table(self.removals),
+        ]
         return "\n\n".join(filter(None, tables))
 
     def json(self) -> str:
@@ -62,12 +70,18 @@ class Evaluation:
             "tasks": {name: each.json() for name, each in self.breakdowns.items()},
             "media_use": {name: [asdict(each) for each in listed] for name, listed in use.items()},
             "robustness": [asdict(curve) for curve in self.curves],
+            "removal": {name: asdict(each) for name, each in self.removals.items()},
         }
         return json.dumps(found, indent=2)
 
 
 def evaluate_bundle(
-    bundle_path: Path, table_path: Path, *, split: str = "test", robustness: bool = False
+    bundle_path: Path,
+    table_path: Path,
+    *,
+    split: str = "test",
+    robustness: bool = False,
+    removal: bool = False,
 ) -> Evaluation:
     """Scores a bundle on one split of a table whose columns are named as in its training.
 
@@ -89,6 +103,7 @@ def evaluate_bundle(
         answer_split(session, dataset, bundle.tasks),
         examples=table.examples,
         robustness=robustness,
+        removal=removal,
     )
 
 
@@ -135,6 +150,7 @@ def examine(
     *,
     examples: Sequence[Example],
     robustness: bool,
+    removal: bool,
 ) -> Evaluation:
     """Everything that the answers on one split say. examples: of the whole table."""
     return Evaluation(
@@ -148,6 +164,7 @@ def examine(
         breakdowns=break_down(answers, bundle.tasks),
         trust=judge_attention(answers, bundle.tasks),
         curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
+        removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
     )
 
 

@@ -125,7 +125,7 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
         files |= prepared.lexicon.files()
     bundle = write_bundle(destination, manifest, files)
     table = [*prepared.train.examples, *prepared.validation.examples, *prepared.test.examples]
-    evaluation = examine(bundle, session, prepared.test, test, examples=table, robustness=True)
+    evaluation = examine(bundle, session, prepared.test, test, examples=table, robustness=True, removal=True)
     page = report_page(bundle)
     write_report(page.parent, evaluation, history=read_history(page.parents[1]))
 

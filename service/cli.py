@@ -249,8 +249,11 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Also score with worse and worse media.")
     ] = False,
+    removal: Annotated[
+        bool, typer.Option("--removal", help="Also remove the parts of the media, most important first.")
+    ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Folder to write an HTML report to, robustness included.")
+        Path | None, typer.Option(help="Folder to write an HTML report to, both of these included.")
     ] = None,
 ) -> None:
     """Score a bundle on a table of examples, for every subset of the media."""
@@ -258,7 +261,10 @@ def evaluate(
         from model_training.evaluate import evaluate_bundle
         from model_training.report.page import write_report
 
-    evaluation = evaluate_bundle(bundle, manifest, split=split, robustness=robustness or report is not None)
+    thorough = report is not None
+    evaluation = evaluate_bundle(
+        bundle, manifest, split=split, robustness=robustness or thorough, removal=removal or thorough
+    )
     if report is not None:
         print(write_report(report, evaluation), file=sys.stderr)
     print(evaluation.json() if as_json else evaluation.table())

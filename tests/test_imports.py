@@ -51,6 +51,7 @@ TRAINER_MAY_IMPORT = (
     "service.session",
     "service.postprocess",
     "service.shapley",
+    "service.occlusion",
     "service.errors",
 )
 TRAINING_LIBRARIES = {

@@ -16,6 +16,7 @@ import numpy as np
 from model_training.breakdown import Breakdown
 from model_training.evaluate import Evaluation
 from model_training.metrics import MAIN_SCORE, SCORE_NAMES
+from model_training.removal import Removals
 from model_training.report.style import decimals
 from model_training.robustness import Kind
 from service.contract import Task
@@ -123,6 +124,15 @@ def judge(task: str, numbers: Mapping[str, float]) -> Iterator[str]:
     yield (
         f"{found}; without the most attended one the answer falls by {most}, "
         f"without the least attended one by {least}."
+    )
+
+
+def judge_parts(task: str, removals: Removals) -> str:
+    """What is left of the answer as its parts go in each order."""
+    left = {each.order: f"{each.deletion_area:.2f}" for each in removals.orders}
+    return (
+        f"{task}: as its parts go, the most attended ones first, the answer's probability is "
+        f"{left['attention']} on average; at random {left['random']}, by occlusion {left['occlusion']}."
     )
 
 

@@ -21,7 +21,7 @@ from model_training.metrics import SCORE_NAMES
 from model_training.report.advice import advise
 from model_training.report.cost import draw_times, peak_memory_bytes, time_subsets
 from model_training.report.course import draw_course
-from model_training.report.findings import find_good, find_weak, headline, judge, main_scores
+from model_training.report.findings import find_good, find_weak, headline, judge, judge_parts, main_scores
 from model_training.report.mistakes import Mistake, worst_mistakes
 from model_training.report.quality import (
     draw_classes,
@@ -33,7 +33,7 @@ from model_training.report.quality import (
 )
 from model_training.report.rows import count_rows, draw_labels, draw_lengths, open_sample
 from model_training.report.style import decimals, drawing, to_png
-from model_training.report.trust import draw_agreement, draw_deletion, draw_use
+from model_training.report.trust import draw_agreement, draw_deletion, draw_removal, draw_use
 from service.contract import Task
 from service.errors import SetupError
 
@@ -109,6 +109,8 @@ def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
         figures["regression"] = (draw_regression(breakdown), "Answer against truth")
     if evaluation.curves:
         figures["robustness"] = (draw_robustness(task, evaluation.curves), "Scores as the media get worse")
+    if name in evaluation.removals:
+        figures["removal"] = (draw_removal(evaluation.removals[name]), "Deletion and insertion curves")
     if trust:
         game = attribute(evaluation.answers, task).complete()
         agreement = draw_agreement(game, trust.get("spearman"))
@@ -171,12 +173,16 @@ def _render(
         headlines=[headline(part.breakdown) for part in parts],
         good=[sentence for part in parts for sentence in find_good(part.breakdown)],
         weak=list(find_weak(evaluation)),
-        verdicts=[sentence for name, each in evaluation.trust.items() for sentence in judge(name, each)],
+        verdicts=[
+            *(sentence for name, each in evaluation.trust.items() for sentence in judge(name, each)),
+            *(judge_parts(name, each) for name, each in evaluation.removals.items()),
+        ],
         advice=list(advise(evaluation, history, config)),
         parts=parts,
         common=common,
         history=history,
         curves=evaluation.curves,
+        removals=evaluation.removals,
         rows=count_rows(evaluation.examples, config, evaluation.bundle.tasks),
         megabytes=evaluation.bundle.model_path.stat().st_size / 1e6,
         peak_memory=peak_memory_bytes() if history else None,

@@ -9,11 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from model_training.attribution import Attribution, MediaUse, spearman
+from model_training.removal import Order, Removals
 from model_training.report.style import FAINT, INK, MEDIUM_STYLES, decimals, label_bars, new_figure, shorten
 from service.contract import MEDIA, Medium
 
 MOST_POINTS = 600  # of a scatter
 MOST_CLASSES = 24
+LOOKS: dict[Order, tuple[str, str]] = {  # line and marker, and its filling
+    "attention": ("o-", INK),
+    "occlusion": ("s--", "white"),
+    "shapley": ("^:", "#9aa5b1"),
+    "random": ("x-.", "white"),
+}
+NAMES: dict[Order, str] = {
+    "attention": "attention",
+    "occlusion": "occlusion",
+    "shapley": "Shapley value of the medium",
+    "random": "random",
+}
 
 
 def draw_agreement(game: Attribution, correlation: float | None) -> Figure:
@@ -65,6 +78,27 @@ def draw_deletion(numbers: Mapping[str, float]) -> Figure:
     axes.set_xlim(min(0.0, *values), max(values) * 1.18 or 1.0)
     axes.set_xlabel("mean drop without this medium")
     axes.grid(visible=False, axis="y")
+    return figure
+
+
+def draw_removal(removals: Removals) -> Figure:
+    """The answer's probability as its parts go, and as they come, in each order."""
+    figure, (deletion, insertion) = new_figure(7.4, 3.0, columns=(1, 1))
+    for each in removals.orders:
+        look, face = LOOKS[each.order]
+        for axes, curve, area in (
+            (deletion, each.deletion, each.deletion_area),
+            (insertion, each.insertion, each.insertion_area),
+        ):
+            name = f"{NAMES[each.order]}: {area:.2f}"
+            axes.plot(removals.shares, curve, look, color=INK, mfc=face, mec=INK, lw=1, ms=4.5, label=name)
+    deletion.set_title("parts removed: lower is better")
+    insertion.set_title("parts put in: higher is better")
+    deletion.set_ylabel("probability of the answer")
+    for axes in (deletion, insertion):
+        axes.set_ylim(-0.04, 1.04)
+        axes.set_xlabel("share of the parts")
+        axes.legend(title="area under the curve", fontsize=8, title_fontsize=8)
     return figure
 
 

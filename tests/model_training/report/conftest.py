@@ -28,11 +28,11 @@ CONFIG = TrainConfig.model_validate(
 
 @pytest.fixture(scope="session")
 def evaluation(tmp_path_factory: pytest.TempPathFactory) -> Evaluation:
-    """Robustness included."""
+    """Robustness and removal of parts included."""
     return judge(tmp_path_factory.mktemp("judged"), rows())
 
 
-def judge(folder: Path, table: list[dict[str, str]], *, robustness: bool = True) -> Evaluation:
+def judge(folder: Path, table: list[dict[str, str]], *, thorough: bool = True) -> Evaluation:
     """The tiny model on a table whose files are made here: `image` and `audio` cells are file names."""
     kind = replace(TASKS[0], labels=LABELS, temperature=0.5)
     tasks = tuple(replace(task, prior=PRIORS[task.name]) for task in (kind, *TASKS[1:]))
@@ -46,7 +46,7 @@ def judge(folder: Path, table: list[dict[str, str]], *, robustness: bool = True)
             (folder / name).write_bytes(png_bytes(value=int(name.split(".")[0])))
         if name := row.get("audio"):
             (folder / name).write_bytes(wav_bytes(peak=int(name.split(".")[0]) / 100))
-    return evaluate_bundle(bundle, folder / "metadata.csv", robustness=robustness)
+    return evaluate_bundle(bundle, folder / "metadata.csv", robustness=thorough, removal=thorough)
 
 
 def rows() -> list[dict[str, str]]:

@@ -26,7 +26,7 @@ from model_training.report.quality import (
     draw_scores,
 )
 from model_training.report.style import MEDIUM_STYLES, decimals, drawing, new_figure, shorten, to_png
-from model_training.report.trust import draw_agreement, draw_deletion, draw_use
+from model_training.report.trust import draw_agreement, draw_deletion, draw_removal, draw_use
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +91,20 @@ def test_attention_is_drawn_beside_contributions(evaluation: Evaluation) -> None
     left, right = draw_use(uses).axes
     assert len(left.texts) == len(right.texts) == 3 * len(uses)
     assert left.texts[0].get_text() == f"{uses[0].attention['text']:.2f}"
+
+
+def test_every_order_is_drawn_going_and_coming_with_its_areas(evaluation: Evaluation) -> None:
+    removals = evaluation.removals["kind"]
+    deletion, insertion = draw_removal(removals).axes
+    for axes, curves in (
+        (deletion, [each.deletion for each in removals.orders]),
+        (insertion, [each.insertion for each in removals.orders]),
+    ):
+        assert [tuple(line.get_ydata()) for line in axes.lines] == curves
+        assert tuple(axes.lines[0].get_xdata()) == removals.shares
+    names = [text.get_text() for text in deletion.get_legend().get_texts()]  # type: ignore[union-attr]
+    assert names[0] == f"attention: {removals.orders[0].deletion_area:.2f}"
+    assert len({line.get_marker() for line in deletion.lines}) == 4
 
 
 def test_the_best_epoch_is_the_one_with_the_star() -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from model_training.evaluate import Evaluation
 from model_training.history import EpochRecord
+from model_training.removal import ORDERS
 from model_training.report.page import write_report
 from service.cli import app
 from service.errors import SetupError
@@ -107,6 +108,7 @@ def test_the_first_screen_answers_four_questions(page: Page) -> None:
     for question in ("Is it good?", "Where is it weak?", "Does attention say the truth?", "What next?"):
         assert question in page.text
     assert "kind: accuracy" in page.text
+    assert "kind: as its parts go, the most attended ones first" in page.text
     assert "Collect more rows to judge by: 6" in page.text
 
 
@@ -125,6 +127,8 @@ def test_the_command_writes_the_page_and_prints_json_for_machines(
         "image noise", "occlusion", "sound noise", "word dropout",
     ]  # fmt: skip
     assert found["robustness"][0]["points"]["kind"][0]["level"] is None
+    assert set(found["removal"]) == {"kind", "tags"}
+    assert {each["order"] for each in found["removal"]["kind"]["orders"]} == set(ORDERS)
 
 
 def test_without_a_run_there_is_no_learning_curve(evaluation: Evaluation, tmp_path: Path) -> None:
