@@ -83,7 +83,7 @@ def draw_deletion(numbers: Mapping[str, float]) -> Figure:
 
 def draw_removal(removals: Removals) -> Figure:
     """The answer's probability as its parts go, and as they come, in each order."""
-    figure, (deletion, insertion) = new_figure(7.4, 3.0, columns=(1, 1))
+    figure, (deletion, insertion) = new_figure(7.4, 4.0, columns=(1, 1))
     for each in removals.orders:
         look, face = LOOKS[each.order]
         for axes, curve, area in (
@@ -98,7 +98,13 @@ def draw_removal(removals: Removals) -> Figure:
     for axes in (deletion, insertion):
         axes.set_ylim(-0.04, 1.04)
         axes.set_xlabel("share of the parts")
-        axes.legend(title="area under the curve", fontsize=8, title_fontsize=8)
+        axes.legend(
+            title="area under the curve",
+            fontsize=8,
+            title_fontsize=8,
+            loc="upper left",
+            bbox_to_anchor=(0, -0.2),
+        )
     return figure
 
 
