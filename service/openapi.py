@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from service.schemas import Problem
+from service.schemas import Options, Problem
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -28,7 +28,28 @@ needs nothing else: no script, no link. Pictures and pages speak English or Chin
     curl -H 'Accept: image/png' -F text='seven' -F image=@seven.png 'localhost:8000/v1/explain' > seen.png
 """
 
-PREDICT_BODY: dict[str, Any] = {
+
+def describe_request(options: type[Options]) -> dict[str, Any]:
+    """The query and the body of an operation which reads them itself, as FastAPI would describe them."""
+    fields = options.model_json_schema()["properties"]
+    schemas = {
+        name: {key: value for key, value in schema.items() if (key, value) != ("default", None)}
+        for name, schema in fields.items()
+    }
+    parameters = [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": schema,
+            "description": schema["description"],
+        }
+        for name, schema in schemas.items()
+    ]
+    return {"parameters": parameters, **_BODY}
+
+
+_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
