@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, wait
 import numpy as np
 import pytest
 
-from service.batcher import Answer, Batcher, padding_class
+from service.batcher import GOOD_BATCH, Answer, Batcher, padding_class
 from service.contract import AudioInput, ModelInputs, ModelOutputs, TextInput, Wanted
 from service.errors import InferenceError, OverloadedError, UnavailableError
 
@@ -327,6 +327,17 @@ def test_others_prepare_while_one_runs(make_batcher: Callable[..., Batcher]) -> 
     run.gate.set()
     wait(answers, LIMIT_S)
     assert run.batches == [[1], [2, 3, 4]]
+
+
+def test_a_busy_worker_prepares_a_good_batch_before_it_runs(make_batcher: Callable[..., Batcher]) -> None:
+    run, batcher, gate = FakeRun(), make_batcher(), threading.Event()
+    busy = batcher.call(lambda: gate.wait(LIMIT_S))
+    answers = [batcher.accept() for _ in range(GOOD_BATCH + 3)]
+    for n, answer in enumerate(answers):
+        batcher.prepare(functools.partial(batcher.enqueue, answer, run, [example(n)], PLAIN))
+    gate.set()
+    wait([busy, *answers], LIMIT_S)
+    assert run.batches == [[*range(GOOD_BATCH)], [GOOD_BATCH, GOOD_BATCH + 1, GOOD_BATCH + 2]]
 
 
 def test_a_worker_does_more_for_an_answered_request(make_batcher: Callable[..., Batcher]) -> None:
