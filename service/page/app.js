@@ -1,0 +1,185 @@
+// The playground: what is given goes to the service, and whatever it answers is shown. Read from the bottom.
+
+import { showAnswer } from "./answer.js";
+import { showCard } from "./card.js";
+import { chooseModel, listen, showChoices } from "./choices.js";
+import { by, make } from "./dom.js";
+import { acceptFiles } from "./drops.js";
+import { Edits } from "./edits.js";
+import { ImageInput } from "./image-input.js";
+import { language, t } from "./language.js";
+import { Latest } from "./latest.js";
+import { readLink } from "./link.js";
+import { EXAMPLES, example, reads } from "./samples.js";
+import { Problem, listModels, predict } from "./service.js";
+import { Shading } from "./shading.js";
+import { SoundInput } from "./sound-input.js";
+import { options, same, seen, state } from "./state.js";
+import { Take } from "./take.js";
+import { TextInput } from "./text-input.js";
+
+const PAUSE_MS = 250; // in typing or drawing, before an answer is worth asking for
+
+const latest = new Latest(refresh);
+const formats = (medium) => state.model.inputs[medium]?.formats ?? [];
+const text = new TextInput(changed);
+const image = new ImageInput(() => formats("image"), changed);
+const sound = new SoundInput(() => ({ max_seconds: 60, ...state.model.inputs.audio, formats: formats("audio") }), changed);
+const shading = new Shading(edited);
+const take = new Take(given, settings);
+let insisted = false; // the person pressed Ask: answer even if there is nothing to answer from
+
+/** Only media that the model reads. */
+function given() {
+  const read = (medium, value) => (state.model?.inputs[medium] ? value : null);
+  return { text: read("text", text.value || null), image: read("image", image.value), audio: read("audio", sound.value) };
+}
+
+function settings() {
+  const { image: picture, audio } = given();
+  const { task, layer, chosen } = state;
+  const usual = task === state.model?.tasks[0].name ? "" : task;
+  const samples = { image: picture?.sample ?? "", audio: audio?.sample ?? "" };
+  return { text: text.value, ...samples, ...chosen, task: usual, layer, live: by("live").checked ? "1" : "0" };
+}
+
+function changed(done) {
+  if (done) latest.now();
+  else if (by("live").checked) latest.soon(PAUSE_MS);
+  show();
+}
+
+function edited() {
+  state.after = null;
+  latest.now();
+  show();
+}
+
+/** Brings the answers up to date with the fields, the options and the edits. */
+async function refresh() {
+  if (state.model === null) return;
+  const asked = { media: given(), options: options() };
+  const current = state.before && same(asked.media, state.before.media) && same(asked.options, state.before.options);
+  by("answer").setAttribute("aria-busy", "true");
+  try {
+    if (!current || insisted) await ask(asked);
+    if (state.before && !state.edits.empty) await askWithout();
+    state.problem = null;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    state.problem = error;
+  } finally {
+    insisted = false;
+    by("answer").setAttribute("aria-busy", "false");
+    show();
+  }
+}
+
+/** What was answered before stays in sight until its successor is there. */
+async function ask({ media, options: wanted }) {
+  const { before, model } = state;
+  if (!before || !same(media, before.media) || before.model !== model) state.edits = new Edits();
+  state.after = null;
+  const nothing = Object.values(media).every((value) => value === null);
+  try {
+    state.before = nothing && !insisted ? null : { ...await predict(media, wanted), media, options: wanted, model };
+  } catch (error) {
+    state.before = null;
+    throw error;
+  }
+}
+
+async function askWithout() {
+  const media = await state.edits.apply(state.before.media, seen());
+  if (state.before.media.audio) shading.load(media.audio ?? state.before.media.audio);
+  state.after = { ...await predict(media, state.before.options), media };
+}
+
+function show() {
+  if (state.model === null) return;
+  const media = given();
+  showAnswer(state.before !== null && !same(media, state.before.media));
+  shading.show(media);
+  take.show();
+}
+
+async function useModel(name, version) {
+  await guarded(() => chooseModel(name, version));
+  showModel();
+  await latest.now();
+}
+
+function showModel() {
+  if (state.model === null) return;
+  const digits = reads(state.model);
+  by("samples").hidden = !digits;
+  for (const medium of ["text", "image", "audio"]) by(`${medium}-card`).hidden = !state.model.inputs[medium];
+  for (const input of [text, image, sound]) input.refresh(digits);
+  showChoices();
+  by("card").hidden = false;
+  by("card-title").textContent = t("card", state.model);
+  showCard(by("card-body"), state.model);
+  by("sample-chips").replaceChildren(...EXAMPLES.map((name) => make("button", {
+    type: "button", class: "chip", text: /\d/.test(name) ? name : t(`sample_${name}`), onclick: () => useExample(name),
+  })));
+}
+
+async function useExample(name) {
+  await fillIn(example(name, language()));
+  changed(true);
+}
+
+/** media: the text, and the names of samples. */
+async function fillIn(media) {
+  text.set(media.text);
+  await Promise.all([[image, media.image], [sound, media.audio]].map(([input, name]) =>
+    (name ? input.setSample(name) : input.set(null))));
+}
+
+async function guarded(work) {
+  try {
+    await work();
+    state.problem = null;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    state.problem = error;
+    showAnswer(false);
+  }
+}
+
+/** What a link asks for; without one a first example, so that there is something to see. */
+async function open() {
+  const link = readLink();
+  await guarded(async () => {
+    state.models = (await listModels()).models;
+    if (link) {
+      const { top_k, explain, target, layer, task } = link;
+      Object.assign(state, { layer, task, chosen: { ...state.chosen, top_k, explain, target } });
+      by("live").checked = link.live === "1";
+    }
+    await chooseModel(link?.model ?? "", link?.version ?? "");
+  });
+  if (state.model === null) return;
+  showModel();
+  if (link) await fillIn(reads(state.model) ? link : { text: link.text });
+  else if (reads(state.model)) await fillIn(example("7", language()));
+  await latest.now();
+}
+
+listen({ model: useModel, asked: () => latest.now(), shown: show, translated: () => { showModel(); show(); } });
+acceptFiles(async (medium, file) => {
+  if (medium === "text") text.set(await file.text());
+  else await (medium === "image" ? image : sound).setFile(file, file.name || `pasted.${file.type.split("/").at(-1)}`);
+  changed(true);
+});
+by("ask").addEventListener("click", () => { insisted = true; latest.now(); });
+by("retry").addEventListener("click", () => (state.model === null ? open() : (insisted = true, latest.now())));
+by("restore").addEventListener("click", () => { state.edits = new Edits(); edited(); });
+by("text").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) by("ask").click(); });
+by("live").addEventListener("change", () => changed(true));
+by("to-model").addEventListener("click", () => by("card").focus());
+by("summary").addEventListener("click", () => by("answer").focus());
+by("skip").addEventListener("click", (event) => { event.preventDefault(); by("answer").focus(); });
+window.addEventListener("hashchange", open);
+new IntersectionObserver(([{ isIntersecting }]) => by("summary").classList.toggle("away", isIntersecting)).observe(by("predictions"));
+await open();
