@@ -21,6 +21,7 @@ export function showAnswer(stale) {
   by("warnings").replaceChildren(...warnings.map((each) => make("li", { text: warning(each) })));
   by("warnings").hidden = warnings.length === 0;
   by("shapley").hidden = !(before && prediction((after ?? before)).attribution);
+  by("shapley-title").textContent = t(after ? "contributions_what_if" : "contributions");
   if (!by("shapley").hidden) showShapley(by("shapley-bars"), prediction(after ?? before));
   by("timings").hidden = before === null;
   if (before) showTimings(by("timings-bars"), (after ?? before).timings, (after ?? before).trip);

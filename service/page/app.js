@@ -8,7 +8,7 @@ import { acceptFiles } from "./drops.js";
 import { Edits } from "./edits.js";
 import { ImageInput } from "./image-input.js";
 import { language, t } from "./language.js";
-import { Latest } from "./latest.js";
+import { Newest } from "./newest.js";
 import { readLink } from "./link.js";
 import { EXAMPLES, example, reads } from "./samples.js";
 import { Problem, listModels, predict } from "./service.js";
@@ -18,9 +18,10 @@ import { options, same, seen, state } from "./state.js";
 import { Take } from "./take.js";
 import { TextInput } from "./text-input.js";
 
+const ALL_LABELS = 1000;
 const PAUSE_MS = 250; // in typing or drawing, before an answer is worth asking for
 
-const latest = new Latest(refresh);
+const newest = new Newest(refresh);
 const formats = (medium) => state.model.inputs[medium]?.formats ?? [];
 const text = new TextInput(changed);
 const image = new ImageInput(() => formats("image"), changed);
@@ -44,14 +45,14 @@ function settings() {
 }
 
 function changed(done) {
-  if (done) latest.now();
-  else if (by("live").checked) latest.soon(PAUSE_MS);
+  if (done) newest.now();
+  else if (by("live").checked) newest.soon(PAUSE_MS);
   show();
 }
 
 function edited() {
   state.after = null;
-  latest.now();
+  newest.now();
   show();
 }
 
@@ -92,7 +93,8 @@ async function ask({ media, options: wanted }) {
 async function askWithout() {
   const media = await state.edits.apply(state.before.media, seen());
   if (state.before.media.audio) shading.load(media.audio ?? state.before.media.audio);
-  state.after = { ...await predict(media, state.before.options), media };
+  // All labels, so that those of the first answer are among them wherever they went.
+  state.after = { ...await predict(media, { ...state.before.options, top_k: ALL_LABELS }), media };
 }
 
 function show() {
@@ -106,7 +108,7 @@ function show() {
 async function useModel(name, version) {
   await guarded(() => chooseModel(name, version));
   showModel();
-  await latest.now();
+  await newest.now();
 }
 
 function showModel() {
@@ -163,17 +165,17 @@ async function open() {
   showModel();
   if (link) await fillIn(reads(state.model) ? link : { text: link.text });
   else if (reads(state.model)) await fillIn(example("7", language()));
-  await latest.now();
+  await newest.now();
 }
 
-listen({ model: useModel, asked: () => latest.now(), shown: show, translated: () => { showModel(); show(); } });
+listen({ model: useModel, asked: () => newest.now(), shown: show, translated: () => { showModel(); show(); } });
 acceptFiles(async (medium, file) => {
   if (medium === "text") text.set(await file.text());
   else await (medium === "image" ? image : sound).setFile(file, file.name || `pasted.${file.type.split("/").at(-1)}`);
   changed(true);
 });
-by("ask").addEventListener("click", () => { insisted = true; latest.now(); });
-by("retry").addEventListener("click", () => (state.model === null ? open() : (insisted = true, latest.now())));
+by("ask").addEventListener("click", () => { insisted = true; newest.now(); });
+by("retry").addEventListener("click", () => (state.model === null ? open() : (insisted = true, newest.now())));
 by("restore").addEventListener("click", () => { state.edits = new Edits(); edited(); });
 by("text").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) by("ask").click(); });
 by("live").addEventListener("change", () => changed(true));

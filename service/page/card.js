@@ -30,14 +30,16 @@ function fact(key, ...content) {
   return content.length > 0 ? [make("dt", { text: t(key) }), make("dd", {}, ...content)] : [];
 }
 
-/** Markdown of a bundle: paragraphs, and lists of lines that begin with a dash. */
+/** Markdown of a bundle: paragraphs, lists of lines that begin with a dash, and code between backticks. */
 function paragraphs(text) {
   return text.trim().split(/\n\s*\n/).filter(Boolean).map((paragraph) => {
     const lines = paragraph.split("\n");
-    if (!lines.every((line) => line.startsWith("- "))) return make("p", { text: paragraph });
-    return make("ul", {}, ...lines.map((line) => make("li", { text: line.slice(2) })));
+    if (!lines.every((line) => line.startsWith("- "))) return make("p", {}, ...spans(paragraph));
+    return make("ul", {}, ...lines.map((line) => make("li", {}, ...spans(line.slice(2)))));
   });
 }
+
+const spans = (text) => text.split("`").map((part, i) => (i % 2 ? make("code", { text: part }) : part));
 
 function task({ name, type, labels }) {
   const few = labels.slice(0, MANY_LABELS);

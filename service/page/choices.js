@@ -18,6 +18,7 @@ export function listen(on) {
   by("explain").addEventListener("change", ({ target }) => {
     state.chosen.explain = target.value;
     if (!EXPLAINS_OCCLUSION.includes(target.value) && state.layer === "occlusion") state.layer = "attention";
+    showChoices();
     on.asked();
   });
   by("theme").value = document.documentElement.dataset.theme;
@@ -68,6 +69,7 @@ function chooseLayer(layer, on) {
     return;
   }
   state.chosen.explain = state.chosen.explain === "shapley" ? "all" : "occlusion";
+  showChoices();
   on.asked();
 }
 

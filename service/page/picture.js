@@ -13,7 +13,7 @@ export class Picture {
 
   /** formats: what the service reads. Another that the browser can decode (AVIF, HEIC) becomes a PNG. */
   static async from(blob, name, formats) {
-    const bitmap = await createImageBitmap(blob).catch(() => null);
+    const bitmap = await decode(blob).catch(() => null);
     if (bitmap === null || readable(blob.type, formats)) return new Picture(blob, name, bitmap);
     return new Picture(await encode(draw(bitmap)), `${name}.png`, bitmap);
   }
@@ -34,6 +34,18 @@ export class Picture {
     for (const [left, top, right, bottom] of rectangles) context.fillRect(left, top, right - left, bottom - top);
     const type = canvas.width * canvas.height > JPEG_PIXELS ? "image/jpeg" : "image/png";
     return new Picture(await encode(canvas, type), `edited.${type.slice(6)}`, null);
+  }
+}
+
+/** Through an <img>: it reads all that the browser can show, SVG and HEIC too, and turns photographs upright. */
+async function decode(blob) {
+  const image = new Image();
+  image.src = URL.createObjectURL(blob);
+  try {
+    await image.decode();
+    return await createImageBitmap(image);
+  } finally {
+    URL.revokeObjectURL(image.src);
   }
 }
 

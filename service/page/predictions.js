@@ -29,7 +29,7 @@ export function headline(prediction) {
 }
 
 function taskCard(name, before, after) {
-  const card = make("section", { class: "task", "aria-label": name }, make("h3", { text: name }), heads(before, after));
+  const card = make("section", { class: after ? "task compared" : "task", "aria-label": name }, make("h3", { text: name }), heads(before, after));
   if (before.top) card.append(bars(before, after));
   if (before.attention) card.append(shares(before.attention.modalities, after?.attention.modalities));
   return card;
@@ -44,17 +44,18 @@ function heads(before, after) {
   return make("div", { class: "heads" }, head(before, "as_given"), ...(after ? [head(after, "what_if")] : []));
 }
 
+/** The labels as given, and the new answer where it is none of them. `after` knows the probability of all. */
 function bars(before, after) {
-  const found = new Map(before.top.map(({ label, probability }) => [label, [probability, undefined]]));
-  for (const { label, probability } of after?.top ?? []) found.set(label, [found.get(label)?.[0], probability]);
-  // A label outside the other answer's top is below its last; the bar is empty, the number left out.
-  return make("ul", { class: "bars" }, ...Array.from(found, ([label, [was, is]]) => {
+  const rows = before.top.map(({ label, probability }) => ({ label, was: probability }));
+  if (after && !rows.some(({ label }) => label === after.top[0].label)) rows.push({ label: after.top[0].label });
+  return make("ul", { class: "bars" }, ...rows.map(({ label, was }) => {
+    const is = after?.top.find((each) => each.label === label)?.probability;
     const bar = (value, when) => make("span", { class: `bar ${when}`, vars: { "--share": value ?? 0 } });
-    const values = after ? [was, is] : [was];
+    const write = (value) => (value === undefined ? "–" : percent(value));
     return make("li", {},
       make("span", { class: "label", text: label }),
       make("span", { class: "track", "aria-hidden": "true" }, bar(was, "as_given"), ...(after ? [bar(is, "what_if")] : [])),
-      make("span", { class: "value", text: values.map((value) => (value === undefined ? "–" : percent(value))).join(" → ") }),
+      make("span", { class: "value", text: after ? `${write(was)} → ${write(is)}` : write(was) }),
     );
   }));
 }

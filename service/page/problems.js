@@ -32,7 +32,7 @@ export function inPlainWords(problem, model) {
   const { kind, field, message: detail } = problem;
   const formats = (model?.inputs[field]?.formats ?? []).join(", ");
   const key = [`problem_${kind}_${field}`, `problem_${kind}`, "problem_other"].find(known);
-  return t(key, { detail, formats, status: problem.status });
+  return t(key, { detail, formats });
 }
 
 /** The service warns in English. */

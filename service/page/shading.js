@@ -70,7 +70,7 @@ export class Shading {
   }
 
   #share(medium) {
-    return t("share", { share: percent(prediction().attention.modalities[medium]), task: state.task });
+    return t("share", { share: percent(prediction().attention.modalities[medium]) });
   }
 
   #fade() {

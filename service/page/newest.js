@@ -1,6 +1,6 @@
 // One thing at a time, and of what is wanted meanwhile only the last: typing never queues up requests.
 
-export class Latest {
+export class Newest {
   #work;
   #running = false;
   #wanted = false;
