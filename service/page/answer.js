@@ -3,16 +3,16 @@
 import { by, make, say } from "./dom.js";
 import { percent, t } from "./language.js";
 import { compare, headline, inWords, showPredictions } from "./predictions.js";
-import { inPlainWords, showProblem, warning } from "./problems.js";
+import { inPlainWords, showProblems, warning } from "./problems.js";
 import { showShapley } from "./shapley.js";
 import { prediction, state } from "./state.js";
 import { showTimings } from "./timings.js";
 
-/** stale: the fields have changed since. */
-export function showAnswer(stale) {
-  const { before, after, problem, model } = state;
-  showProblem(problem, model);
-  by("answer").classList.toggle("stale", stale);
+/** behind: the fields have changed since. */
+export function showAnswer(behind) {
+  const { before, after, problem, misfit, model } = state;
+  showProblems([problem, misfit].filter(Boolean), model);
+  by("answer").classList.toggle("behind", behind);
   by("empty").hidden = before !== null || problem !== null;
   by("predictions").hidden = before === null;
   if (before) showPredictions(by("predictions"), before.answer, after?.answer);

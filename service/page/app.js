@@ -28,6 +28,7 @@ const image = new ImageInput(() => formats("image"), changed);
 const sound = new SoundInput(() => ({ max_seconds: 60, ...state.model.inputs.audio, formats: formats("audio") }), changed);
 const shading = new Shading(edited);
 const take = new Take(given, settings);
+let filling = Promise.resolve();
 let insisted = false; // the person pressed Ask: answer even if there is nothing to answer from
 
 /** Only media that the model reads. */
@@ -56,6 +57,12 @@ function edited() {
   show();
 }
 
+/** A choice that only changes how the answer is shown. */
+function shown() {
+  show();
+  take.remember();
+}
+
 /** Brings the answers up to date with the fields, the options and the edits. */
 async function refresh() {
   if (state.model === null) return;
@@ -64,7 +71,7 @@ async function refresh() {
   by("answer").setAttribute("aria-busy", "true");
   try {
     if (!current || insisted) await ask(asked);
-    if (state.before && !state.edits.empty) await askWithout();
+    if (state.before) await askWithout();
     state.problem = null;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
@@ -72,7 +79,7 @@ async function refresh() {
   } finally {
     insisted = false;
     by("answer").setAttribute("aria-busy", "false");
-    show();
+    shown();
   }
 }
 
@@ -91,10 +98,12 @@ async function ask({ media, options: wanted }) {
 }
 
 async function askWithout() {
-  const media = await state.edits.apply(state.before.media, seen());
-  if (state.before.media.audio) shading.load(media.audio ?? state.before.media.audio);
+  const { before, edits } = state;
+  const media = await edits.apply(before.media, seen());
+  if (before.media.audio) shading.load(media.audio ?? before.media.audio);
+  if (edits.empty) return;
   // All labels, so that those of the first answer are among them wherever they went.
-  state.after = { ...await predict(media, { ...state.before.options, top_k: ALL_LABELS }), media };
+  state.after = { ...await predict(media, { ...before.options, top_k: ALL_LABELS }), media };
 }
 
 function show() {
@@ -106,9 +115,20 @@ function show() {
 }
 
 async function useModel(name, version) {
-  await guarded(() => chooseModel(name, version));
+  await tryModel(name, version);
   showModel();
   await newest.now();
+}
+
+/** Where the wanted one is not served, the model stays what it was. */
+async function tryModel(name, version) {
+  try {
+    await chooseModel(name, version);
+    state.misfit = null;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    state.misfit = error;
+  }
 }
 
 function showModel() {
@@ -131,44 +151,49 @@ async function useExample(name) {
   changed(true);
 }
 
-/** media: the text, and the names of samples. */
-async function fillIn(media) {
-  text.set(media.text);
-  await Promise.all([[image, media.image], [sound, media.audio]].map(([input, name]) =>
-    (name ? input.setSample(name) : input.set(null))));
-}
-
-async function guarded(work) {
-  try {
-    await work();
-    state.problem = null;
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    state.problem = error;
-    showAnswer(false);
-  }
+/** media: the text, and the names of samples. One after the other: a quick second click must not mix two. */
+function fillIn(media) {
+  const fill = (input, name) => (name ? input.setSample(name) : input.set(null));
+  filling = filling.then(async () => {
+    text.set(media.text);
+    await Promise.all([fill(image, media.image), fill(sound, media.audio)]);
+  });
+  return filling;
 }
 
 /** What a link asks for; without one a first example, so that there is something to see. */
 async function open() {
   const link = readLink();
-  await guarded(async () => {
-    state.models = (await listModels()).models;
-    if (link) {
-      const { top_k, explain, target, layer, task } = link;
-      Object.assign(state, { layer, task, chosen: { ...state.chosen, top_k, explain, target } });
-      by("live").checked = link.live === "1";
-    }
-    await chooseModel(link?.model ?? "", link?.version ?? "");
-  });
-  if (state.model === null) return;
+  if (link) {
+    const { top_k, explain, target, layer, task } = link;
+    Object.assign(state, { layer, task, chosen: { ...state.chosen, top_k, explain, target } });
+    by("live").checked = link.live === "1";
+  }
+  try {
+    ({ models: state.models, default: state.usual } = await listModels());
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    state.problem = error;
+    showAnswer(false);
+    return;
+  }
+  await tryModel(link?.model ?? "", link?.version ?? "");
+  if (state.model === null && state.misfit.status === 404) {
+    const { misfit } = state;
+    await tryModel("", ""); // the usual one, and what was wrong with the link is still told
+    state.misfit = misfit;
+  }
+  if (state.model === null) {
+    showAnswer(false);
+    return;
+  }
   showModel();
   if (link) await fillIn(reads(state.model) ? link : { text: link.text });
   else if (reads(state.model)) await fillIn(example("7", language()));
   await newest.now();
 }
 
-listen({ model: useModel, asked: () => newest.now(), shown: show, translated: () => { showModel(); show(); } });
+listen({ model: useModel, asked: () => newest.now(), shown, translated: () => { showModel(); show(); } });
 acceptFiles(async (medium, file) => {
   if (medium === "text") text.set(await file.text());
   else await (medium === "image" ? image : sound).setFile(file, file.name || `pasted.${file.type.split("/").at(-1)}`);

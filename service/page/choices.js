@@ -9,8 +9,8 @@ const EXPLAINS_OCCLUSION = ["occlusion", "all"];
 
 /** on: `asked` after a choice that the service must answer, `shown` after one that only changes the view. */
 export function listen(on) {
-  by("model").addEventListener("change", async ({ target }) => on.model(target.value, ""));
-  by("version").addEventListener("change", async ({ target }) => on.model(by("model").value, target.value));
+  by("model").addEventListener("change", ({ target }) => on.model(target.value, ""));
+  by("version").addEventListener("change", ({ target }) => on.model(by("model").value, target.value));
   by("task").addEventListener("change", ({ target }) => { state.task = target.value; on.shown(); });
   by("layer").addEventListener("change", ({ target }) => chooseLayer(target.value, on));
   by("top-k").addEventListener("change", ({ target }) => { state.chosen.top_k = target.value; on.asked(); });
@@ -34,8 +34,9 @@ export function listen(on) {
 
 /** Throws Problem. An empty name or version is the service's default; what a model lacks is forgotten. */
 export async function chooseModel(name, version) {
-  const listed = state.models.find((model) => model.name === name) ?? state.models[0];
-  state.model = await describeModel(name || listed.name, version || listed.default_version);
+  const wanted = name || state.usual;
+  const listed = state.models.find((model) => model.name === wanted) ?? state.models[0];
+  state.model = await describeModel(wanted, version || listed.default_version);
   state.chosen.model = name;
   state.chosen.version = version;
   const { tasks } = state.model;

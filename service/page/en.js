@@ -43,6 +43,7 @@ export const en = {
   record_insecure: "Browsers allow the microphone only on https and on localhost. Choose a recording instead.",
   record_none: "No microphone was found.",
   record_refused: "The microphone was not allowed. Allow it for this page in the browser's address bar.",
+  not_shown: "This browser cannot show this file, so no part of it can be hidden.",
   play: "Play",
   pause: "Pause",
 

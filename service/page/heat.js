@@ -16,7 +16,8 @@ export class Heat {
 
   constructor(frame, readout, onHide) {
     this.#frame = frame;
-    const onPoint = (index) => { readout.textContent = index === null ? t("cells_do") : this.#describe(index); };
+    const hint = () => t(this.#shown?.editable ? "cells_do" : "not_shown");
+    const onPoint = (index) => { readout.textContent = index === null ? hint() : this.#describe(index); };
     this.#parts = new Parts(this.#cells, { onHide, onPoint });
     this.rest = () => onPoint(null);
     frame.append(this.#image, this.#cells);
@@ -25,6 +26,7 @@ export class Heat {
   /** size: of the image as sent, upright, as the service reports it. */
   show(picture, size, { units, rows, columns, region, strongest }, layer, hidden) {
     if (this.#shown !== picture) showBlob(this.#image, picture.blob);
+    this.#image.hidden = !picture.editable;
     this.#shown = picture;
     this.#units = units.map((unit) => ({ ...unit, layer }));
     this.#place(size, region);
@@ -37,7 +39,7 @@ export class Heat {
       return Parts.option({ class: value < 0 ? "cell minus" : "cell", "aria-label": label, vars: { "--t": Math.abs(value) } });
     });
     this.#cells.replaceChildren(...options);
-    this.#parts.show(options, columns, hidden);
+    this.#parts.show(options, columns, hidden, picture.editable);
     this.rest();
   }
 

@@ -10,6 +10,7 @@ export class ImageInput {
   #drawing;
   #sample = by("image-sample");
   #picture = null;
+  #turn = 0;
   #formats;
   #onChange;
 
@@ -48,6 +49,7 @@ export class ImageInput {
 
   /** A file's picture, or null for an empty sheet. */
   set(picture) {
+    this.#turn += 1;
     this.#drawing.clear();
     this.#picture = picture;
     if (picture) showBlob(by("picture"), picture.blob);
@@ -56,9 +58,9 @@ export class ImageInput {
 
   refresh(offered = !this.#sample.hidden) {
     const drawn = !this.#drawing.empty;
-    by("picture").hidden = this.#picture === null || drawn;
+    by("picture").hidden = !this.#picture?.editable || drawn;
     by("picture").alt = t("picture_given");
-    by("drawing").hidden = !by("picture").hidden;
+    by("drawing").hidden = this.#picture !== null && !drawn;
     by("drawing").setAttribute("aria-label", t("drawing"));
     by("sheet-hint").hidden = this.#picture !== null || drawn;
     by("undo").hidden = !drawn;
@@ -77,7 +79,10 @@ export class ImageInput {
   }
 
   async #takeDrawing(done) {
-    this.#picture = this.#drawing.empty ? null : await Picture.fromCanvas(by("drawing"));
+    const turn = ++this.#turn;
+    const picture = this.#drawing.empty ? null : await Picture.fromCanvas(by("drawing"));
+    if (turn !== this.#turn) return; // another stroke, or the sheet was cleared meanwhile
+    this.#picture = picture;
     this.refresh();
     this.#onChange(done);
   }

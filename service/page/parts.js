@@ -9,6 +9,7 @@ export class Parts {
   #columns = 1;
   #at = 0;
   #hidden;
+  #editable = true;
   #drag = null;
   #listeners;
 
@@ -34,9 +35,10 @@ export class Parts {
     return make("span", { role: "option", "aria-selected": "false", ...attributes });
   }
 
-  /** options: in order, already in the box; columns: in a line of them. */
-  show(options, columns, hidden) {
+  /** options: in order, already in the box; columns: in a line of them; editable: whether any can be hidden. */
+  show(options, columns, hidden, editable = true) {
     this.#options = options;
+    this.#editable = editable;
     this.#columns = columns;
     this.#hidden = new Set(hidden);
     this.#at = Math.min(this.#at, Math.max(options.length - 1, 0));
@@ -78,11 +80,13 @@ export class Parts {
       const from = this.#at;
       const to = event.key === "Home" ? 0 : event.key === "End" ? last : from + moves[event.key];
       if (to >= 0 && to <= last) {
-        if (event.shiftKey) this.#set(to, this.#hidden.has(from));
         this.#goTo(to);
-        if (event.shiftKey) this.#tell();
+        if (event.shiftKey && this.#editable) {
+          this.#set(to, this.#hidden.has(from));
+          this.#tell();
+        }
       }
-    } else if (event.key === " " || event.key === "Enter") {
+    } else if (this.#editable && (event.key === " " || event.key === "Enter")) {
       this.#set(this.#at, !this.#hidden.has(this.#at));
       this.#tell();
     } else return;
@@ -96,7 +100,7 @@ export class Parts {
 
   #press(event) {
     const index = this.#under(event);
-    if (index < 0 || event.button !== 0) return;
+    if (index < 0 || event.button !== 0 || !this.#editable) return;
     this.#box.setPointerCapture(event.pointerId);
     this.#drag = { hide: !this.#hidden.has(index), from: index, before: new Set(this.#hidden) };
     this.#set(index, this.#drag.hide);

@@ -14,18 +14,19 @@ const WARNINGS = [
   [/^The sound is silent/, "warning_silent"],
 ];
 
-/** problem: null clears all. retry: whether asking again may help. */
-export function showProblem(problem, model) {
-  const place = problem && PLACES[problem.field];
+/** Those that there are now; whatever was told before goes. */
+export function showProblems(problems, model) {
   for (const id of new Set(Object.values(PLACES))) {
-    say(by(id), id === place ? inPlainWords(problem, model) : "");
-    const control = document.querySelector(`[aria-describedby~="${id}"]`);
-    if (control) control.setAttribute("aria-invalid", String(id === place));
+    const here = problems.find(({ field }) => PLACES[field] === id);
+    say(by(id), here ? inPlainWords(here, model) : "");
+    if (here && by("settings").contains(by(id))) by("settings").open = true;
+    for (const control of document.querySelectorAll(`[aria-describedby~="${id}"]`)) {
+      control.setAttribute("aria-invalid", String(here !== undefined));
+    }
   }
-  if (place && by("settings").contains(by(place))) by("settings").open = true;
-  const elsewhere = problem && !place;
-  by("problem").hidden = !elsewhere;
-  if (elsewhere) by("problem-text").textContent = inPlainWords(problem, model);
+  const elsewhere = problems.find(({ field }) => !(field in PLACES));
+  by("problem").hidden = elsewhere === undefined;
+  if (elsewhere) by("problem-text").textContent = inPlainWords(elsewhere, model);
 }
 
 export function inPlainWords(problem, model) {

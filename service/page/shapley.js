@@ -37,7 +37,7 @@ function line({ name, medium, from, to, text, whole }, { low, high }) {
 
 function interaction({ media: [one, other], value, relation }) {
   const key = `relation_${relation.replace(" ", "_")}`;
-  return make("li", { text: t(key, { one: t(one), other: t(other), value: signed(value) }) });
+  return make("li", { text: t(key, { one: t(one), other: t(other).toLowerCase(), value: signed(value) }) });
 }
 
 const signed = (value) => `${value < 0 ? "−" : "+"}${number(Math.abs(value))}`;

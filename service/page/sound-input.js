@@ -71,11 +71,14 @@ export class SoundInput {
       return;
     }
     const recorder = new Recorder((level, elapsedS) => this.#hear(level, elapsedS));
+    this.#button.disabled = true; // while the browser asks for permission
     try {
       await recorder.start();
     } catch (error) {
       say(by("audio-error"), t(error.name === "NotFoundError" ? "record_none" : "record_refused"));
       return;
+    } finally {
+      this.#button.disabled = false;
     }
     say(by("audio-error"), "");
     this.#recorder = recorder;

@@ -5,6 +5,7 @@ import { measure } from "./measure.js";
 
 export const state = {
   models: [], // as /v1/models lists them
+  usual: "", // the model where none is named
   model: null, // the chosen version's description
   chosen: { model: "", version: "", top_k: "5", explain: "shapley", target: "" },
   task: "", // whose explanation is shown
@@ -13,6 +14,7 @@ export const state = {
   before: null, // the answer to what was given, with the media and options that were asked
   after: null, // the answer to what is left of it after the edits
   problem: null, // of either
+  misfit: null, // the problem with a model or version that was wanted
 };
 
 export const options = () => ({ ...state.chosen, attention: "full" });

@@ -35,6 +35,10 @@ export class Take {
       by(`download-${medium}`).download = given[medium]?.name ?? "";
     }
     by("copied").textContent = "";
+  }
+
+  /** The address bar follows the answers, not every letter: browsers limit how often. */
+  remember() {
     history.replaceState(null, "", linkTo(this.#settings()));
   }
 

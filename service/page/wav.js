@@ -19,8 +19,8 @@ export function encodeWav(samples, rate) {
   view.setUint16(34, 16, true); // bits a sample
   text(36, "data");
   view.setUint32(40, bytes, true);
-  samples.forEach((sample, n) => {
-    view.setInt16(HEADER_BYTES + 2 * n, Math.round(Math.max(-1, Math.min(1, sample)) * 32767), true);
-  });
+  // Every processor that browsers run on is little-endian, as the format; a DataView takes ten times as long.
+  const data = new Int16Array(view.buffer, HEADER_BYTES);
+  for (let n = 0; n < samples.length; n++) data[n] = Math.round(Math.max(-1, Math.min(1, samples[n])) * 32767);
   return new Blob([view.buffer], { type: "audio/wav" });
 }

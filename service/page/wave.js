@@ -20,12 +20,14 @@ export class Wave {
   #player = new Audio();
   #button;
   #shown = null;
+  #loaded = null;
   #url = "";
 
   constructor(frame, readout, button, onHide) {
     this.#frame = frame;
     this.#button = button;
-    const onPoint = (index) => { readout.textContent = index === null ? t("moments_do") : this.#describe(index); };
+    const hint = () => t(this.#shown?.editable ? "moments_do" : "not_shown");
+    const onPoint = (index) => { readout.textContent = index === null ? hint() : this.#describe(index); };
     this.#parts = new Parts(this.#moments, { onHide, onPoint });
     this.rest = () => onPoint(null);
     const picture = makeSvg("svg", { viewBox: `0 0 ${BARS} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, this.#outline);
@@ -41,6 +43,8 @@ export class Wave {
     this.#moments.replaceChildren();
     this.#parts.show([], 1, []);
     this.#outline.setAttribute("d", sound.editable ? outlineOf(sound.peaks(BARS)) : "");
+    this.#button.hidden = !sound.editable;
+    this.rest();
     this.load(sound.blob);
   }
 
@@ -53,12 +57,14 @@ export class Wave {
       return Parts.option({ class: value < 0 ? "moment minus" : "moment", "aria-label": this.#describe(index), vars });
     });
     this.#moments.replaceChildren(...options);
-    this.#parts.show(options, Infinity, hidden);
+    this.#parts.show(options, Infinity, hidden, this.#shown.editable);
     this.rest();
   }
 
   /** What the player plays: the sound as given, or as edited. */
   load(blob) {
+    if (this.#loaded === blob) return;
+    this.#loaded = blob;
     this.#player.pause();
     URL.revokeObjectURL(this.#url);
     this.#url = URL.createObjectURL(blob);

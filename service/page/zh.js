@@ -43,6 +43,7 @@ export const zh = {
   record_insecure: "浏览器只在 https 或 localhost 上允许使用麦克风。请改为选择录音文件。",
   record_none: "没有找到麦克风。",
   record_refused: "麦克风未被允许。请在浏览器地址栏中为本页允许。",
+  not_shown: "本浏览器无法显示此文件，因此不能遮住其中的部分。",
   play: "播放",
   pause: "暂停",
 

@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from tests.conftest import write_tiny_bundle
 
 ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "service" / "page" / "samples"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--headless",

@@ -9,11 +9,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.page.act import answered, draw_seven, label, one_answer, start_empty, task
-from tests.page.conftest import ROOT, Open
+from tests.page.conftest import ROOT, SAMPLES, Open
 
 EMPTY = "#text="
 MEDIA = ("Text", "Image", "Sound")
-SAMPLES = ROOT / "service" / "page" / "samples"
 
 
 def test_whoever_arrives_sees_an_answer_without_doing_anything(open_page: Open) -> None:

@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+import soundfile
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from tests.conftest import wav_bytes
 from tests.page.act import answered, label, one_answer, start_empty
-from tests.page.conftest import Open
+from tests.page.conftest import SAMPLES, Open
 
 EMPTY = "#text="
 
@@ -110,9 +112,37 @@ def test_refusals_that_are_hard_to_provoke(
     expect(page.locator(place)).to_have_text(re.compile(words))
 
 
-def test_a_link_to_a_model_that_is_not_served(open_page: Open) -> None:
-    page = open_page("#model=digits&version=99&text=seven")
-    expect(page.locator("#model-error")).to_have_text(re.compile("no version"))
+@pytest.mark.parametrize("link", ["model=digits&version=99", "model=cats"])
+def test_a_link_to_a_model_that_is_not_served_says_so_and_answers_with_the_usual_one(
+    open_page: Open, link: str
+) -> None:
+    page = open_page(f"#{link}&text=seven")
+    answered(page)
+    expect(page.locator("#model-error")).to_have_text(re.compile("has no version '99'|no model 'cats'"))
+    expect(page.locator("#card-title")).to_have_text("The model: digits, version 1")
+    assert label(page) == "7"
+
+
+@pytest.mark.parametrize("medium", ["image", "audio"])
+def test_a_file_that_only_the_service_reads_is_answered_and_its_parts_stay(
+    open_page: Open, medium: str, tmp_path: Path
+) -> None:
+    """TIFF and AIFF: Chromium shows and plays neither, so there is nothing to erase from."""
+    page = open_page(EMPTY)
+    start_empty(page)
+    if medium == "image":
+        file = tmp_path / "seven.tiff"
+        Image.open(SAMPLES / "7.png").save(file)
+    else:
+        file = tmp_path / "seven.aiff"
+        wave, rate_hz = soundfile.read(SAMPLES / "7.mp3")
+        soundfile.write(file, wave, rate_hz)
+    with one_answer(page):
+        page.set_input_files(f"#{medium}-file", file)
+    assert label(page) == "7"
+    expect(page.locator(f"#{medium}-seen")).to_contain_text("This browser cannot show this file")
+    page.locator(f"#{medium}-seen [role=option]").nth(3).click()
+    expect(page.locator(f"#{medium}-seen [aria-selected=true]")).to_have_count(0)
 
 
 def test_what_the_model_could_not_use_is_a_warning_in_the_persons_language(open_page: Open) -> None:
