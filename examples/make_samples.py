@@ -1,4 +1,4 @@
-"""Makes the sample files beside it and the playground's: digits drawn with a mouse or a pen, spoken by espeak-ng.
+"""Makes the sample files beside it and the playground's: digits drawn by hand, spoken by espeak-ng.
 
     python examples/make_samples.py     (needs espeak-ng; the drawing functions alone do not)
 
