@@ -99,6 +99,11 @@ def build_pages_router() -> APIRouter:
     def get_redoc(request: Request) -> Response:
         return _page(request, "reference/redoc.html", REDOC)
 
+    @router.api_route("/favicon.ico", methods=READ_ONLY)
+    def get_icon(request: Request) -> Response:
+        """Asked for by browsers on whatever names no icon itself: /healthz, /v1/models."""
+        return _send(request, read_site().assets["icon.svg"], {"Cache-Control": "no-cache"})
+
     @router.api_route("/page/{digest}/{path:path}", methods=READ_ONLY)
     def get_asset(request: Request, digest: str, path: str) -> Response:
         """A page that was opened before an update still finds its files, but does not keep them."""

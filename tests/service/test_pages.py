@@ -74,6 +74,12 @@ def test_a_page_of_another_release_finds_its_files_but_does_not_keep_them() -> N
     assert (response.status_code, response.headers["cache-control"]) == (200, "no-cache")
 
 
+def test_browsers_find_an_icon_also_for_what_is_no_page() -> None:
+    response = get("/favicon.ico")
+    assert response.headers["content-type"] == "image/svg+xml"
+    assert response.content == (FOLDER / "icon.svg").read_bytes()
+
+
 @pytest.mark.parametrize("path", ["nothing.js", "%2e%2e/app.py", "%2e%2e%2fapp.py", "", "samples"])
 def test_nothing_else_is_served(path: str) -> None:
     assert get(f"/page/{read_site().digest}/{path}").status_code == 404
