@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from service.engine import Engine
 from service.errors import UnavailableError
 from service.metrics import Metrics, Observe
-from service.openapi import PROBLEM_TYPE, UNAVAILABLE
+from service.openapi import METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
 from service.pages import build_pages_router
 from service.problems import http_problem, validation_problem
 from service.routes import ProblemRoute, build_router
@@ -52,6 +52,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         title="Triad",
         version=package_version(),
         description=DESCRIPTION,
+        openapi_tags=TAGS,
         docs_url=None,  # FastAPI's own load their scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan_of(engine),
@@ -100,7 +101,7 @@ def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
         operation_id="get_metrics",
         summary="Counts and latencies for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses=METRICS_RESPONSES,
     )
     async def get_metrics() -> Response:
         return metrics.expose()
