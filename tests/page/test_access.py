@@ -12,13 +12,14 @@ from tests.page.act import answered, label, one_answer, start_empty
 from tests.page.conftest import Open
 
 AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
-PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
 
 def violations(page: Page, only: list[str] | None = None) -> list[str]:
     """Of all rules, or of some: WCAG 2.2 AA and axe's own best practices."""
-    page.evaluate(AXE)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     options = {"runOnly": only} if only else {"rules": {"target-size": {"enabled": True}}}
     found = page.evaluate("options => axe.run(options)", options)["violations"]
     return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
@@ -37,31 +38,20 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-@pytest.mark.parametrize(
-    ("language", "theme", "size"),
-    [
-        ("en-US", "light", PHONE),
-        ("en-US", "dark", DESKTOP),
-        ("zh-CN", "light", DESKTOP),
-        ("zh-CN", "dark", PHONE),
-    ],
-    ids=[
-        "English, light, phone",
-        "English, dark, desktop",
-        "Chinese, light, desktop",
-        "Chinese, dark, phone",
-    ],
-)
-def test_axe_finds_no_violation(open_page: Open, language: str, theme: str, size: dict[str, object]) -> None:
-    page = open_page(locale=language, color_scheme=theme, **size)
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_axe_finds_no_violation(open_page: Open, language: str, size: dict[str, object]) -> None:
+    page = open_page(locale=language, color_scheme="light", **size)
     answered(page)
     assert page.locator("html").get_attribute("lang") == {"en-US": "en", "zh-CN": "zh-Hans"}[language]
     for details in ("#settings", "#take"):
         page.locator(f"{details} summary").click()
     with one_answer(page):
         page.locator("#words [role=option]").last.click()
-    assert violations(page) == []
     assert overflow(page) == 0
+    assert violations(page) == []
+    page.emulate_media(color_scheme="dark")  # which changes the colours and nothing else
+    assert violations(page, ["color-contrast"]) == []
 
 
 def test_axe_finds_no_violation_where_nothing_is_given_and_where_something_is_wrong(open_page: Open) -> None:
