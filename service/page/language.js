@@ -43,9 +43,10 @@ export function t(key, values = {}) {
 
 export const known = (key) => key in MESSAGES[current];
 
-/** A share of 1: 99.8%, and below a thousandth how small it is. */
+/** A share of 1: 99.8%; what is neither nothing nor all is not called 0% or 100%. */
 export function percent(share) {
   if (share > 0 && share < 0.001) return `<${percent(0.001)}`;
+  if (share > 0.999 && share < 1) return `>${percent(0.999)}`;
   return share.toLocaleString(current, { style: "percent", maximumFractionDigits: 1 });
 }
 
