@@ -151,6 +151,7 @@ export const en = {
   "problem_cannot-decode_image": "The image is broken or cut off. ({detail})",
   "problem_cannot-decode_audio": "The sound is broken or cut off. ({detail})",
   "problem_nothing-to-predict-from": "There is nothing to answer from. Give it a text, an image or a sound.",
+  "problem_invalid-parameter_top_k": "Give a whole number from 1 to 1000.",
   problem_overloaded: "The service is busy. Try again in a moment.",
   problem_unavailable: "The service is stopping or not ready yet. Try again in a moment.",
   "problem_deadline-passed": "The answer took too long. Try again, or explain less.",

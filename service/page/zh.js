@@ -154,6 +154,7 @@ export const zh = {
   "problem_invalid-parameter": "设置无效。（{detail}）",
   "problem_not-found": "没有这个模型或版本。（{detail}）",
   "problem_nothing-to-predict-from": "没有可以回答的内容。请给它文字、图像或声音。",
+  "problem_invalid-parameter_top_k": "请填 1 到 1000 之间的整数。",
   problem_overloaded: "服务正忙，请稍后再试。",
   problem_unavailable: "服务正在停止或尚未就绪，请稍后再试。",
   "problem_deadline-passed": "回答用时太长。请重试，或少解释一些。",
