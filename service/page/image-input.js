@@ -62,6 +62,7 @@ export class ImageInput {
     by("picture").alt = t("picture_given");
     by("drawing").hidden = this.#picture !== null && !drawn;
     by("drawing").setAttribute("aria-label", t("drawing"));
+    by("sheet").hidden = by("picture").hidden && by("drawing").hidden; // a file that this browser cannot show
     by("sheet-hint").hidden = this.#picture !== null || drawn;
     by("undo").hidden = !drawn;
     by("image-caption").textContent = this.#picture && !drawn ? this.#picture.name : "";

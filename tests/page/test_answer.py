@@ -48,6 +48,20 @@ def test_a_seven_drawn_a_sound_chosen_a_sentence_typed_are_a_seven(open_page: Op
         expect(page.locator(f"#{medium}-seen")).to_be_visible()
 
 
+def test_a_stroke_is_taken_back(open_page: Open) -> None:
+    page = open_page(EMPTY)
+    start_empty(page)
+    sheets = []
+    for act in (lambda: draw_seven(page), page.locator("#drawing").click, page.locator("#undo").click):
+        with one_answer(page):
+            act()
+        sheets.append(page.locator("#drawing").evaluate("sheet => sheet.toDataURL()"))
+    assert sheets[0] == sheets[2] != sheets[1]
+    page.click("#undo")
+    expect(page.locator("#empty")).to_be_visible()
+    expect(page.locator("#undo")).to_be_hidden()
+
+
 def test_each_medium_can_be_cleared_and_the_answer_follows(open_page: Open) -> None:
     page = open_page()
     answered(page)

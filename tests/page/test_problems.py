@@ -33,9 +33,11 @@ def test_a_text_file_is_no_image(open_page: Open, language: str, words: str) -> 
     upload(page, "#image-file", "notes.txt", b"hello", "text/plain")
     expect(page.locator("#image-error")).to_have_text(re.compile(words))
     expect(page.locator("#image-file")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#sheet")).to_be_hidden()
     expect(page.locator("#predictions")).to_be_hidden()
     page.click("#image-clear")
     expect(page.locator("#image-error")).to_be_hidden()
+    expect(page.locator("#drawing")).to_be_visible()
 
 
 def test_a_broken_sound_is_told_beside_the_sound(open_page: Open) -> None:
@@ -78,7 +80,7 @@ def test_a_setting_out_of_range_is_told_beside_it(open_page: Open) -> None:
     with one_answer(page):
         page.fill("#top-k", "0")
         page.press("#top-k", "Enter")
-    expect(page.locator("#top-k-error")).to_have_text(re.compile("greater than or equal to 1"))
+    expect(page.locator("#top-k-error")).to_have_text(re.compile("from 1 to 1000"))
     with one_answer(page):
         page.fill("#top-k", "2")
         page.press("#top-k", "Enter")
