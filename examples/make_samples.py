@@ -1,4 +1,4 @@
-"""Makes the sample files beside it: a digit as drawn with a mouse or a pen, and a word spoken by espeak-ng.
+"""Makes the sample files beside it and the playground's: digits drawn by hand, spoken by espeak-ng.
 
     python examples/make_samples.py     (needs espeak-ng; the drawing functions alone do not)
 
@@ -18,9 +18,11 @@ import soxr
 from PIL import Image, ImageDraw, ImageFilter
 
 HERE = Path(__file__).parent
+PAGE = HERE.parent / "service" / "page" / "samples"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICE = "en-us+f4"
 RATE_HZ = 44_100
+PAGE_RATE_HZ = 22_050  # a tenth of the bytes, and every browser plays and decodes MP3
 
 Point = tuple[float, float]
 # Each digit as strokes of the hand: points in the unit square, y downwards, joined by a smooth curve where
@@ -121,9 +123,15 @@ def main() -> None:
     (HERE / "seven.jpg").write_bytes(photograph(paper, rng))
     soundfile.write(HERE / "seven.wav", speak(7, rng), RATE_HZ, subtype="PCM_16")
     spoken = HERE / "spoken"
-    spoken.mkdir(exist_ok=True)
+    for folder in (spoken, PAGE):
+        folder.mkdir(exist_ok=True)
+    (PAGE / "photo.jpg").write_bytes((HERE / "seven.jpg").read_bytes())
     for digit in range(10):
-        soundfile.write(spoken / f"{digit}.ogg", speak(digit, rng), RATE_HZ, format="OGG", subtype="VORBIS")
+        wave_T2 = speak(digit, rng)
+        soundfile.write(spoken / f"{digit}.ogg", wave_T2, RATE_HZ, format="OGG", subtype="VORBIS")
+        mono_T = soxr.resample(wave_T2.mean(axis=1), RATE_HZ, PAGE_RATE_HZ)
+        soundfile.write(PAGE / f"{digit}.mp3", mono_T, PAGE_RATE_HZ, format="MP3", compression_level=0.7)
+        draw_digit(digit, slant=0.1).save(PAGE / f"{digit}.png", optimize=True)
 
 
 def _trace(points: Sequence[Point]) -> list[Point]:

@@ -11,12 +11,12 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.responses import RedirectResponse
 
 from service.engine import Engine
 from service.errors import UnavailableError
 from service.metrics import Metrics, Observe
-from service.openapi import PROBLEM_TYPE, UNAVAILABLE
+from service.openapi import METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
+from service.pages import build_pages_router
 from service.problems import http_problem, validation_problem
 from service.routes import ProblemRoute, build_router
 from service.schemas import Health
@@ -52,6 +52,9 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         title="Triad",
         version=package_version(),
         description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,  # FastAPI's own load their scripts from elsewhere
+        redoc_url=None,
         lifespan=_lifespan_of(engine),
         middleware=[Middleware(Observe, metrics=metrics, engine=engine)],
         exception_handlers={
@@ -62,6 +65,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     )
     app.include_router(build_router(engine))
     app.include_router(_build_operations_router(engine, metrics))
+    app.include_router(build_pages_router())
     app.state.engine = engine
     return app
 
@@ -97,14 +101,10 @@ def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
         operation_id="get_metrics",
         summary="Counts and latencies for Prometheus",
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses=METRICS_RESPONSES,
     )
     async def get_metrics() -> Response:
         return metrics.expose()
-
-    @router.get("/", include_in_schema=False)
-    async def get_home(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
 
     return router
 

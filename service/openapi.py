@@ -11,6 +11,12 @@ Responses = dict[int | str, dict[str, Any]]
 PROBLEM_TYPE = "application/problem+json"
 EXAMPLE_ID = "req-5f2b1c0a9d3e4f60"
 
+TAGS = [
+    {"name": "predict", "description": "Ask a model, and see what it looked at."},
+    {"name": "models", "description": "What is served, what it reads and answers, how good it is."},
+    {"name": "operations", "description": "What operators and their machines ask."},
+]
+
 PREDICT_DESCRIPTION = """\
 Send at least one of `text`, `image` and `audio`; the model answers every task from whatever is present.
 
@@ -298,4 +304,19 @@ MODEL_RESPONSES: Responses = {
     404: PREDICT_RESPONSES[404],
     422: PREDICT_RESPONSES[422],
     **UNAVAILABLE,
+}
+
+METRICS_RESPONSES: Responses = {
+    200: {
+        "content": {
+            "text/plain": {
+                "schema": {"type": "string"},
+                "example": """\
+# HELP triad_requests_total Requests answered.
+# TYPE triad_requests_total counter
+triad_requests_total{model="digits",route="/v1/predict",status="200"} 4.0
+""",
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ TRAINING = sorted((ROOT / "model_training").rglob("*.py"))
 # Lower imports nothing from a higher or equal layer (a layer in one line may not import its neighbours).
 LAYERS = (
     {"service.errors"},
-    {"service.contract", "service.disk"},
+    {"service.contract", "service.disk", "service.pages"},
     {"service.settings", "service.schemas", "service.preprocess"},
     {"service.preprocess.characters"},
     {"service.preprocess.segmenter"},

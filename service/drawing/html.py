@@ -30,9 +30,9 @@ def to_html(scene: Scene) -> str:
 <body>
 <header><h1>{_text(scene.title)}</h1><p>{_text(scene.subtitle)}</p></header>
 {define_image(scene.picture) if scene.picture else ""}
+<main>
 <div class="row legend">{_lines(_legend(tone, said, phrases) for tone, said in scene.legend.items())}</div>
 {_lines(f"<p>{_text(note)}</p>" for note in scene.notes)}
-<main>
 {_lines(_task(part, scene, phrases) for part in scene.tasks)}
 </main>
 </body>

@@ -65,12 +65,6 @@ def test_an_error_outside_our_routes_is_a_problem_and_is_not_told(tiny_bundle: P
     assert "secret" not in response.text
 
 
-def test_the_home_page_leads_to_the_documentation(tiny_bundle: Path) -> None:
-    response = ask(tiny_bundle, lambda client: client.get("/"))
-    assert response.is_redirect
-    assert response.headers["location"] == "/docs"
-
-
 def test_health_and_readiness(tiny_bundle: Path) -> None:
     async def go() -> list[httpx.Response]:
         engine = Engine.open(tiny_bundle)

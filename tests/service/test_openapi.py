@@ -104,6 +104,11 @@ def test_every_parameter_is_described() -> None:
             assert parameter["description"], (path, parameter)
 
 
+def test_operations_are_grouped_under_tags_that_say_what_they_are() -> None:
+    described = {tag["name"] for tag in describe()["tags"] if tag["description"]}
+    assert {tag for _, operation in operations() for tag in operation["tags"]} == described
+
+
 def test_nothing_offers_null() -> None:
     assert '"null"' not in json.dumps(describe())
 

@@ -1,0 +1,56 @@
+// The service's HTTP interface, as this page uses it. Addresses are relative: any root path will do.
+
+const PATIENCE_MS = 60_000;
+
+/** RFC 9457, or what kept us from an answer: then `status` is 0. */
+export class Problem extends Error {
+  constructor({ type = "", status = 0, detail = "", field = "", limit, value }) {
+    super(detail);
+    Object.assign(this, { kind: type.split(":").at(-1), status, field, limit, value });
+  }
+}
+
+export const listModels = async () => (await ask("v1/models")).json();
+
+export async function describeModel(name, version) {
+  const path = `v1/models/${encodeURIComponent(name)}/versions/${encodeURIComponent(version)}`;
+  return (await ask(path)).json();
+}
+
+/** Parameters of /v1/predict; a choice that is empty is left to the service. */
+export function query(options) {
+  return new URLSearchParams(Object.entries(options).filter(([, value]) => value !== ""));
+}
+
+/** media: text, image and audio, each of the latter two with a blob and a name; null where absent. */
+export async function predict(media, options) {
+  const form = new FormData();
+  if (media.text) form.append("text", media.text);
+  if (media.image) form.append("image", media.image.blob, media.image.name);
+  if (media.audio) form.append("audio", media.audio.blob, media.audio.name);
+  const started = performance.now();
+  const response = await ask(`v1/predict?${query(options)}`, { method: "POST", body: form });
+  const answer = await response.json();
+  const trip = performance.now() - started;
+  return { answer, timings: readTimings(response.headers.get("server-timing") ?? ""), trip };
+}
+
+/** `name;dur=1.5, …` to [name, milliseconds] pairs. */
+function readTimings(header) {
+  const stages = header.matchAll(/([\w-]+)\s*;\s*dur=([\d.]+)/g);
+  return Array.from(stages, ([, name, duration]) => [name, Number(duration)]);
+}
+
+/** Throws Problem. */
+async function ask(path, request) {
+  let response;
+  try {
+    response = await fetch(path, { ...request, signal: AbortSignal.timeout(PATIENCE_MS) });
+  } catch (error) {
+    throw new Problem({ type: error.name === "TimeoutError" ? "no-answer" : "unreachable" });
+  }
+  if (response.ok) return response;
+  // A proxy in between may answer something else than a problem.
+  const told = await response.json().catch(() => ({ status: response.status, detail: response.statusText }));
+  throw new Problem(told);
+}
