@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["jieba", "numpy", "onnxruntime", "pillow", "pydantic", "soundfile", "soxr"]
+# dependencies = ["jieba", "numpy", "onnxruntime", "pillow", "pydantic", "rjieba", "soundfile", "soxr"]
 # ///
 """The service's own steps in a row, without a server: what the limit loops over and what every peer serves.
 
