@@ -232,34 +232,41 @@ class Occlusion(Schema):
     audio: list[SoundOcclusion] | Absent = Field(None, description="Moments silenced.")
 
 
-class Explained(Schema):
-    """What every kind of answer may hold besides."""
-
-    attention: Attention | Absent = Field(None, description="Absent with `attention=none`.")
-    attribution: Attribution | Absent = Field(None, description="Only with `explain=shapley` or `all`.")
-    occlusion: Occlusion | Absent = Field(None, description="Only with `explain=occlusion` or `all`.")
+# What every kind of answer may hold; named in each, since a base class would put it first in the JSON.
+MaybeAttention = Annotated[Attention | Absent, Field(description="Absent with `attention=none`.")]
+MaybeAttribution = Annotated[Attribution | Absent, Field(description="Only with `explain=shapley` or `all`.")]
+MaybeOcclusion = Annotated[Occlusion | Absent, Field(description="Only with `explain=occlusion` or `all`.")]
 
 
-class Classification(Explained):
+class Classification(Schema):
     """Exactly one label holds."""
 
     type: Literal["classification"] = "classification"
     label: str = Field(examples=["7"])
     probability: float = Field(description="Calibrated.", examples=[0.98])
     top: list[LabelProbability] = Field(description="The `top_k` likeliest labels.")
+    attention: MaybeAttention = None
+    attribution: MaybeAttribution = None
+    occlusion: MaybeOcclusion = None
 
 
-class Multilabel(Explained):
+class Multilabel(Schema):
     """Any number of labels hold; each has its own probability."""
 
     type: Literal["multilabel"] = "multilabel"
     labels: list[str] = Field(description="Labels with a probability above 0.5, likeliest first.")
     top: list[LabelProbability] = Field(description="The `top_k` likeliest labels.")
+    attention: MaybeAttention = None
+    attribution: MaybeAttribution = None
+    occlusion: MaybeOcclusion = None
 
 
-class Regression(Explained):
+class Regression(Schema):
     type: Literal["regression"] = "regression"
     value: float = Field(description="In the unit of the training table.", examples=[36.6])
+    attention: MaybeAttention = None
+    attribution: MaybeAttribution = None
+    occlusion: MaybeOcclusion = None
 
 
 TaskPrediction = Annotated[Classification | Multilabel | Regression, Field(discriminator="type")]
