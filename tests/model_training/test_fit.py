@@ -7,7 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -27,35 +28,37 @@ def run(toy_folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     return fit_toy(toy_folder, "run", "data.cache=", "optim.epochs=1", *overrides)
 
 
-@pytest.fixture
-def fill_disk() -> Iterator[Callable[[], None]]:
-    """What a full disk looks like to whoever writes: from the call on, no file grows beyond 4 KiB."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """What a full disk looks like to whoever writes, pytest included: no file grows beyond 4 KiB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
-    toy_folder: Path, monkeypatch: pytest.MonkeyPatch, fill_disk: Callable[[], None]
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = run(toy_folder, "optim.epochs=2")
-    real, soft_hard = fitting.validate, resource.getrlimit(resource.RLIMIT_FSIZE)
-    epochs = iter([lambda: None, fill_disk])
-    monkeypatch.setattr(fitting, "validate", lambda *given: (next(epochs)(), real(*given))[1])
-    with pytest.raises(DiskError, match=r"Writing to .*run failed: .* MiB free on the device"):
-        run(toy_folder, "optim.epochs=2")
+    real = fitting.validate
+    with ExitStack() as disk:
+        epochs = iter([nullcontext(), full_disk()])
+        monkeypatch.setattr(
+            fitting, "validate", lambda *given: (disk.enter_context(next(epochs)), real(*given))[1]
+        )
+        with pytest.raises(DiskError, match=r"Writing to .*run failed: .* MiB free on the device"):
+            run(toy_folder, "optim.epochs=2")
     assert not [path for path in (toy_folder / "run").iterdir() if "partial" in path.name]
-    resource.setrlimit(resource.RLIMIT_FSIZE, soft_hard)
     monkeypatch.undo()
     resumed = run(toy_folder, "optim.epochs=2", "optim.resume=true")
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
 
 
-def test_a_full_disk_is_noticed_before_the_first_epoch(
-    toy_folder: Path, fill_disk: Callable[[], None]
-) -> None:
-    fill_disk()
-    with pytest.raises(DiskError, match=r"Writing to .*run failed"):
+def test_a_full_disk_is_noticed_before_the_first_epoch(toy_folder: Path) -> None:
+    with full_disk(), pytest.raises(DiskError, match=r"Writing to .*run failed"):
         run(toy_folder)
     assert list((toy_folder / "run").iterdir()) == []
 
