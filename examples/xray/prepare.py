@@ -17,7 +17,7 @@ import csv
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from masking import mask_note
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--xrays", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
     options = parser.parse_args()
-    rows = list(make_rows(options.xrays, options.out))
+    rows = make_rows(options.xrays, options.out)
     assign_folds(rows)
     with (options.out / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
@@ -63,22 +63,32 @@ def main() -> None:
     sys.stdout.write(f"{len(rows)} examples in {options.out / 'metadata.csv'}\n")
 
 
-def make_rows(source: Path, out: Path) -> Iterator[dict[str, str]]:
+def make_rows(source: Path, out: Path) -> list[dict[str, str]]:
     """One row per radiograph whose file is there, each picture once; writes the pictures."""
     (out / "images").mkdir(parents=True, exist_ok=True)
-    patients: dict[str, str] = {}  # by picture: some stand under two patients, who are therefore one
+    rows: dict[str, dict[str, str]] = {}  # by picture
+    same: dict[str, str] = {}  # patients who share a picture are one person: another number of each
+
+    def person(patient: str) -> str:
+        return person(same[patient]) if patient in same else patient
+
     for record in read_records(source):
         picture = source / "images" / Path(record.get("image256") or record["filename"]).name
         if record["modality"] != "X-ray" or not picture.is_file():
             continue
         number = re.match(r"\d+", record["patientid"])
-        digest = hashlib.sha256(picture.read_bytes()).hexdigest()
-        if number is None or digest in patients:
+        if number is None:
             continue
-        patients[digest] = number.group()
+        shrunk = shrink(picture)
+        digest = hashlib.sha256(repr(shrunk.size).encode() + shrunk.tobytes()).hexdigest()
+        if digest in rows:
+            one, other = person(number.group()), person(rows[digest]["patient"])
+            if one != other:
+                same[one] = other
+            continue
         name = f"images/{digest[:16]}.png"
-        shrink(picture, out / name)
-        yield {
+        shrunk.save(out / name, compress_level=1)
+        rows[digest] = {
             "text": mask_note(record["clinical_notes"]),
             "image_file_name": name,
             "cause": CAUSES.get(record["finding"].strip(), ""),
@@ -89,6 +99,9 @@ def make_rows(source: Path, out: Path) -> Iterator[dict[str, str]]:
             "icu": YES_NO.get(record["went_icu"].strip(), ""),
             "patient": number.group(),
         }
+    for row in rows.values():
+        row["patient"] = person(row["patient"])
+    return list(rows.values())
 
 
 def read_records(source: Path) -> list[dict[str, str]]:
@@ -101,10 +114,10 @@ def read_records(source: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def shrink(source: Path, target: Path) -> None:
+def shrink(source: Path) -> Image.Image:
     image = Image.open(source).convert("L")
     image.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-    image.save(target, compress_level=1)
+    return image
 
 
 def assign_folds(rows: Sequence[dict[str, str]]) -> None:
