@@ -74,7 +74,7 @@ def test_without_a_cache_the_same_comes_from_the_file(files: dict[str, File], tm
     kept.check(files.values())
     for media in (kept, plain):
         picture, sound = media.picture(files["picture"].path), media.sound(files["sound"].path)
-        assert picture.pixels_HW3.shape == (76, 50, 3)  # a quarter: the smallest that keeps three times 16
+        assert picture.pixels_HW3.shape == (51, 34, 3)  # a sixth: the smallest that keeps twice 16
         assert (picture.width, picture.height) == (200, 301)
         assert (sound.sample_rate_hz, sound.seconds, len(sound.samples_T)) == (8000, 0.5, 4000)
     assert np.array_equal(

@@ -18,9 +18,8 @@ from service.bundle import WEIGHTS_FILE, Bundle, read_bundle
 from service.errors import BundleError, ConfigError
 from service.preprocess.lexicon import WordLexicon
 from service.session import EVERYTHING, Session
+from tests.conftest import write_tiny_bundle
 from tests.model_training.conftest import CONFIG, make_toy_folder, table_folder
-
-SHIPPED = Path(__file__).parents[2] / "service" / "models" / "digits" / "1"
 
 
 def prepared_from(folder: Path, *overrides: str) -> Prepared:
@@ -122,9 +121,9 @@ def test_a_bundle_says_what_it_started_from_without_a_path_of_the_machine(toy_bu
     assert relative.transfer.bundle == toy_bundle.path
 
 
-def test_a_bundle_without_weights_is_refused() -> None:
+def test_a_bundle_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"holds no weights\.safetensors to start from"):
-        transfer_weights(torch.nn.Linear(1, 1), None, (), read_bundle(SHIPPED))
+        transfer_weights(torch.nn.Linear(1, 1), None, (), read_bundle(write_tiny_bundle(tmp_path)))
 
 
 def test_a_bundle_of_which_nothing_fits_is_refused(toy_bundle: Bundle) -> None:

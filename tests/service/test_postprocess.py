@@ -57,6 +57,7 @@ def outputs(
             "size": np.array([size], np.float32),
         },
         attention={task.name: weights for task in MANIFEST.tasks},
+        rollout={task.name: weights for task in MANIFEST.tasks},
     )
 
 
@@ -145,7 +146,11 @@ def test_words_are_slices_of_the_text_as_sent() -> None:
 def test_image_cells_are_rows_over_the_region_that_the_model_saw() -> None:
     attention = attention_of(predict(outputs(), attention="full"))
     assert attention.image == ImageAttention(
-        rows=2, columns=2, region=(5, 0, 25, 20), weights=[[0.05, 0.1], [0.15, 0.2]]
+        rows=2,
+        columns=2,
+        region=(5, 0, 25, 20),
+        weights=[[0.05, 0.1], [0.15, 0.2]],
+        rollout=[[0.05, 0.1], [0.15, 0.2]],
     )
 
 
