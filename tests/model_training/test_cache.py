@@ -40,7 +40,9 @@ def test_an_item_is_found_again_by_another_cache_on_the_same_folder(tmp_path: Pa
     assert again.read("other stage", state.digest) is None
 
 
-@pytest.mark.parametrize(("content", "mtime_ns"), [(b"other", OLD_NS + 1), (b"longer bytes", OLD_NS)])
+@pytest.mark.parametrize(
+    ("content", "mtime_ns"), [(b"other", OLD_NS + 1), (b"longer bytes", OLD_NS)], ids=["newer", "longer"]
+)
 def test_a_changed_file_is_not_known(tmp_path: Path, content: bytes, mtime_ns: int) -> None:
     _, state = read_file(make_file(tmp_path / "a.png", b"bytes"))
     cache = make_cache(tmp_path)
