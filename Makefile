@@ -16,7 +16,7 @@ serve: .venv/installed  ## the shipped bundle on PORT (8000)
 	$(BIN)/triad serve --port $(PORT)
 
 test: .venv/installed-dev  ## every test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: .venv/installed-dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
