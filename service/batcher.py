@@ -30,7 +30,7 @@ Run: TypeAlias = Callable[[Sequence[ModelInputs], Wanted], Sequence[ModelOutputs
 
 # Sounds and texts up to these lengths share one padding class; longer ones a class per power of two.
 SHORT_SAMPLES, SHORT_TOKENS = 8192, 16
-GOOD_BATCH = 8  # jobs; MEASURED
+GOOD_BATCH = 8  # jobs: they cost 0.7 of what they cost one by one, and more win little besides
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
