@@ -207,25 +207,23 @@ class Engine:
         raw = pending.raw
         if raw is None or pending.answer.done():
             return
+        bundle, options, most_parts = pending.model.bundle, pending.options, self.settings.max_occlusions
         try:
-            bundle = pending.model.bundle
             pending.inputs = preprocess(raw, bundle.spec, bundle.lexicon, self._limits)
+            planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
         except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
             if not isinstance(error, TriadError):
                 logger.exception("Preprocessing failed unexpectedly.")
             known = error if isinstance(error, TriadError) else InferenceError("Preprocessing failed.")
             fail(pending.answer, known)
             return
-        pending.raw = None
-        options, most_parts = pending.options, self.settings.max_occlusions
-        pending.planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
+        pending.raw, pending.planned = None, planned
         pending.preprocess_s = time.perf_counter() - started_s
         wanted = Wanted(
-            attention=options.attention != "none" or options.explain in ("occlusion", "all"),
+            attention=options.attention != "none" or planned.parts is not None,
             fusion=options.attention == "full",
         )
-        run = pending.model.session.run
-        self._running_batcher().enqueue(pending.answer, run, pending.planned.rows, wanted)
+        self._running_batcher().enqueue(pending.answer, pending.model.session.run, planned.rows, wanted)
 
     def _running_batcher(self) -> Batcher:
         if self._batcher is None:

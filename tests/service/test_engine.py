@@ -273,16 +273,20 @@ def test_a_request_that_was_dropped_is_not_preprocessed_and_lets_go_of_its_bytes
     assert seen == ["first"]
 
 
-def test_a_defect_in_preprocessing_reaches_whoever_waits(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("step", ["preprocess", "plan"])
+def test_a_defect_before_the_queue_reaches_whoever_waits_and_nobody_else(
+    step: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: object) -> ModelInputs:
+    def broken(*_: object, **__: object) -> ModelInputs:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("service.engine.preprocess", broken)
-    with pytest.raises(InferenceError):
-        engine.predict_sync(EVERYTHING)
+    with monkeypatch.context() as defect:
+        defect.setattr(f"service.engine.{step}", broken)
+        with pytest.raises(InferenceError):
+            engine.predict_sync(EVERYTHING)
     assert "ZeroDivisionError" in caplog.text
+    assert engine.ready
+    assert engine.predict_sync(EVERYTHING).predictions
 
 
 def test_times_are_told_per_stage(engine: Engine) -> None:
