@@ -17,13 +17,13 @@ import torch
 
 from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS, WANTED
-from benchmarks.serving.machine import usable_cores
 from model_training.network import rebuild_network
 from service.bundle import Bundle
 from service.contract import ModelInputs
 from service.errors import TriadError
 from service.preprocess.example import preprocess
 from service.session import Feed, Session, output_names, pack_batch
+from service.settings import usable_cores
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -17,13 +17,14 @@ from benchmarks.media import make_examples, make_texts
 from benchmarks.serving.environments import InstallError
 from benchmarks.serving.limit import run_loop, topologies
 from benchmarks.serving.load import LoadError
-from benchmarks.serving.machine import describe_machine, usable_cores
+from benchmarks.serving.machine import describe_machine
 from benchmarks.serving.process import ServerError
 from benchmarks.serving.results import Collected, Media, Run, summarise
 from benchmarks.serving.running import started
 from benchmarks.serving.servers import ROOT, SERVERS
 from benchmarks.serving.table import markdown
 from service.contract import RawInputs
+from service.settings import usable_cores
 
 RESULTS = Path(__file__).parents[1] / "results"
 WARM_UP_CONCURRENCY = 8

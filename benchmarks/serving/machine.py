@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from service.settings import usable_cores
+
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "fastapi", "uvicorn")
 
 
@@ -44,11 +46,6 @@ def describe_machine() -> Machine:
         packages={name: found for name in PACKAGES if (found := _version(name))},
         load=round(os.getloadavg()[0], 2),
     )
-
-
-def usable_cores() -> int:
-    """Fewer than there are where we were pinned: servers and the bare loop inherit that."""
-    return len(os.sched_getaffinity(0))
 
 
 def _cpu_name() -> str:
