@@ -9,13 +9,14 @@ answer to `explain=all&attention=full`, and are told apart from it.
 from __future__ import annotations
 
 import argparse
-import statistics
+import functools
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.media import make_examples
+from benchmarks.stages import Stage, measure
 from service.engine import Engine
 from service.schemas import Options
 from service.settings import Settings
@@ -41,37 +42,24 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings(models=options.bundle, device="cpu", threads=1)
     with Engine.open(options.bundle, settings) as engine:
-        times = measure(_calls(engine), options.rounds)
+        times_us = measure([_stages(engine)], options.rounds)
     lines = ["| asked | CPU ms | times plain |", "|---|---:|---:|"]
-    lines += [f"| {name} | {ms:.1f} | {ms / times['plain']:.2f} |" for name, ms in times.items()]
+    lines += [f"| {name} | {us / 1000:.1f} | {us / times_us['plain']:.2f} |" for name, us in times_us.items()]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _calls(engine: Engine) -> dict[str, Callable[[], object]]:
+def _stages(engine: Engine) -> list[Stage]:
     raw = make_examples()[0]
-    calls: dict[str, Callable[[], object]] = {
-        name: lambda asked=asked: engine.predict_sync(raw, asked) for name, asked in ASKED.items()
-    }
     prediction = engine.predict_sync(raw, EVERYTHING)
     heard, limits = engine.catalog.find(None, None).bundle.spec.audio, engine.settings.media_limits
-    for name, view in {
-        "drawn as a page, besides": View(media_type="text/html", language="en"),
-        "drawn as a picture, besides": View(media_type="image/png", language="en"),
-    }.items():
-        calls[name] = lambda view=view: view.draw(prediction, raw, heard, limits)
-    return calls
-
-
-def measure(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU milliseconds of each call; a round makes every call once. The first tenth warms up."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for each in range(-(rounds // 10) - 1, rounds):
-        for name, call in calls.items():
-            started_s = time.process_time()
-            call()
-            if each >= 0:
-                times[name].append(1000 * (time.process_time() - started_s))
-    return {name: statistics.median(spent) for name, spent in times.items()}
+    page = View(media_type="text/html", language="en")
+    picture = View(media_type="image/png", language="en")
+    calls: dict[str, Callable[[], object]] = {
+        name: functools.partial(engine.predict_sync, raw, asked) for name, asked in ASKED.items()
+    }
+    calls["drawn as a page, besides"] = lambda: page.draw(prediction, raw, heard, limits)
+    calls["drawn as a picture, besides"] = lambda: picture.draw(prediction, raw, heard, limits)
+    return [Stage(name=name, run=run, clock=time.process_time_ns) for name, run in calls.items()]
 
 
 if __name__ == "__main__":
