@@ -54,9 +54,8 @@ class TransformerLayer(nn.Module):
             2, 0, 3, 1, 4
         )
         scores = q @ k.transpose(2, 3) / math.sqrt(self.head_width)
-        weights_NHLL = masked_softmax(
-            scores, mask_NL[:, None, None, :]
-        )  # half the nodes of torch's, exported
+        # Half the nodes of torch's own attention, exported.
+        weights_NHLL = masked_softmax(scores, mask_NL[:, None, None, :])
         mixed_NLD = (weights_NHLL @ v).transpose(1, 2).reshape(items, length, mixed_width)
         attended_NLD = tokens_NLD + self.dropout(self.project(mixed_NLD))
         fed_NLD: Tensor = attended_NLD + self.dropout(self.feed_forward(attended_NLD))
