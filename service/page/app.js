@@ -187,14 +187,15 @@ async function open() {
     showAnswer(false);
     return;
   }
-  showModel();
   if (link) await fillIn(reads(state.model) ? link : { text: link.text });
   else if (reads(state.model)) await fillIn(example("7", language()));
+  showModel(); // only now: what a person gives is never written over
   await newest.now();
 }
 
 listen({ model: useModel, asked: () => newest.now(), shown, translated: () => { showModel(); show(); } });
 acceptFiles(async (medium, file) => {
+  if (state.model === null) return;
   if (medium === "text") text.set(await file.text());
   else await (medium === "image" ? image : sound).setFile(file, file.name || `pasted.${file.type.split("/").at(-1)}`);
   changed(true);

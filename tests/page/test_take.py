@@ -108,6 +108,30 @@ def test_a_link_brings_text_samples_and_settings_back(open_page: Open) -> None:
     assert other.url.split("#")[1] == fragment
 
 
+def test_nothing_is_taken_before_it_could_be_kept(open_page: Open) -> None:
+    """Text typed while the models are still being asked for would be lost to the link's."""
+    page = open_page("#text=")
+    answered(page)
+    page.add_init_script("""
+        const ask = fetch;
+        const released = new Promise((go) => { window.release = go; });
+        window.fetch = async (...asked) => { await released; return ask(...asked); };
+    """)
+    page.reload()
+    expect(page.locator("#text")).to_be_hidden()
+    page.evaluate(
+        """() => {
+        const clipboardData = new DataTransfer();
+        clipboardData.items.add(new File(["seven"], "seven.txt", { type: "text/plain" }));
+        document.dispatchEvent(new ClipboardEvent("paste", { clipboardData }));
+    }"""
+    )
+    with one_answer(page):
+        page.evaluate("release()")
+        page.fill("#text", AWKWARD)
+    expect(page.locator("#text")).to_have_value(AWKWARD)
+
+
 def test_a_drawing_is_not_in_the_link(open_page: Open) -> None:
     page = open_page("#text=seven")
     answered(page)
