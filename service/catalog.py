@@ -23,7 +23,8 @@ from service.schemas import (
     TaskReport,
     TextFormat,
 )
-from service.session import Device, Session
+from service.session import Session
+from service.settings import Settings
 
 WARM_UP_TEXT = "七 seven"
 
@@ -124,15 +125,31 @@ class Catalog:
         )
 
 
-def load_catalog(path: Path, device: Device) -> Catalog:
+def load_catalog(path: Path, settings: Settings) -> Catalog:
     """Every bundle under a path. Raises BundleError, DeviceError."""
-    return Catalog(_load(read_bundle(folder), device) for folder in find_bundles(path))
+    return Catalog(_load(read_bundle(folder), settings) for folder in find_bundles(path))
 
 
-def _load(bundle: Bundle, device: Device) -> Model:
-    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device=device)
-    session.run([_blank_inputs(bundle)], Wanted(attention=True))  # the first run is the slowest
+def _load(bundle: Bundle, settings: Settings) -> Model:
+    session = Session(
+        bundle.model_path,
+        spec=bundle.spec,
+        tasks=bundle.tasks,
+        device=settings.device,
+        gpu_memory_mib=settings.gpu_memory_mib,
+    )
+    warm_up(session, bundle, largest=settings.max_batch if session.device == "cuda" else 1)
     return Model(bundle=bundle, session=session)
+
+
+def warm_up(session: Session, bundle: Bundle, *, largest: int) -> None:
+    """Runs blank examples in batches of 1, 2, 4 and so on up to `largest`.
+
+    The first run is the slowest everywhere. CUDA chooses kernels and takes memory anew for each shape.
+    """
+    sizes = {min(2**power, largest) for power in range(largest.bit_length() + 1)}
+    for size in sorted(sizes):
+        session.run([_blank_inputs(bundle) for _ in range(size)], Wanted(attention=True))
 
 
 def _input_formats(bundle: Bundle) -> ModelInputFormats:

@@ -83,7 +83,7 @@ class Engine:
     def __enter__(self) -> Engine:
         """Raises BundleError, DeviceError."""
         started_s = time.perf_counter()
-        self._catalog = load_catalog(self._path, self.settings.device)
+        self._catalog = load_catalog(self._path, self.settings)
         self._batcher = Batcher(
             workers=self.settings.threads + self._catalog.on_gpu,  # one of them mostly waits for the GPU
             runners=1 if self._catalog.on_gpu else self.settings.threads,

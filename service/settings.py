@@ -37,6 +37,11 @@ class Settings(BaseSettings):
         SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where it can be had.")
+    gpu_memory_mib: int | None = Field(
+        None,
+        ge=1,
+        description="Most GPU memory of one process and model, MiB; past it a batch runs one by one.",
+    )
     threads: int = Field(
         default_factory=usable_cores,
         ge=1,

@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.bundle import read_bundle, write_bundle
-from service.catalog import Catalog
+from service.catalog import Catalog, warm_up
 from service.contract import ModelInputs, ModelOutputs, RawInputs, Wanted
 from service.engine import Engine
 from service.errors import (
@@ -307,6 +307,25 @@ def test_a_model_is_warm_before_the_first_request(tiny_bundle: Path, monkeypatch
     monkeypatch.setattr(Session, "run", counted)
     with Engine.open(tiny_bundle):
         assert runs == [("text", "image", "audio")]
+
+
+@pytest.mark.parametrize(("largest", "sizes"), [(1, [1]), (2, [1, 2]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])])
+def test_a_gpu_is_warm_for_every_size_of_batch(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, largest: int, sizes: list[int]
+) -> None:
+    """The same warming up as on CUDA, run here on the CPU; items shared by identity would be encoded once."""
+    bundle = read_bundle(tiny_bundle)
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="cpu")
+    encoded: list[int] = []
+    real_run = Session.run
+
+    def counted(self: Session, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        encoded.append(len({id(inputs.image) for inputs in batch}))
+        return real_run(self, batch, wanted)
+
+    monkeypatch.setattr(Session, "run", counted)
+    warm_up(session, bundle, largest=largest)
+    assert encoded == sizes
 
 
 def test_answers_are_finite_python_numbers(engine: Engine) -> None:

@@ -30,7 +30,7 @@ from service.contract import (
     Wanted,
 )
 from service.errors import BundleError, DeviceError
-from service.session import Session, pack_batch
+from service.session import Session, cuda_options, pack_batch
 
 SUBSETS: list[tuple[Medium, ...]] = [
     subset for size in range(1, 4) for subset in itertools.combinations(MEDIA, size)
@@ -226,6 +226,14 @@ def test_on_cuda_an_absent_medium_is_one_blank_item_that_no_row_points_at(bundle
         [1],
         [1],
     )
+
+
+def test_cuda_is_told_that_shapes_change_and_what_it_may_take() -> None:
+    assert cuda_options(None) == {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "arena_extend_strategy": "kSameAsRequested",
+    }
+    assert cuda_options(1024)["gpu_mem_limit"] == "1073741824"
 
 
 def test_blank_items_change_no_answer(bundle: Bundle, session: Session) -> None:

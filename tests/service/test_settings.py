@@ -43,6 +43,7 @@ def test_every_setting_can_be_given_in_the_environment(
     given = {
         "models": tmp_path,
         "device": "cpu",
+        "gpu_memory_mib": 512,
         "threads": 3,
         "max_batch": 5,
         "max_queue": 7,
@@ -77,6 +78,7 @@ def test_every_setting_can_be_given_in_the_environment(
     [
         ("MODELS", "/no/such/folder"),
         ("DEVICE", "tpu"),
+        ("GPU_MEMORY_MIB", "0"),
         ("THREADS", "0"),
         ("MAX_BATCH", "many"),
         ("MAX_QUEUE", "-1"),
