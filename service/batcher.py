@@ -309,6 +309,8 @@ def _do(done: Future[T], work: Callable[[], T]) -> None:
         return
     try:
         result = work()
+    except TriadError as error:
+        fail(done, error)
     except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
         logger.exception("Work on an answer failed unexpectedly.")
         failed = InferenceError("The answer could not be shown.")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from service.batcher import Ran
 from service.contract import RawInputs
 from service.engine import Engine, Pending, Timings
 from service.errors import DeadlineError, MalformedRequestError, TriadError
@@ -36,6 +37,8 @@ from service.settings import MIB
 from service.view import AS_JSON, View
 
 logger = logging.getLogger(__name__)
+
+MANY_ROWS = 7  # Shapley values of three media; the dozens of an occlusion would hold up the event loop
 
 ModelName = Annotated[str, Path(description="Name of the model.", examples=["digits"])]
 ModelVersionNumber = Annotated[str, Path(description="Version of the model.", examples=["1"])]
@@ -176,7 +179,10 @@ async def _predict(
         pending = engine.start(raw, options, request_id=request_id_of(request))
         to_draw = raw if view.drawn else None
         del raw
-        prediction, timings = await _await_answer(request, engine, pending)
+        ran = await _await_answer(request, pending)
+        finish = functools.partial(engine.finish, pending, ran)
+        many = len(ran.rows) > MANY_ROWS
+        prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
         if to_draw is None:
             return _json(prediction, headers={"Server-Timing": server_timing(timings)})
         started_s = time.perf_counter()
@@ -196,18 +202,17 @@ async def _read(request: Request, upload: Upload) -> RawInputs:
         raise MalformedRequestError("The client went away before its request was complete.") from error
 
 
-async def _await_answer(request: Request, engine: Engine, pending: Pending) -> tuple[Prediction, Timings]:
+async def _await_answer(request: Request, pending: Pending) -> Ran:
     """Drops the work where the client goes away before it runs."""
     watcher = asyncio.create_task(_cancel_on_disconnect(request, pending))
     try:
-        ran = await asyncio.wrap_future(pending.answer)
+        return await asyncio.wrap_future(pending.answer)
     except asyncio.CancelledError:
         if watcher.done():
             raise MalformedRequestError("The client went away before its answer.") from None
         raise
     finally:
         watcher.cancel()
-    return engine.finish(pending, ran)
 
 
 async def _cancel_on_disconnect(request: Request, pending: Pending) -> None:

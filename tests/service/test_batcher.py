@@ -375,6 +375,12 @@ def test_more_work_that_fails_is_told_to_who_waits_and_ends_no_worker(
     with pytest.raises(InferenceError, match="could not be shown"):
         batcher.call(broken).result(LIMIT_S)
     assert "secret" in caplog.text
+
+    def refused() -> None:
+        raise UnavailableError("as it is")
+
+    with pytest.raises(UnavailableError, match="as it is"):
+        batcher.call(refused).result(LIMIT_S)
     assert batcher.call(lambda: 7).result(LIMIT_S) == 7
 
 

@@ -14,8 +14,9 @@ import pytest
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.batcher import Ran
 from service.contract import ModelInputs, RawInputs
-from service.engine import Engine
+from service.engine import Engine, Pending, Timings
 from service.routes import build_router
 from service.schemas import Options, Prediction, Problem
 from service.settings import Settings
@@ -78,6 +79,24 @@ def test_times_are_in_the_standard_header(tiny_bundle: Path) -> None:
     stages = [entry.split(";dur=") for entry in header.split(", ")]
     assert [name for name, _ in stages] == ["preprocess", "queue", "inference", "postprocess"]
     assert all(float(milliseconds) >= 0 for _, milliseconds in stages)
+
+
+@pytest.mark.parametrize(("explain", "workers"), [("shapley", False), ("occlusion", True), ("all", True)])
+def test_many_rows_are_put_together_by_a_worker(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, explain: str, workers: bool
+) -> None:
+    threads: list[str] = []
+    real_finish = Engine.finish
+
+    def watched(self: Engine, pending: Pending, ran: Ran) -> tuple[Prediction, Timings]:
+        threads.append(threading.current_thread().name)
+        return real_finish(self, pending, ran)
+
+    monkeypatch.setattr(Engine, "finish", watched)
+    files = {"text": text_part("seven 七!"), "image": IMAGE, "audio": SOUND}
+    response = post(tiny_bundle, files=files, query=f"?explain={explain}")
+    assert Prediction.model_validate_json(response.content).predictions["kind"].label
+    assert [name.startswith("triad-worker") for name in threads] == [workers]
 
 
 @pytest.mark.parametrize(
