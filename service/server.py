@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import os
 import socket
@@ -15,6 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
@@ -48,6 +50,7 @@ def serve(settings: Settings, bound: socket.socket) -> None:
     engine = Engine.open(settings.models, settings)
     server = _Server(uvicorn.Config(create_app(engine=engine), **_options(settings)), engine, bound)
     with engine:
+        _settle()
         server.run(sockets=[bound])
 
 
@@ -69,7 +72,15 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
 
 
 def create_worker() -> FastAPI:
-    return create_app(Settings())
+    app = create_app(Settings())
+    _settle()
+    return app
+
+
+def _settle() -> None:
+    """What was loaded by now stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _announce(bound: socket.socket) -> None:
@@ -107,6 +118,41 @@ class _Server(uvicorn.Server):
         self._captured_signals.clear()  # uvicorn would raise them again and so end with a signal's exit code
 
 
+class OneWrite:
+    """A transport that sends in one piece what is written within one step of the event loop.
+
+    uvicorn writes an answer's head and its body apart: a system call and a packet each.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._pieces: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            self._loop.call_soon(self._send)
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def _send(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
+
+    def __getattr__(self, name: str) -> Any:
+        """Everything else is the transport's own."""
+        return getattr(self._transport, name)
+
+
+class _Protocol(HttpToolsProtocol):
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
+
+
 class _Supervisor(Multiprocess):
     """Says when every worker is ready."""
 
@@ -122,6 +168,7 @@ def _options(settings: Settings) -> Mapping[str, Any]:
         "access_log": settings.log_level == "debug",  # 20 us a line
         "server_header": False,
         "lifespan": "on",
+        "http": _Protocol,
         "timeout_graceful_shutdown": math.ceil(settings.request_timeout_s) + 5,
     }
 
