@@ -95,7 +95,8 @@ def open_noise(augment: AugmentConfig, media: Media) -> Noise | None:
 def build_model(prepared: Prepared) -> TriadModel:
     words = prepared.lexicon.size if prepared.lexicon else 0
     model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
-    _hide_spectra(model, prepared.config.augment.spectrum)
+    if prepared.config.spec.audio is not None:
+        _hide_spectra(model, prepared.config.augment.spectrum)
     for task in prepared.tasks:
         if task.type == "regression":
             labels = prepared.train.targets[task.name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from model_training.config import Features, load_config
 from model_training.front_end import LogMel, cosine_matrix, fourier_kernels, hide_parts, mel_matrix
 from model_training.prepare import build_model, prepare
 from service.contract import AudioSpec
-from service.errors import ConfigError
 
 SPEC = AudioSpec()
 
@@ -159,13 +157,16 @@ def test_what_is_hidden_is_a_stretch_of_time_and_one_of_bands_no_longer_than_ask
     assert torch.equal(hide_parts(features_NMF, mask_NF, SpectrumAugment(), 0.01), features_NMF)
 
 
-def test_the_config_reaches_the_front_end_or_is_refused(toy_folder: Path) -> None:
+def test_the_config_reaches_the_front_end(toy_folder: Path) -> None:
     options = ["augment.spectrum.bands=0.3", "model.features=mfcc", "model.denoise=true"]
     prepared = prepare(load_config(toy_folder / "config.toml", options))
     (front_end,) = [module for module in build_model(prepared).modules() if isinstance(module, LogMel)]
     assert front_end.augment.bands == 0.3
     assert front_end.denoise
     assert front_end.bands == 8
-    silent = load_config(toy_folder / "config.toml", [*options, "data.audio="])
-    with pytest.raises(ConfigError, match=r"augment\.spectrum: the model computes no spectrum"):
-        build_model(dataclasses.replace(prepared, config=silent))
+
+
+@pytest.mark.parametrize("subset", ["text", "text+image"])
+def test_a_specialist_without_ears_needs_no_other_config(toy_folder: Path, subset: str) -> None:
+    config = load_config(toy_folder / "config.toml", ["augment.spectrum.bands=0.3"], subset=subset)
+    assert not any(isinstance(module, LogMel) for module in build_model(prepare(config)).modules())

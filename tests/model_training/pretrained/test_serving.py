@@ -19,6 +19,7 @@ from model_training.train import parity_examples, train_bundle
 from service.bundle import WEIGHTS_FILE, Bundle
 from service.contract import MEDIA, RawInputs
 from service.engine import Engine
+from service.errors import ConfigError
 from service.schemas import Options, Prediction
 from service.session import Session
 from tests.model_training.conftest import make_toy_folder, table_folder
@@ -110,6 +111,16 @@ def test_attention_goes_back_to_patches_and_seconds(answer: Prediction) -> None:
     weights += [weight for row in attention.image.weights for weight in row]
     weights += [moment.weight for moment in attention.audio]
     assert sum(weights) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_encoder_of_waves_has_no_spectrum_to_hide(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"augment\.spectrum: the model computes no spectrum"):
+        train_two_steps(
+            tmp_path,
+            '\n[model.audio_encoder]\nsource = "wav2vec2"\n',
+            ("wav2vec2",),
+            "augment.spectrum.bands=0.3",
+        )
 
 
 def test_what_is_frozen_stays_and_the_rest_learns(pretrained_bundle: Bundle) -> None:
