@@ -32,10 +32,7 @@ RED_S = 0.5  # how long a stopping service still takes requests, with readiness 
 
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket that does not listen yet; port 0 takes a free one. Raises SetupError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.set_inheritable(True)
+    bound = _open_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         bound.bind((host, port))
     except (OSError, UnicodeError) as error:
@@ -43,6 +40,36 @@ def bind(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         raise SetupError(f"Cannot listen on {host} port {port}: {reason}.") from error
     return bound
+
+
+def _open_socket(family: int) -> socket.socket:
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.set_inheritable(True)
+    return opened
+
+
+class OwnSocket:
+    """Sent to a worker, it arrives as a socket of the worker's own on the same port.
+
+    Linux spreads connections evenly over them; of one shared socket the worker that wakes first may take all.
+    Linux only: elsewhere one of the sockets gets everything.
+    """
+
+    def __init__(self, bound: socket.socket) -> None:
+        """bound: exclusively, so that the port is nobody else's; it never listens itself."""
+        self._bound = bound
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _bind_beside, (self._bound.family, self._bound.getsockname())
+
+
+def _bind_beside(family: int, address: tuple[Any, ...]) -> socket.socket:
+    own = _open_socket(family)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    own.bind(address)
+    return own
 
 
 def serve(settings: Settings, bound: socket.socket) -> None:
@@ -65,7 +92,7 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
         os.environ[WORKERS_FOLDER] = metrics_folder
         options = _options(settings)
         config = uvicorn.Config("service.server:create_worker", factory=True, workers=workers, **options)
-        supervisor = _Supervisor(config, [bound])
+        supervisor = _Supervisor(config, bound)
         supervisor.run()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             raise SetupError("The workers did not start; the log says why.")
@@ -156,10 +183,14 @@ class _Protocol(HttpToolsProtocol):
 class _Supervisor(Multiprocess):
     """Says when every worker is ready."""
 
+    def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
+        super().__init__(config, [OwnSocket(bound) if sys.platform == "linux" else bound])  # type: ignore[list-item]
+        self._bound = bound
+
     def init_processes(self) -> None:
         super().init_processes()
         if all(process.wait_until_ready(STARTUP_LIMIT_S, self.should_exit) for process in self.processes):
-            _announce(self.sockets[0])
+            _announce(self._bound)
 
 
 def _options(settings: Settings) -> Mapping[str, Any]:

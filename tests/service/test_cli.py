@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -53,7 +53,7 @@ def serving(*arguments: str | Path, **more: str) -> Iterator[tuple[subprocess.Po
         stderr=subprocess.PIPE,
         text=True,
     )
-    watchdog = threading.Timer(LIMIT_S, process.kill)
+    watchdog = threading.Timer(LIMIT_S, process.terminate)  # killed, it would leave its workers behind
     watchdog.start()
     try:
         assert process.stdout
@@ -62,8 +62,8 @@ def serving(*arguments: str | Path, **more: str) -> Iterator[tuple[subprocess.Po
         yield process, found.group()
     finally:
         watchdog.cancel()
-        process.kill()
-        process.communicate()
+        process.terminate()
+        process.communicate(timeout=LIMIT_S)
 
 
 def test_predict_prints_what_the_service_would_answer(tiny_bundle: Path, tmp_path: Path) -> None:
@@ -257,6 +257,41 @@ def test_workers_share_one_port_and_one_count(tiny_bundle: Path) -> None:
         assert 'triad_requests_total{model="tiny",route="/v1/predict",status="200"} 8.0' in counts
         process.send_signal(signal.SIGTERM)
         assert process.wait(LIMIT_S) == 0
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def count_sockets(pid: int) -> int:
+    return sum(str(file.readlink()).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux spreads them")
+def test_connections_are_spread_over_the_workers(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2") as (process, url), ExitStack() as clients:
+        workers = workers_of(process)
+        before = [count_sockets(pid) for pid in workers]
+        for _ in range(32):  # one of two gets them all by a chance of 2 ** -31
+            client = clients.enter_context(httpx.Client())
+            assert client.get(f"{url}/healthz").status_code == 200
+        taken = [count_sockets(pid) - count for pid, count in zip(workers, before, strict=True)]
+        assert sum(taken) == 32
+        assert min(taken) > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_a_worker_that_died_is_replaced(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+        before = workers_of(process)
+        os.kill(before[0], signal.SIGKILL)
+        while before[0] in workers_of(process):  # the watchdog of `serving` ends this, too
+            assert process.poll() is None
+        for _ in range(16):
+            assert httpx.get(f"{url}/healthz").status_code == 200
+        while len(workers_of(process)) < 2:
+            assert process.poll() is None
 
 
 def test_workers_that_cannot_start_end_the_command(tiny_bundle: Path, tmp_path: Path) -> None:
