@@ -187,9 +187,12 @@ async function open() {
     showAnswer(false);
     return;
   }
-  if (link) await fillIn(reads(state.model) ? link : { text: link.text });
-  else if (reads(state.model)) await fillIn(example("7", language()));
-  showModel(); // only now: what a person gives is never written over
+  try {
+    if (link) await fillIn(reads(state.model) ? link : { text: link.text });
+    else if (reads(state.model)) await fillIn(example("7", language()));
+  } finally {
+    showModel(); // only now: what a person gives is never written over
+  }
   await newest.now();
 }
 
