@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from service.schemas import (
 )
 from service.session import Session
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 WARM_UP_TEXT = "七 seven"
 
@@ -149,7 +152,13 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int) -> None:
     """
     sizes = {min(2**power, largest) for power in range(largest.bit_length() + 1)}
     for size in sorted(sizes):
-        session.run([_blank_inputs(bundle) for _ in range(size)], Wanted(attention=True))
+        try:
+            session.run([_blank_inputs(bundle) for _ in range(size)], Wanted(attention=True))
+        except Exception as error:  # whatever the runtime raises, where that many do not fit its memory
+            if size == 1:
+                raise
+            logger.warning("Batches of %d do not run, larger ones neither: %s", size, error)
+            return
 
 
 def _input_formats(bundle: Bundle) -> ModelInputFormats:

@@ -69,7 +69,7 @@ class Session:
         threads: int = 1,
         gpu_memory_mib: int | None = None,
     ) -> None:
-        """threads: ONNX Runtime's threads inside one run. gpu_memory_mib: the most it takes there.
+        """threads: ONNX Runtime's threads inside one run. gpu_memory_mib: the most its arena takes of a GPU.
 
         Raises DeviceError where CUDA was asked for and cannot be had, BundleError where the graph cannot
         be loaded or its inputs and outputs are not those of the spec and tasks.

@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     gpu_memory_mib: int | None = Field(
         None,
         ge=1,
-        description="Most GPU memory of one process and model, MiB; past it a batch runs one by one.",
+        description="Most that one model's arena takes of a GPU, MiB, CUDA's own not counted.",
     )
     threads: int = Field(
         default_factory=usable_cores,

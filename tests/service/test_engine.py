@@ -328,6 +328,29 @@ def test_a_gpu_is_warm_for_every_size_of_batch(
     assert encoded == sizes
 
 
+def test_batches_that_do_not_fit_the_gpu_do_not_stop_the_start(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bundle = read_bundle(tiny_bundle)
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="cpu")
+    real_run = Session.run
+
+    def run(self: Session, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        if len(batch) >= most:
+            raise MemoryError("full")
+        return real_run(self, batch, wanted)
+
+    monkeypatch.setattr(Session, "run", run)
+    most = 4
+    warm_up(session, bundle, largest=32)
+    assert [record.getMessage() for record in caplog.records] == [
+        "Batches of 4 do not run, larger ones neither: full"
+    ]
+    most = 1
+    with pytest.raises(MemoryError):
+        warm_up(session, bundle, largest=32)
+
+
 def test_answers_are_finite_python_numbers(engine: Engine) -> None:
     assert all(
         type(number) is float and np.isfinite(number)
