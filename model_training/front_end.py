@@ -15,6 +15,7 @@ from model_training.augment_config import SpectrumAugment
 from model_training.config import Features
 from service.contract import AudioSpec
 
+FULL_SCALE = 32768  # of 16-bit samples
 LOG_FLOOR = 1e-10  # power; below the quantisation noise of 16-bit samples
 DYNAMIC_RANGE = 6.0  # log10 of power (60 dB) kept below the loudest point; Whisper's audio.py keeps 8
 
@@ -42,7 +43,8 @@ class LogMel(nn.Module):
         self.denoise = denoise
         self.augment = SpectrumAugment()
         self.register_buffer("kernels", fourier_kernels(spec.window), persistent=False)
-        self.register_buffer("mel", mel_matrix(spec, mels)[:, :, None], persistent=False)
+        mel = mel_matrix(spec, mels)
+        self.register_buffer("mel", torch.cat([mel, mel], dim=1)[:, :, None], persistent=False)
         cosines = cosine_matrix(mels)[:, :, None] if features == "mfcc" else None
         self.register_buffer("cosines", cosines, persistent=False)
         self.kernels: Tensor
@@ -55,9 +57,8 @@ class LogMel(nn.Module):
 
         Returns features_NMF, 0 past each sound's frames, and mask_NF.
         """
-        wave_N1T = samples_NT[:, None, :].float() / 32768
-        real, imaginary = F.conv1d(wave_N1T, self.kernels, stride=self.hop).chunk(2, dim=1)
-        energy_NMF = F.conv1d(real * real + imaginary * imaginary, self.mel)
+        parts_N2F = F.conv1d(samples_NT[:, None].float(), self.kernels / FULL_SCALE, stride=self.hop)
+        energy_NMF = F.conv1d(parts_N2F * parts_N2F, self.mel)  # of real and imaginary parts alike
         mask_NF = first(starts_N, energy_NMF.shape[2], step=self.hop)
         if self.denoise:
             energy_NMF = subtract_noise(energy_NMF, mask_NF)

@@ -66,8 +66,8 @@ class TaskAttention(nn.Module):
 
     def forward(self, fused_BPD: Tensor, own_BPD: Tensor, mask_BMP: Tensor) -> Looked:
         """mask_BMP: the valid tokens of each medium."""
-        scores_BP = fused_BPD @ (self.query @ self.key.weight)  # one vector, folded in the exported graph
-        weights_BMP = masked_softmax(scores_BP[:, None, :], mask_BMP)
+        asked_1D = (self.query @ self.key.weight)[None]  # one vector, folded in the exported graph
+        weights_BMP = masked_softmax(asked_1D @ fused_BPD.transpose(1, 2), mask_BMP)
         own_BMD = weights_BMP @ own_BPD
         evidence_BM = F.softplus(self.evidence(own_BMD))[:, :, 0] * mask_BMP.any(2)
         return Looked(self.value(own_BMD), evidence_BM, weights_BMP)  # values are linear, weights sum to 1

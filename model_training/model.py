@@ -84,10 +84,10 @@ class TriadModel(nn.Module):
         if fusion:
             for number, weights_BHPP in enumerate(layers, start=1):
                 outputs[f"fusion.{number}"] = between_media(weights_BHPP, mask_BMP)
-        for medium, tokens in gathered.items():
-            summed_BD = (tokens.tokens_NPD * tokens.mask_NP[:, :, None]).sum(1)
-            outputs[f"embedding.{medium}"] = F.normalize(summed_BD, dim=1)
-        outputs["embedding.fused"] = F.normalize(torch.stack(read).mean(0), dim=1)
+        summed_BMD = mask_BMP.to(own_BPD.dtype) @ own_BPD
+        embedded_BMD = F.normalize(torch.cat([summed_BMD, torch.stack(read).mean(0)[:, None]], dim=1), dim=2)
+        for m, part in enumerate((*gathered, "fused")):
+            outputs[f"embedding.{part}"] = embedded_BMD[:, m]
         return outputs
 
     def head(self, task: str) -> Head:

@@ -77,9 +77,12 @@ def test_a_batch_without_a_medium_trains_on() -> None:
     assert all(torch.equal(before[name], value) for name, value in image.state_dict().items())
 
 
-def test_masked_places_get_exactly_nothing() -> None:
-    weights = masked_softmax(torch.tensor([[1.0, 50.0, 1.0]]), torch.tensor([[True, False, True]]))
-    assert weights.tolist() == [[0.5, 0.0, 0.5]]
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_masked_places_get_exactly_nothing_and_a_row_without_others_stays_finite(dtype: torch.dtype) -> None:
+    scores = torch.tensor([[1.0, 50.0, 1.0], [-900.0, 50.0, 1.0]], dtype=dtype)
+    weights = masked_softmax(scores, torch.tensor([[True, False, True], [False, False, False]]))
+    assert weights[0].tolist() == [0.5, 0.0, 0.5]
+    assert weights.isfinite().all()
 
 
 @pytest.mark.parametrize("spec", [ImageSpec(height=50), ImageSpec(rows=14), ImageSpec(height=42, width=42)])
