@@ -15,7 +15,7 @@ from service.contract import (
     TextInput,
 )
 from service.preprocess.audio import DecodedAudio, decode_audio, fit_audio
-from service.preprocess.image import DecodedImage, decode_image, fit_image
+from service.preprocess.image import DecodedImage, decode_image, fit_image, read_image
 from service.preprocess.lexicon import Lexicon
 from service.preprocess.text import Word
 
@@ -50,8 +50,11 @@ def preprocess(
         words = augment.words(words) if augment else words
         text = lexicon.encode(words, spec.text, characters=len(raw.text))
     if raw.image is not None and spec.image is not None:
-        picture = decode_image(raw.image, spec.image, limits)
-        image = fit_image(augment.image(picture) if augment else picture, spec.image)
+        if augment:
+            picture = decode_image(raw.image, spec.image, limits)
+            image = fit_image(augment.image(picture), spec.image)
+        else:
+            image = read_image(raw.image, spec.image, limits)
     if raw.audio is not None and spec.audio is not None:
         sound = decode_audio(raw.audio, spec.audio, limits)
         audio = fit_audio(augment.audio(sound) if augment else sound, spec.audio)

@@ -105,25 +105,37 @@ def encode_words(
 
     characters: length of the text as sent, for the answer.
     """
-    tokens: list[Word] = []
+    ids: list[int] = []
+    spans: list[tuple[int, int]] = []
+    tags: list[int] = []
     for word in words:
-        if len(tokens) > spec.max_tokens:
+        if len(ids) > spec.max_tokens:
             break
-        tokens += (word,) if word.text in vocabulary else spell_out(word)
-    kept = tokens[: spec.max_tokens]
-    pos_L = [POS_IDS.get(token.pos, 0) for token in kept] if spec.pos else None
+        if word.text in vocabulary:
+            ids.append(vocabulary.id_of(word.text))
+            spans.append((word.start, word.end))
+        else:
+            ids += map(vocabulary.id_of, word.text)
+            spans += _spans_of(word)
+        tags += [POS_IDS.get(word.pos, 0)] * (len(ids) - len(tags))
+    kept = slice(spec.max_tokens)
     return TextInput(
-        ids_L=np.array([vocabulary.id_of(token.text) for token in kept], dtype=np.int64),
-        pos_L=None if pos_L is None else np.array(pos_L, dtype=np.int64),
-        spans=tuple((token.start, token.end) for token in kept),
+        ids_L=np.array(ids[kept], dtype=np.int64),
+        pos_L=np.array(tags[kept], dtype=np.int64) if spec.pos else None,
+        spans=tuple(spans[kept]),
         characters=characters,
-        truncated=len(tokens) > len(kept),
+        truncated=len(ids) > spec.max_tokens,
     )
 
 
 def spell_out(word: Word) -> tuple[Word, ...]:
     """The characters of a word, each with its own place in the text as sent."""
-    spans = word.spans or [(i, i + 1) for i in range(word.start, word.end)]
     return tuple(
-        Word(character, *span, pos=word.pos) for character, span in zip(word.text, spans, strict=True)
+        Word(character, *span, pos=word.pos)
+        for character, span in zip(word.text, _spans_of(word), strict=True)
     )
+
+
+def _spans_of(word: Word) -> Sequence[tuple[int, int]]:
+    """Of each of its characters."""
+    return word.spans or [(i, i + 1) for i in range(word.start, word.end)]

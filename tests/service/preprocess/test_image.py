@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from PIL import Image
 
 from service.contract import Fit, ImageSpec, MediaLimits
 from service.errors import DecodeError, TooLargeError, TriadError, UnsupportedFormatError
-from service.preprocess.image import DRAFT_FACTOR, FORMATS, decode_image, fit_image
+from service.preprocess.image import DRAFT_FACTOR, FORMATS, decode_image, fit_image, read_image
 
 U8 = npt.NDArray[np.uint8]
 
@@ -378,6 +378,20 @@ def test_an_image_is_fitted_to_the_size_of_the_spec(height: int, width: int) -> 
     assert fitted.pixels_HW3.dtype == np.uint8
     assert fitted.region == (0, 0, width, height)
     assert (fitted.format, fitted.width, fitted.height) == ("PNG", width, height)
+
+
+@pytest.mark.parametrize("fit", get_args(Fit))
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_reading_at_once_is_decoding_and_then_fitting(file_format: str, orientation: int, fit: Fit) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    data = saved(quadrants(310, 470), file_format, exif=exif)
+    spec = ImageSpec(height=56, width=56, fit=fit)
+    at_once, in_turn = read_image(data, spec, LIMITS), fit_image(decode_image(data, spec, LIMITS), spec)
+    assert np.array_equal(at_once.pixels_HW3, in_turn.pixels_HW3)
+    for name in ("format", "width", "height", "region"):
+        assert getattr(at_once, name) == getattr(in_turn, name)
 
 
 def test_fitting_averages_what_it_shrinks_and_keeps_the_size_that_fits() -> None:
