@@ -330,6 +330,6 @@ def _succeed(answer: Future[T], result: T) -> None:
 def fail(answer: Future[Any], error: TriadError) -> None:
     """Delivers an error, unless the answer was resolved or cancelled meanwhile."""
     try:
-        answer.set_exception(error)
+        answer.set_exception(error.forget_frames())
     except InvalidStateError:
         logger.debug("Nobody waits for this failure any more.")

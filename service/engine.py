@@ -12,6 +12,7 @@ import functools
 import logging
 import secrets
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -129,15 +130,21 @@ class Engine:
     ) -> Prediction:
         """Raises RequestError, OverloadedError, UnavailableError, InferenceError."""
         pending = self.start(raw, options, request_id=request_id)
-        ran = await asyncio.wrap_future(pending.answer)
-        return self.finish(pending, ran)[0]
+        try:
+            ran = await asyncio.wrap_future(pending.answer)
+            return self.finish(pending, ran)[0]
+        finally:
+            del pending, raw  # of which an error's traceback would keep hold
 
     def predict_sync(
         self, raw: RawInputs, options: Options = DEFAULTS, *, request_id: str | None = None
     ) -> Prediction:
         """The same for callers without an event loop; any number of threads may call it."""
         pending = self.start(raw, options, request_id=request_id)
-        return self.finish(pending, pending.answer.result())[0]
+        try:
+            return self.finish(pending, pending.answer.result())[0]
+        finally:
+            del pending, raw  # of which an error's traceback would keep hold
 
     def check_capacity(self) -> None:
         """Raises OverloadedError or UnavailableError where a request started now would be refused."""
@@ -160,7 +167,8 @@ class Engine:
             raw=raw,
             text=raw.text,
         )
-        answer.add_done_callback(lambda _: _drop_raw(pending))
+        # Weakly: two that hold each other, and all that was decoded, are freed only by the garbage collector.
+        answer.add_done_callback(functools.partial(_drop_raw, weakref.ref(pending)))
         self._running_batcher().prepare(functools.partial(self._prepare, pending))
         return pending
 
@@ -235,6 +243,7 @@ def new_request_id() -> str:
     return f"req-{secrets.token_hex(8)}"
 
 
-def _drop_raw(pending: Pending) -> None:
+def _drop_raw(reference: weakref.ref[Pending], _: Answer) -> None:
     """A cancelled request must not hold its bytes until a worker comes to it."""
-    pending.raw = None
+    if pending := reference():
+        pending.raw = None

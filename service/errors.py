@@ -27,7 +27,7 @@ TriadError                       500
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class TriadError(Exception):
@@ -49,6 +49,18 @@ class TriadError(Exception):
         self.field = field
         self.limit = limit
         self.value = value
+
+    def forget_frames(self) -> Self:
+        """Itself, without the tracebacks of its own and of what caused it.
+
+        Their frames hold the request that failed, which holds the future that holds this error: a ring that
+        only the garbage collector would free, and the upload with it.
+        """
+        error: BaseException | None = self
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+        return self
 
 
 class RequestError(TriadError):

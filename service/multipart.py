@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -19,6 +20,9 @@ from service.errors import (
     TooLargeError,
     UnsupportedFormatError,
 )
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 UTF8_BYTES = 4  # most bytes of one character
 MAX_HEADERS, MAX_HEADER_BYTES = 8, 4096  # of one part
@@ -69,7 +73,13 @@ class Upload:
         """Raises MalformedRequestError, TooLargeError, UnsupportedFormatError, DecodeError (an empty file),
         OverloadedError; as soon as the bytes that prove it have arrived.
         """
-        form = _Form(_boundary(content_type), self._caps)
+        form = _Form(self._caps)
+        parser = MultipartParser(
+            _boundary(content_type),
+            form.callbacks(),
+            max_header_count=MAX_HEADERS,
+            max_header_size=MAX_HEADER_BYTES,
+        )
         if content_length is not None and content_length.isdecimal():
             self._refuse_over_cap(int(content_length))
         received = 0
@@ -78,7 +88,10 @@ class Upload:
             self._refuse_over_cap(received)
             self._budget.take(len(chunk))
             self._taken += len(chunk)
-            form.feed(chunk)
+            try:
+                parser.write(chunk)
+            except FormParserError as error:
+                raise MalformedRequestError(f"The multipart body is malformed: {error}.") from error
         return form.inputs()
 
     def _refuse_over_cap(self, count: int) -> None:
@@ -91,9 +104,13 @@ class Upload:
 
 
 class _Form:
-    """Callbacks of the parser: collects the three parts, refuses everything else."""
+    """Collects the three parts from a parser's callbacks, refuses everything else.
 
-    def __init__(self, boundary: bytes, caps: dict[Medium, int]) -> None:
+    It does not know the parser: two that hold each other, and a request's bytes, are freed only when the
+    garbage collector comes.
+    """
+
+    def __init__(self, caps: dict[Medium, int]) -> None:
         self._caps = caps
         self._parts: dict[Medium, list[bytes]] = {}
         self._file_names: dict[Medium, bytes] = {}
@@ -101,26 +118,17 @@ class _Form:
         self._size = 0
         self._header = self._value = self._disposition = b""
         self._complete = False
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._add_to_header,
-                "on_header_value": self._add_to_value,
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._open_part,
-                "on_part_data": self._add_data,
-                "on_end": self._end,
-            },
-            max_header_count=MAX_HEADERS,
-            max_header_size=MAX_HEADER_BYTES,
-        )
 
-    def feed(self, chunk: bytes) -> None:
-        try:
-            self._parser.write(chunk)
-        except FormParserError as error:
-            raise MalformedRequestError(f"The multipart body is malformed: {error}.") from error
+    def callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self._begin_part,
+            "on_header_field": self._add_to_header,
+            "on_header_value": self._add_to_value,
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._open_part,
+            "on_part_data": self._add_data,
+            "on_end": self._end,
+        }
 
     def inputs(self) -> RawInputs:
         """Raises where the final boundary has not come, a named file is empty, or text is not UTF-8."""

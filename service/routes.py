@@ -59,7 +59,7 @@ class ProblemRoute(APIRoute):
             except HTTPException:
                 raise  # the application's own: it knows how it wants them
             except TriadError as error:
-                return triad_problem(request, error)
+                return triad_problem(request, error.forget_frames())
             except RequestValidationError as error:
                 return validation_problem(request, error)
             except Exception:  # a defect of ours: logged here, told without its inner life

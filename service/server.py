@@ -27,6 +27,7 @@ from service.metrics import WORKERS_FOLDER
 from service.settings import Settings
 
 STARTUP_LIMIT_S = 120
+YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
 RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
 
 
@@ -105,9 +106,10 @@ def create_worker() -> FastAPI:
 
 
 def _settle() -> None:
-    """What was loaded by now stays: the garbage collector need not look through it again and again."""
+    """What was loaded by now stays, and requests leave no rings behind: the garbage collector may rest."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
 
 
 def _announce(bound: socket.socket) -> None:

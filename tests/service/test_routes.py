@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -311,6 +312,44 @@ def test_a_client_that_goes_away_is_dropped_before_its_run(
     def accepted(engine: Engine) -> set[Any]:
         assert engine._batcher
         return engine._batcher._accepted
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("part", "status"),
+    [
+        (("image", IMAGE[1]), 200),
+        (("image", b"no image"), 415),
+        (("audio", SOUND[1][:-20]), 422),
+        (("gift", b"seven"), 400),
+    ],
+)
+def test_an_upload_is_freed_without_the_garbage_collector(
+    tiny_bundle: Path, part: tuple[str, bytes], status: int
+) -> None:
+    async def go() -> None:
+        async with client_of(app := create_app(Settings(models=tiny_bundle, device="cpu"))):
+            for _ in range(3):  # the first ones load what is loaded once
+                gc.collect()
+                assert await answer(app) == status
+            assert gc.collect() == 0
+
+    async def answer(app: FastAPI) -> int:
+        sent: list[Any] = []
+        messages = iter([{"type": "http.request", "body": raw_form(part), "more_body": False}])
+
+        async def receive() -> Any:
+            if message := next(messages, None):
+                return message
+            await asyncio.Event().wait()  # no more comes
+            return None
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await app(predict_scope(), receive, send)
+        return int(sent[0]["status"])
 
     asyncio.run(go())
 
