@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_training.front_end import first
+from model_training.front_end import FULL_SCALE, first
 from model_training.pretrained.backbone import Backbone, Projection, attention_bias, nothing_to_encode
 from model_training.pretrained.config import PretrainedConfig
 from model_training.pretrained.source import load_model, load_processor
@@ -57,7 +57,7 @@ class WaveEncoder(nn.Module):
 
     def _scaled(self, samples_NT: Tensor, counts_N: Tensor) -> Tensor:
         """wave_NT in [-1, 1], or of zero mean and unit variance per sound where the source wants that."""
-        wave_NT = samples_NT.float() / 32768
+        wave_NT = samples_NT.float() / FULL_SCALE
         if not self.normalise:
             return wave_NT
         mask_NT = first(counts_N, wave_NT.shape[1])

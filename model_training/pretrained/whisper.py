@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_training.front_end import LOG_FLOOR, first, fourier_kernels
+from model_training.front_end import FULL_SCALE, LOG_FLOOR, first, fourier_kernels
 from model_training.pretrained.backbone import Backbone, Projection, attention_bias, nothing_to_encode
 from model_training.pretrained.config import PretrainedConfig
 from model_training.pretrained.source import load_model, load_processor
@@ -61,7 +61,7 @@ class WhisperEncoder(nn.Module):
     def _log_mel(self, samples_NT: Tensor, tokens_N: Tensor) -> Tensor:
         """WhisperFeatureExtractor's, with TAIL_FRAMES or more of silence behind each sound's tokens."""
         half = self.spec.window // 2
-        wave_NT = samples_NT.float() / 32768
+        wave_NT = samples_NT.float() / FULL_SCALE
         mirrored_NT = wave_NT.index_select(1, torch.arange(half, 0, -1, device=wave_NT.device))
         silence = (TAIL_FRAMES + 1) * self.spec.hop - half
         padded_N1T = F.pad(torch.cat([mirrored_NT, wave_NT], dim=1), (0, silence))[:, None]
