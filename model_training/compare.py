@@ -13,10 +13,10 @@ import numpy.typing as npt
 from model_training.dataset import ExampleDataset
 from model_training.evaluate import answer_split
 from model_training.metrics import MAIN_SCORE, Answers, Scores, score_subsets, score_task
-from service.contract import Medium, ModelInputs, PreprocessSpec, Task, Wanted, media_subsets
+from service.contract import Device, Medium, ModelInputs, PreprocessSpec, Task, Wanted, media_subsets
 from service.errors import CompressionError
 from service.postprocess import probabilities
-from service.session import Device, Session
+from service.session import Session
 
 F64 = npt.NDArray[np.float64]
 ROUNDS = 9  # in each of which every variant runs the same requests, one after the other

@@ -20,7 +20,7 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from service.contract import ModelInputs, ModelOutputs, Wanted
+from service.contract import SHORT_SAMPLES, SHORT_TOKENS, ModelInputs, ModelOutputs, Wanted
 from service.errors import InferenceError, OverloadedError, TriadError, UnavailableError
 
 logger = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Run: TypeAlias = Callable[[Sequence[ModelInputs], Wanted], Sequence[ModelOutputs]]
 
-# Sounds and texts up to these lengths share one padding class; longer ones a class per power of two.
-SHORT_SAMPLES, SHORT_TOKENS = 8192, 16
 GOOD_BATCH = 8  # jobs: they cost 0.7 of what they cost one by one, and more win little besides
 
 

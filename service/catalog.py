@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from service.bundle import Bundle, find_bundles, read_bundle
-from service.contract import AudioInput, ImageInput, MediaLimits, ModelInputs, Wanted
+from service.contract import AudioInput, ImageInput, MediaLimits, ModelInputs, PreprocessSpec, Wanted
 from service.errors import BundleError, NotFoundError
 from service.preprocess.audio import FORMATS as AUDIO_FORMATS
 from service.preprocess.image import FORMATS as IMAGE_FORMATS
@@ -139,21 +139,33 @@ def _load(bundle: Bundle, settings: Settings) -> Model:
         spec=bundle.spec,
         tasks=bundle.tasks,
         device=settings.device,
+        gpu_mode=settings.gpu_mode,
         gpu_memory_mib=settings.gpu_memory_mib,
     )
-    warm_up(session, bundle, largest=settings.max_batch if session.device == "cuda" else 1)
+    on_gpu = session.device == "cuda"
+    warm_up(
+        session,
+        bundle,
+        largest=settings.max_batch if on_gpu else 1,
+        extremes=on_gpu and settings.gpu_mode == "tensorrt",
+    )
     return Model(bundle=bundle, session=session)
 
 
-def warm_up(session: Session, bundle: Bundle, *, largest: int) -> None:
+def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = False) -> None:
     """Runs blank examples in batches of 1, 2, 4 and so on up to `largest`.
 
     The first run is the slowest everywhere. CUDA chooses kernels and takes memory anew for each shape.
+    extremes: only the smallest batch of the shortest media and the largest of the longest. TensorRT compiles
+    anew for a shape outside of those that it has seen.
     """
     sizes = {min(2**power, largest) for power in range(largest.bit_length() + 1)}
-    for size in sorted(sizes):
+    for size in sorted({1, largest} if extremes else sizes):
+        batch = [_blank_inputs(bundle) for _ in range(size)]
+        if extremes:
+            batch = [_resized(inputs, bundle.spec, longest=size > 1) for inputs in batch]
         try:
-            session.run([_blank_inputs(bundle) for _ in range(size)], Wanted(attention=True))
+            session.run(batch, Wanted(attention=True))
         except Exception as error:  # whatever the runtime raises, where that many do not fit its memory
             if size == 1:
                 raise
@@ -192,3 +204,16 @@ def _blank_inputs(bundle: Bundle) -> ModelInputs:
             samples_T=samples_T, format="", seconds=1.0, sample_rate_hz=rate_hz, truncated=False, peak=0.0
         )
     return ModelInputs(text=text, image=image, audio=audio)
+
+
+def _resized(inputs: ModelInputs, spec: PreprocessSpec, *, longest: bool) -> ModelInputs:
+    """With as much or as little of text and sound as the graph can be given."""
+    text, audio = inputs.text, inputs.audio
+    if text and spec.text:
+        size = spec.text.max_tokens if longest else 1
+        tags = None if text.pos_L is None else np.resize(text.pos_L, size)
+        text = replace(text, ids_L=np.resize(text.ids_L, size), pos_L=tags)
+    if audio and spec.audio:
+        samples_T = np.zeros(spec.audio.max_samples if longest else spec.audio.window, dtype=np.int16)
+        audio = replace(audio, samples_T=samples_T)
+    return replace(inputs, text=text, audio=audio)

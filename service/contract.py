@@ -36,16 +36,22 @@ Medium = Literal["text", "image", "audio"]
 MEDIA: tuple[Medium, ...] = get_args(Medium)
 Fit = Literal["stretch", "pad", "crop"]
 TaskType = Literal["classification", "multilabel", "regression"]
+Device = Literal["auto", "cpu", "cuda"]
+GpuMode = Literal["kernels", "graphs", "tensorrt"]
 
 I64: TypeAlias = npt.NDArray[np.int64]
 U8: TypeAlias = npt.NDArray[np.uint8]
 I16: TypeAlias = npt.NDArray[np.int16]
 F32: TypeAlias = npt.NDArray[np.float32]
+Feed: TypeAlias = dict[str, npt.NDArray[np.generic]]  # the graph's inputs, by name
 
 PAD_ID = 0
 UNKNOWN_ID = 1
 
 TRIM_FACTOR = 4
+
+# Sounds and texts up to these lengths pad each other; longer ones do within each power of two.
+SHORT_SAMPLES, SHORT_TOKENS = 8192, 16
 
 # jieba.posseg's, of its dictionary and its model; ids from 1 in this order, 0 pads.
 POS_TAGS: tuple[str, ...] = (

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.contract import MediaLimits
+from service.contract import Device, GpuMode, MediaLimits
 
 SHIPPED_MODELS = Path(__file__).parent / "models"
 MIB = 2**20
@@ -36,7 +36,11 @@ class Settings(BaseSettings):
     models: Annotated[Path, AfterValidator(_existing)] = Field(
         SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: CUDA where it can be had.")
+    device: Device = Field("auto", description="auto: CUDA where it can be had.")
+    gpu_mode: GpuMode = Field(
+        "kernels",
+        description="How a GPU runs a model: kernels one by one, as CUDA graphs, or compiled by TensorRT.",
+    )
     gpu_memory_mib: int | None = Field(
         None,
         ge=1,

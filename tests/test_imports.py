@@ -27,7 +27,8 @@ LAYERS = (
     {"service.preprocess.lexicon"},
     {"service.preprocess.example"},
     {"service.bundle"},
-    {"service.session", "service.batcher", "service.postprocess", "service.inspection"},
+    {"service.runtime", "service.batcher", "service.postprocess", "service.inspection"},
+    {"service.session"},
     {"service.shapley", "service.occlusion"},
     {"service.explain", "service.catalog"},
     {"service.drawing", "service.drawing.colours", "service.drawing.phrases", "service.drawing.fonts"},
@@ -112,14 +113,14 @@ def test_the_service_never_imports_the_trainer_or_its_libraries(path: Path) -> N
     assert not roots & (TRAINING_LIBRARIES | {"model_training"})
 
 
-def test_only_the_session_and_the_quantiser_import_onnxruntime() -> None:
+def test_only_the_runtime_and_the_quantiser_import_onnxruntime() -> None:
     """onnxruntime.quantization makes graphs, for which it needs onnx: nothing for the service."""
     importers = [
         module_name(path)
         for path in (*SERVING, *TRAINING)
         if any(imported.split(".")[0] == "onnxruntime" for imported in imports_of(path))
     ]
-    assert importers == ["service.session", "model_training.quantize"]
+    assert importers == ["service.runtime", "model_training.quantize"]
     quantiser = ROOT / "model_training/quantize.py"
     assert {name for name in imports_of(quantiser) if "onnxruntime" in name} == {"onnxruntime.quantization"}
 

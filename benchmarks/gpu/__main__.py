@@ -1,6 +1,6 @@
 """The graph alone by batch size, against its limits; then the service with k HTTP workers.
 
-    python -m benchmarks.gpu BUNDLE [--device cuda|cpu] [--batches 1,8,32,128] [--workers 1,2,4] ...
+    python -m benchmarks.gpu BUNDLE [--device cuda|cpu] [--gpu-mode kernels|graphs|tensorrt] ...
 
 Limits: the copy of the inputs to the device; the same graph in bare ONNX Runtime with everything bound to the
 device; PyTorch, eager and compiled, where the bundle holds weights. With --device cpu the same code runs on
@@ -13,9 +13,10 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from benchmarks.gpu.contenders import (
     MissingError,
@@ -34,6 +35,7 @@ from benchmarks.serving.process import ServerError
 from benchmarks.serving.running import started
 from benchmarks.serving.servers import triad
 from service.bundle import read_bundle
+from service.contract import GpuMode
 from service.errors import TriadError
 
 NOT_A_GPU = "Measured on the CPU, through the same code: nothing of this says how fast a GPU is."
@@ -56,7 +58,7 @@ def main() -> None:
     options = _parse_options()
     machine = describe_machine()
     try:
-        model = load_model(read_bundle(options.bundle), options.device)
+        model = load_model(read_bundle(options.bundle), options.device, options.gpu_mode)
     except TriadError as error:
         sys.exit(error.detail)
     rates: dict[int, dict[str, float]] = {}
@@ -79,6 +81,7 @@ def main() -> None:
         document = {
             "machine": asdict(machine),
             "device": model.session.device,
+            "gpu_mode": options.gpu_mode,
             "items_per_s": rates,
             "megabytes": mb,
             "served": [asdict(each) for each in served],
@@ -94,7 +97,9 @@ def serve(model: Model, options: argparse.Namespace) -> tuple[list[EndToEnd], di
     served: list[EndToEnd] = []
     failed: dict[str, str] = {}
     for workers in options.workers:
-        server = triad(options.device, "--workers", "{workers}")
+        server = replace(
+            triad(options.device, "--workers", "{workers}"), environment={"TRIAD_GPU_MODE": options.gpu_mode}
+        )
         try:
             with started(server, options.bundle.resolve(), workers=workers) as running:
                 files = running.write("all", make_examples(sound_s=options.sound_s))
@@ -164,6 +169,9 @@ def _parse_options() -> argparse.Namespace:
     )
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument(
+        "--gpu-mode", choices=get_args(GpuMode), default="kernels", help="how the service's session runs"
+    )
     parser.add_argument("--batches", type=numbers, default=[1, 8, 32, 128])
     parser.add_argument("--workers", type=numbers, default=[1, 2, 4], help="HTTP workers, one run each")
     parser.add_argument("--concurrency", type=int, default=64, help="clients of the service")

@@ -19,10 +19,10 @@ from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS, WANTED
 from model_training.network import rebuild_network
 from service.bundle import Bundle
-from service.contract import ModelInputs
+from service.contract import Feed, GpuMode, ModelInputs
 from service.errors import TriadError
 from service.preprocess.example import preprocess
-from service.session import Feed, Session, output_names, pack_batch
+from service.session import Session, output_names, pack_batch
 from service.settings import usable_cores
 
 if TYPE_CHECKING:
@@ -51,12 +51,21 @@ class Model:
     compiled: Callable[[Mapping[str, torch.Tensor]], object] | None
 
 
-def load_model(bundle: Bundle, device: Device) -> Model:
-    """Raises DeviceError where CUDA was asked for and cannot be had."""
-    import onnxruntime  # behind service.session, which turns its telemetry off
+def load_model(bundle: Bundle, device: Device, gpu_mode: GpuMode = "kernels") -> Model:
+    """gpu_mode: of the service's session. Raises DeviceError where what was asked for cannot be had."""
+    import onnxruntime  # behind service.runtime, which turns its telemetry off
 
     threads = usable_cores()
-    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device=device, threads=threads)
+    session = Session(
+        bundle.model_path,
+        spec=bundle.spec,
+        tasks=bundle.tasks,
+        device=device,
+        threads=threads,
+        gpu_mode=gpu_mode,
+    )
+    if device == "cpu" and gpu_mode == "graphs":
+        session.replay()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     providers = ["CUDAExecutionProvider"] if device == "cuda" else []

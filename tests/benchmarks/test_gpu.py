@@ -16,6 +16,7 @@ from benchmarks.gpu.contenders import (
 )
 from benchmarks.gpu.utilisation import mean_share, watch
 from service.bundle import read_bundle
+from service.contract import GpuMode
 from service.session import pack_batch
 
 
@@ -28,9 +29,12 @@ def test_no_item_of_a_batch_is_another_one_again(tiny_bundle: Path) -> None:
     assert megabytes(batch, bundle) > 30 * 800 * 2 / 2**20
 
 
-def test_everything_but_the_network_runs_on_a_bundle_without_weights(tiny_bundle: Path) -> None:
+@pytest.mark.parametrize("gpu_mode", ["kernels", "graphs"])
+def test_everything_but_the_network_runs_on_a_bundle_without_weights(
+    tiny_bundle: Path, gpu_mode: GpuMode
+) -> None:
     bundle = read_bundle(tiny_bundle)
-    found = contenders(load_model(bundle, "cpu"), make_batch(bundle, 2, sound_s=0.1))
+    found = contenders(load_model(bundle, "cpu", gpu_mode), make_batch(bundle, 2, sound_s=0.1))
     for name in ("copy to the device", "bare ONNX Runtime", "service.session"):
         assert items_per_s(found[name](), 2, seconds=0.01, rounds=1) > 0
     for name in ("PyTorch", "PyTorch compiled"):

@@ -328,6 +328,30 @@ def test_a_gpu_is_warm_for_every_size_of_batch(
     assert encoded == sizes
 
 
+def test_tensorrt_is_warm_for_the_smallest_batch_and_the_largest(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between them it need not compile; run here on the CPU."""
+    bundle = read_bundle(tiny_bundle)
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="cpu")
+    assert bundle.spec.text is not None
+    assert bundle.spec.audio is not None
+    shapes: list[tuple[int, int, int]] = []
+    real_run = Session.run
+
+    def watched(self: Session, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        text, audio = batch[-1].text, batch[-1].audio
+        assert text is not None
+        assert audio is not None
+        shapes.append((len(batch), len(text.ids_L), len(audio.samples_T)))
+        return real_run(self, batch, wanted)
+
+    monkeypatch.setattr(Session, "run", watched)
+    warm_up(session, bundle, largest=6, extremes=True)
+    longest = (6, bundle.spec.text.max_tokens, bundle.spec.audio.max_samples)
+    assert shapes == [(1, 1, bundle.spec.audio.window), longest]
+
+
 def test_batches_that_do_not_fit_the_gpu_do_not_stop_the_start(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
