@@ -6,8 +6,9 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -115,8 +116,7 @@ def serve(
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
 ) -> None:
     """Serve predictions over HTTP."""
-    from service import server
-    from service.settings import Settings, usable_cores
+    from service.settings import METRICS_FOLDER, Settings, usable_cores
 
     if models is not None:
         os.environ["TRIAD_MODELS"] = str(models.absolute())
@@ -125,11 +125,18 @@ def serve(
     if workers > 1:
         os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
     settings = Settings()
-    with server.bind(host, port) as bound:
+    with ExitStack() as stack:
+        if workers > 1:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="triad-metrics-"))
+            os.environ[METRICS_FOLDER] = folder  # before anything below imports prometheus_client
+        from service import server
+        from service.workers import serve_with_workers
+
+        bound = stack.enter_context(server.bind(host, port))
         if workers == 1:
             server.serve(settings, bound)
         else:
-            server.serve_with_workers(settings, bound, workers)
+            serve_with_workers(settings, bound, workers)
 
 
 @app.command()

@@ -81,18 +81,24 @@ class Engine:
         """path: a bundle, a folder of its versions, or a folder of models. Loads nothing yet."""
         return cls(Path(path), settings or Settings(models=Path(path)))
 
-    def __enter__(self) -> Engine:
-        """Raises BundleError, DeviceError."""
+    def load(self) -> None:
+        """The models, anew where they are loaded already. Raises BundleError, DeviceError."""
         started_s = time.perf_counter()
         self._catalog = load_catalog(self._path, self.settings)
+        names = ", ".join(self._catalog.names)
+        logger.info("Loaded %s in %.1f s.", names, time.perf_counter() - started_s)
+
+    def __enter__(self) -> Engine:
+        """Raises BundleError, DeviceError."""
+        if self._catalog is None:
+            self.load()
         self._batcher = Batcher(
-            workers=self.settings.threads + self._catalog.on_gpu,  # one of them mostly waits for the GPU
-            runners=1 if self._catalog.on_gpu else self.settings.threads,
+            workers=self.settings.threads + self.catalog.on_gpu,  # one of them mostly waits for the GPU
+            runners=1 if self.catalog.on_gpu else self.settings.threads,
             max_batch=self.settings.max_batch,
             max_queue=self.settings.max_queue,
             max_queue_s=self.settings.max_queue_s,
         )
-        logger.info("Loaded %s in %.1f s.", ", ".join(self._catalog.names), time.perf_counter() - started_s)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -20,9 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.engine import Engine
 from service.problems import request_id_of
+from service.settings import METRICS_FOLDER
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-WORKERS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when imported; the cli sets it
 
 
 class Metrics:
@@ -51,7 +51,7 @@ class Metrics:
 
     def expose(self) -> Response:
         registry = self._registry
-        if WORKERS_FOLDER in os.environ:
+        if METRICS_FOLDER in os.environ:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})

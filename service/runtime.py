@@ -166,7 +166,7 @@ def _open_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
-    if device != "cpu" and _cuda_within_reach():
+    if device != "cpu" and cuda_within_reach():
         onnxruntime.preload_dlls()
         providers.insert(0, ("CUDAExecutionProvider", cuda_options(gpu_memory_mib, gpu_mode)))
         if gpu_mode == "tensorrt":
@@ -190,7 +190,7 @@ def _open_session(
     return session
 
 
-def _cuda_within_reach() -> bool:
+def cuda_within_reach() -> bool:
     """Whether this ONNX Runtime has CUDA and the driver's library loads (a GPU-less machine has none)."""
     windows = sys.platform == "win32"
     return "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _loads(

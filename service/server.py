@@ -1,39 +1,31 @@
-"""Runs the application under uvicorn: bind, serve, stop cleanly; one process or several."""
+"""Runs the application under uvicorn: bind, serve, stop cleanly."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import math
-import os
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping
 from types import FrameType
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
-from uvicorn.config import STARTUP_FAILURE
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
-from service.bundle import find_bundles, read_bundle
 from service.engine import Engine
 from service.errors import SetupError
-from service.metrics import WORKERS_FOLDER
 from service.settings import Settings
 
-STARTUP_LIMIT_S = 120
 YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
 RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
 
 
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket that does not listen yet; port 0 takes a free one. Raises SetupError."""
-    bound = _open_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound = open_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         bound.bind((host, port))
     except (OSError, UnicodeError) as error:
@@ -43,76 +35,30 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _open_socket(family: int) -> socket.socket:
+def open_socket(family: int) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.set_inheritable(True)
     return opened
 
 
-class OwnSocket:
-    """Sent to a worker, it arrives as a socket of the worker's own on the same port.
-
-    Linux spreads connections evenly over them; of one shared socket the worker that wakes first may take all.
-    Linux only: elsewhere one of the sockets gets everything.
-    """
-
-    def __init__(self, bound: socket.socket) -> None:
-        """bound: exclusively, so that the port is nobody else's; it never listens itself."""
-        self._bound = bound
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _bind_beside, (self._bound.family, self._bound.getsockname())
-
-
-def _bind_beside(family: int, address: tuple[Any, ...]) -> socket.socket:
-    own = _open_socket(family)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    own.bind(address)
-    return own
-
-
 def serve(settings: Settings, bound: socket.socket) -> None:
     """Serves from this process until SIGTERM or Ctrl-C; then answers what was accepted and returns."""
     engine = Engine.open(settings.models, settings)
-    server = _Server(uvicorn.Config(create_app(engine=engine), **_options(settings)), engine, bound)
+    server = _Server(uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings)), engine, bound)
     with engine:
-        _settle()
+        settle()
         server.run(sockets=[bound])
 
 
-def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -> None:
-    """The same from several processes, which read the settings from the environment.
-
-    Raises SetupError where they do not start.
-    """
-    for folder in find_bundles(settings.models):
-        read_bundle(folder)  # one sentence from here is better than a log from every worker
-    with tempfile.TemporaryDirectory(prefix="triad-metrics-") as metrics_folder:
-        os.environ[WORKERS_FOLDER] = metrics_folder
-        options = _options(settings)
-        config = uvicorn.Config("service.server:create_worker", factory=True, workers=workers, **options)
-        supervisor = _Supervisor(config, bound)
-        supervisor.run()
-        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-            raise SetupError("The workers did not start; the log says why.")
-
-
-def create_worker() -> FastAPI:
-    app = create_app(Settings())
-    _settle()
-    return app
-
-
-def _settle() -> None:
+def settle() -> None:
     """What was loaded by now stays, and requests leave no rings behind: the garbage collector may rest."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
 
 
-def _announce(bound: socket.socket) -> None:
+def announce(bound: socket.socket) -> None:
     host, port = bound.getsockname()[:2]
     name = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
@@ -135,7 +81,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _announce(self._bound)
+        announce(self._bound)
 
     async def main_loop(self) -> None:
         await super().main_loop()
@@ -182,20 +128,7 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
 
 
-class _Supervisor(Multiprocess):
-    """Says when every worker is ready."""
-
-    def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
-        super().__init__(config, [OwnSocket(bound) if sys.platform == "linux" else bound])  # type: ignore[list-item]
-        self._bound = bound
-
-    def init_processes(self) -> None:
-        super().init_processes()
-        if all(process.wait_until_ready(STARTUP_LIMIT_S, self.should_exit) for process in self.processes):
-            _announce(self._bound)
-
-
-def _options(settings: Settings) -> Mapping[str, Any]:
+def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
     return {
         "log_config": log_config(settings.log_level),
         "access_log": settings.log_level == "debug",  # 20 us a line

@@ -13,6 +13,7 @@ from service.contract import Device, GpuMode, MediaLimits
 
 SHIPPED_MODELS = Path(__file__).parent / "models"
 MIB = 2**20
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where workers count; prometheus_client reads it when imported
 
 
 def usable_cores() -> int:

@@ -42,6 +42,7 @@ LAYERS = (
     {"service.metrics", "service.routes"},
     {"service.app"},
     {"service.server"},
+    {"service.workers"},
     {"service.cli"},
 )
 TRAINER_MAY_IMPORT = (

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -25,6 +25,13 @@ from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 60.0
 COMMAND = [sys.executable, "-m", "service.cli"]
+# As on a system where workers cannot be copies of a process that has loaded everything, or with a GPU.
+STARTED_ANEW = """
+from service import cli, workers
+workers.may_fork = lambda settings: False
+cli.main()
+"""
+WAYS = {"copies": COMMAND, "started anew": [sys.executable, "-c", STARTED_ANEW]}
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -32,9 +39,11 @@ def environment(**more: str) -> dict[str, str]:
     return {**own, "PYTHONPATH": str(ROOT), **more}
 
 
-def triad(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
+def triad(
+    *arguments: str | Path, command: Sequence[str] = COMMAND, **more: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         env=environment(**more),
         capture_output=True,
         text=True,
@@ -44,10 +53,12 @@ def triad(*arguments: str | Path, **more: str) -> subprocess.CompletedProcess[st
 
 
 @contextmanager
-def serving(*arguments: str | Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(
+    *arguments: str | Path, command: Sequence[str] = COMMAND, **more: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running `triad serve` on a free port, and its URL, once it says that it is ready."""
     process = subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", *map(str, arguments)],
+        [*command, "serve", "--port", "0", *map(str, arguments)],
         env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -249,8 +260,9 @@ def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="workers share a socket by file descriptor")
-def test_workers_share_one_port_and_one_count(tiny_bundle: Path) -> None:
-    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+@pytest.mark.parametrize("way", WAYS)
+def test_workers_share_one_port_and_one_count(tiny_bundle: Path, way: str) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
         for _ in range(8):  # a connection each, so that both workers may get some
             assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
         counts = httpx.get(f"{url}/metrics").text
@@ -263,7 +275,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[int]:
     workers = []
     for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
         with suppress(OSError):  # it has just ended
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
                 workers.append(int(pid))
     return workers
 
@@ -273,8 +285,12 @@ def count_sockets(pid: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux spreads them")
-def test_connections_are_spread_over_the_workers(tiny_bundle: Path) -> None:
-    with serving("--models", tiny_bundle, "--workers", "2") as (process, url), ExitStack() as clients:
+@pytest.mark.parametrize("way", WAYS)
+def test_connections_are_spread_over_the_workers(tiny_bundle: Path, way: str) -> None:
+    with (
+        serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url),
+        ExitStack() as clients,
+    ):
         workers = workers_of(process)
         before = [count_sockets(pid) for pid in workers]
         for _ in range(32):  # one of two gets them all by a chance of 2 ** -31
@@ -286,8 +302,9 @@ def test_connections_are_spread_over_the_workers(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
-def test_a_worker_that_died_is_replaced(tiny_bundle: Path) -> None:
-    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_that_died_is_replaced(tiny_bundle: Path, way: str) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
         before = workers_of(process)
         os.kill(before[0], signal.SIGKILL)
         while before[0] in (now := workers_of(process)) or len(now) < 2:
@@ -296,12 +313,69 @@ def test_a_worker_that_died_is_replaced(tiny_bundle: Path) -> None:
             assert httpx.get(f"{url}/healthz").status_code == 200
 
 
-def test_workers_that_cannot_start_end_the_command(tiny_bundle: Path, tmp_path: Path) -> None:
-    """A bundle whose hashes hold but whose graph does not load: only the workers find out."""
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_workers_share_the_memory_of_what_was_loaded_before_them(tiny_bundle: Path) -> None:
+    """A page that several processes share counts in each by its part (PSS)."""
+
+    def memory_mb(way: str) -> float:
+        with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
+            for _ in range(8):
+                assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+            parts = [
+                re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+                for pid in (process.pid, *workers_of(process))
+            ]
+            return sum(int(part[1]) for part in parts if part) / 1024
+
+    assert memory_mb("copies") < 0.7 * memory_mb("started anew")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+@pytest.mark.parametrize("way", WAYS)
+def test_new_models_are_served_after_a_hangup_without_a_gap(tmp_path: Path, way: str) -> None:
+    write_tiny_bundle(tmp_path, name="one")
+    with serving("--models", tmp_path, "--workers", "2", command=WAYS[way]) as (process, url):
+        write_tiny_bundle(tmp_path, name="two")
+        process.send_signal(signal.SIGHUP)
+        while len(names := model_names(url)) < 2 or any(len(model_names(url)) < 2 for _ in range(16)):
+            assert process.poll() is None
+        assert names == ["one", "two"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the workers would find out themselves")
+def test_models_that_do_not_load_after_a_hangup_change_nothing(tmp_path: Path) -> None:
+    broken = write_tiny_bundle(tmp_path, name="one")
+    with serving("--models", tmp_path, "--workers", "2") as (process, url):
+        before = workers_of(process)
+        (broken / "model.onnx").write_bytes(b"no graph")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr
+        while "The workers go on with the models they have." not in (line := process.stderr.readline()):
+            assert line, "the service ended"
+        assert "model.onnx" in line
+        assert model_names(url) == ["one"]
+        assert workers_of(process) == before
+
+
+def model_names(url: str) -> list[str]:
+    return [model["name"] for model in httpx.get(f"{url}/v1/models").json()["models"]]
+
+
+@pytest.mark.parametrize(
+    ("way", "sentence"),
+    [
+        ("copies", "The graph cannot be loaded: "),
+        ("started anew", "The workers did not start; the log says why."),
+    ],
+)
+def test_workers_that_cannot_start_end_the_command(
+    tiny_bundle: Path, tmp_path: Path, way: str, sentence: str
+) -> None:
+    """A bundle whose hashes hold but whose graph does not load: who loads it finds out."""
     manifest = read_bundle(tiny_bundle).manifest
     files = {"model.onnx": b"no graph", "vocabulary.txt": b"seven\n"}
     broken = write_bundle(tmp_path / "1", manifest, files).path
-    result = triad("serve", "--models", broken, "--port", "0", "--workers", "2")
+    result = triad("serve", "--models", broken, "--port", "0", "--workers", "2", command=WAYS[way])
     assert result.returncode == 2
-    assert result.stderr.endswith("The workers did not start; the log says why.\n")
+    assert result.stderr.splitlines()[-1].startswith(sentence)
     assert "The graph cannot be loaded" in result.stderr

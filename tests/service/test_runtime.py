@@ -117,7 +117,7 @@ def test_how_a_gpu_shall_run_says_nothing_of_a_cpu(bundle: Bundle, mode: GpuMode
 
 @without_gpu
 def test_tensorrt_that_cannot_be_had_is_refused(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_cuda_within_reach", lambda: True)
+    monkeypatch.setattr(runtime, "cuda_within_reach", lambda: True)
 
     with pytest.raises(DeviceError, match="TensorRT was asked for but cannot be had"):
         Graph(bundle.model_path, device="auto", gpu_mode="tensorrt")
