@@ -25,7 +25,7 @@ RED_S = 0.5  # how long a stopping service still takes requests, with readiness 
 
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket that does not listen yet; port 0 takes a free one. Raises SetupError."""
-    bound = open_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound = _open_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         bound.bind((host, port))
     except (OSError, UnicodeError) as error:
@@ -35,7 +35,7 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def open_socket(family: int) -> socket.socket:
+def _open_socket(family: int) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     opened.set_inheritable(True)

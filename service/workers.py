@@ -7,11 +7,16 @@ other systems make one safely: there every worker starts anew.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
 import multiprocessing
+import os
+import select
 import signal
 import socket
 import sys
+import threading
 from typing import Any
 
 import uvicorn
@@ -24,12 +29,15 @@ from service.bundle import find_bundles, read_bundle
 from service.engine import Engine
 from service.errors import SetupError
 from service.runtime import cuda_within_reach
-from service.server import announce, open_socket, settle, uvicorn_options
+from service.server import announce, settle, uvicorn_options
 from service.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 STARTUP_LIMIT_S = 120
+RETRY_S = 0.1  # after a connection could not be accepted, say for want of file descriptors
+DEALING = threading.Lock()  # held while a connection is open here: a copy made then would keep it open
+DEALS = hasattr(socket, "send_fds")  # not on Windows: there the workers share the listening socket
 
 
 def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -> None:
@@ -62,67 +70,120 @@ def create_worker() -> FastAPI:
     return app
 
 
-class OwnSocket:
-    """Arrives in a worker as a socket of the worker's own on the same port.
+class _Server(uvicorn.Server):
+    """Takes connections that the supervisor accepted."""
 
-    Linux spreads connections evenly over them; of one shared socket the worker that wakes first may take all.
-    Linux only: elsewhere one of the sockets gets everything.
-    """
+    def __init__(self, config: uvicorn.Config, dealt: socket.socket) -> None:
+        """dealt: where they come from, one with every message."""
+        super().__init__(config)
+        self._dealt = dealt
+        self._supervisor = os.getppid()
 
-    def __init__(self, bound: socket.socket) -> None:
-        """bound: exclusively, so that the port is nobody else's; it never listens itself."""
-        self._bound = bound
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._dealt.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._dealt, self._take)
 
-    def open(self) -> socket.socket:
-        return _bind_beside(self._bound.family, self._bound.getsockname())
+    def _take(self) -> None:
+        loop = asyncio.get_running_loop()
+        message, descriptors, _, _ = socket.recv_fds(self._dealt, 1, 1)
+        if not message:  # there will be none any more
+            loop.remove_reader(self._dealt)
+        for descriptor in descriptors:
+            task = loop.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
+            self.server_state.tasks.add(task)
+            task.add_done_callback(self.server_state.tasks.discard)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """For a worker that is started anew."""
-        return _bind_beside, (self._bound.family, self._bound.getsockname())
+    async def _serve_connection(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """As uvicorn makes one for a connection that it accepts itself."""
+        protocol: type[Any] = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+    async def on_tick(self, counter: int) -> bool:
+        """Without its supervisor it would never be dealt a connection again."""
+        return await super().on_tick(counter) or os.getppid() != self._supervisor
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().remove_reader(self._dealt)
+        self._dealt.close()
+        await super().shutdown(sockets)
 
 
-def _bind_beside(family: int, address: tuple[Any, ...]) -> socket.socket:
-    own = open_socket(family)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    own.bind(address)
-    return own
+class _Worker(multiprocess.Process):
+    """One process; begins as a copy of this one where the application is loaded here."""
 
-
-class _ForkedWorker(multiprocess.Process):
-    def __init__(self, config: uvicorn.Config, sockets: list[Any]) -> None:
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        self.process = multiprocessing.get_context("fork").Process(target=self._begin, args=(sockets,))  # type: ignore[assignment]
+        self._hand, self._dealt = socket.socketpair()
+        self._hand.setblocking(False)
+        self._copies = not isinstance(config.app, str)
+        if self._copies:
+            self.process = multiprocessing.get_context("fork").Process(target=self._begin)  # type: ignore[assignment]
 
     def start(self) -> None:
-        """No signal may meet the copies of this process's own handlers."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, multiprocess.SIGNALS)
-        try:
-            super().start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
+        """No signal may meet a copy of this process's own handlers."""
+        held_back = multiprocess.SIGNALS if self._copies else ()
+        with DEALING:
+            signal.pthread_sigmask(signal.SIG_BLOCK, held_back)
+            try:
+                super().start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
+        self._dealt.close()
 
-    def _begin(self, sockets: list[OwnSocket]) -> None:
+    def take(self, connection: socket.socket) -> bool:
+        """Deals it a connection; False where it takes none."""
+        try:
+            socket.send_fds(self._hand, [b"c"], [connection.fileno()])
+        except OSError:  # it has ended, is about to, or has not taken the last hundreds
+            return False
+        return True
+
+    def terminate(self) -> None:
+        """It finishes what it was dealt."""
+        self._hand.shutdown(socket.SHUT_WR)
+        super().terminate()
+
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        self._server = _Server(self.config, self._dealt)
+        super().target(sockets)
+
+    def _begin(self) -> None:
         for number in multiprocess.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
-        self.target([own.open() for own in sockets])
+        self.target([])
 
 
 class _Supervisor(multiprocess.Multiprocess):
-    """Says when every worker is ready."""
+    """Says when every worker is ready, and deals connections to them in turn.
+
+    Where each accepts for itself, on a socket of its own or on a common one, some have many more than others.
+    """
 
     def __init__(self, config: uvicorn.Config, bound: socket.socket, engine: Engine | None = None) -> None:
         """engine: loaded, for workers that are copies of this process."""
-        super().__init__(config, [OwnSocket(bound) if sys.platform == "linux" else bound])  # type: ignore[list-item]
+        super().__init__(config, [] if DEALS else [bound])
         self._bound = bound
         self._engine = engine
-        if engine is not None:
-            multiprocess.Process = _ForkedWorker  # type: ignore[misc]  # the name by which it makes workers
+        self._dealer = threading.Thread(target=self._deal, name="triad-dealer", daemon=True)
+        if DEALS:
+            multiprocess.Process = _Worker  # type: ignore[misc]  # the name by which it makes workers
 
     def init_processes(self) -> None:
         super().init_processes()
         if all(process.wait_until_ready(STARTUP_LIMIT_S, self.should_exit) for process in self.processes):
+            if DEALS:
+                self._bound.listen(self.config.backlog)
+                self._bound.setblocking(False)
+                self._dealer.start()
             announce(self._bound)
 
     def restart_all(self) -> None:
@@ -135,3 +196,24 @@ class _Supervisor(multiprocess.Multiprocess):
                 return
             settle()
         super().restart_all()
+
+    def terminate_all(self) -> None:
+        if self._dealer.is_alive():
+            self._bound.shutdown(socket.SHUT_RDWR)  # wakes it
+            self._dealer.join()
+        super().terminate_all()
+
+    def _deal(self) -> None:
+        turns = itertools.count()
+        while not self.should_exit.is_set():
+            select.select([self._bound], [], [])
+            try:
+                with DEALING, self._bound.accept()[0] as connection:
+                    workers = [process for process in self.processes if isinstance(process, _Worker)]
+                    any(workers[next(turns) % len(workers)].take(connection) for _ in workers)
+            except BlockingIOError:
+                continue  # the client went away meanwhile
+            except OSError as error:
+                if not self.should_exit.is_set():
+                    logger.warning("A connection could not be accepted: %s.", error)
+                    self.should_exit.wait(RETRY_S)
