@@ -26,7 +26,8 @@ def one_answer(page: Page) -> Iterator[None]:
 
 
 def start_empty(page: Page) -> None:
-    """Without the first sample: no answer, no media."""
+    """Without the first sample: a model, no answer, no media."""
+    expect(page.locator("#card")).to_be_visible()
     expect(page.locator("#empty")).to_be_visible()
 
 
@@ -49,6 +50,7 @@ def percent(text: str) -> float:
 
 
 def draw_seven(page: Page) -> None:
+    page.uncheck("#live")  # a slow hand would be answered on its way too
     box = page.locator("#drawing").bounding_box()
     assert box
     points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in SEVEN]
@@ -57,3 +59,4 @@ def draw_seven(page: Page) -> None:
     for point in points[1:]:
         page.mouse.move(*point, steps=8)
     page.mouse.up()
+    page.check("#live")
