@@ -25,7 +25,8 @@ RED_S = 0.5  # how long a stopping service still takes requests, with readiness 
 
 def bind(host: str, port: int) -> socket.socket:
     """A bound socket that does not listen yet; port 0 takes a free one. Raises SetupError."""
-    bound = _open_socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
     except (OSError, UnicodeError) as error:
@@ -33,13 +34,6 @@ def bind(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         raise SetupError(f"Cannot listen on {host} port {port}: {reason}.") from error
     return bound
-
-
-def _open_socket(family: int) -> socket.socket:
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    opened.set_inheritable(True)
-    return opened
 
 
 def serve(settings: Settings, bound: socket.socket) -> None:
