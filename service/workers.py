@@ -173,6 +173,7 @@ class _Supervisor(multiprocess.Multiprocess):
         super().__init__(config, [] if DEALS else [bound])
         self._bound = bound
         self._engine = engine
+        self._stopped, self._stop = socket.socketpair()
         self._dealer = threading.Thread(target=self._deal, name="triad-dealer", daemon=True)
         if DEALS:
             multiprocess.Process = _Worker  # type: ignore[misc]  # the name by which it makes workers
@@ -199,20 +200,23 @@ class _Supervisor(multiprocess.Multiprocess):
 
     def terminate_all(self) -> None:
         if self._dealer.is_alive():
-            self._bound.shutdown(socket.SHUT_RDWR)  # wakes it
+            self._stop.send(b"s")
             self._dealer.join()
+            if self._engine is not None:
+                self._bound.shutdown(socket.SHUT_RDWR)  # workers hold copies: to close it is not enough
+            self._bound.close()
         super().terminate_all()
 
     def _deal(self) -> None:
         turns = itertools.count()
         while not self.should_exit.is_set():
-            select.select([self._bound], [], [])
+            select.select([self._bound, self._stopped], [], [])
             try:
                 with DEALING, self._bound.accept()[0] as connection:
                     workers = [process for process in self.processes if isinstance(process, _Worker)]
                     any(workers[next(turns) % len(workers)].take(connection) for _ in workers)
             except BlockingIOError:
-                continue  # the client went away meanwhile
+                continue  # the client went away meanwhile, or this is the end
             except OSError as error:
                 if not self.should_exit.is_set():
                     logger.warning("A connection could not be accepted: %s.", error)
