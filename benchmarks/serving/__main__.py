@@ -23,7 +23,9 @@ from benchmarks.serving.results import Collected, Media, Run, summarise
 from benchmarks.serving.running import started
 from benchmarks.serving.servers import ROOT, SERVERS
 from benchmarks.serving.table import markdown
+from service.bundle import read_bundle
 from service.contract import RawInputs
+from service.errors import BundleError
 from service.settings import usable_cores
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -47,7 +49,7 @@ def main() -> None:
     options = _parse_options()
     machine = describe_machine()
     plan = Plan(
-        bundle=options.bundle.resolve(),
+        bundle=options.bundle,
         examples={"all": make_examples(sound_s=options.sound_s), "text": make_texts()},
         concurrencies=options.concurrency,
         batches=options.batches,
@@ -99,7 +101,7 @@ def _parse_options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cores = usable_cores()
-    parser.add_argument("--bundle", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument("--bundle", type=_bundle, default=ROOT / "service/models/digits/1")
     parser.add_argument("--servers", type=_names, default=list(SERVERS), help=", ".join(SERVERS))
     parser.add_argument("--concurrency", type=_numbers, default=[1, 8, 32, 128])
     parser.add_argument(
@@ -113,6 +115,15 @@ def _parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     options.batches = sorted({1, *options.batches})
     return options
+
+
+def _bundle(text: str) -> Path:
+    folder = Path(text).resolve()
+    try:
+        read_bundle(folder)
+    except BundleError as error:
+        raise argparse.ArgumentTypeError(error.detail) from error
+    return folder
 
 
 def _names(text: str) -> list[str]:
