@@ -138,6 +138,10 @@ class _Worker(multiprocess.Process):
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
         self._dealt.close()
 
+    def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:
+        """After SIGHUP uvicorn would give it 5 s, in which a large model does not load."""
+        return super().wait_until_ready(max(timeout, STARTUP_LIMIT_S), should_exit)
+
     def take(self, connection: socket.socket) -> bool:
         """Deals it a connection; False where it takes none."""
         try:

@@ -32,6 +32,10 @@ from service import cli, workers
 workers.may_fork = lambda settings: False
 cli.main()
 """
+HURRIED = """
+import functools, uvicorn
+uvicorn.Config = functools.partial(uvicorn.Config, timeout_worker_healthcheck=1)
+"""
 WAYS = {"copies": COMMAND, "started anew": [sys.executable, "-c", STARTED_ANEW]}
 
 
@@ -331,10 +335,14 @@ def test_workers_share_the_memory_of_what_was_loaded_before_them(tiny_bundle: Pa
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
-@pytest.mark.parametrize("way", WAYS)
-def test_new_models_are_served_after_a_hangup_without_a_gap(tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [*WAYS.values(), [sys.executable, "-c", HURRIED + STARTED_ANEW]],
+    ids=[*WAYS, "started anew, slower than a ping may be"],
+)
+def test_new_models_are_served_after_a_hangup_without_a_gap(tmp_path: Path, command: list[str]) -> None:
     write_tiny_bundle(tmp_path, name="one")
-    with serving("--models", tmp_path, "--workers", "2", command=WAYS[way]) as (process, url):
+    with serving("--models", tmp_path, "--workers", "2", command=command) as (process, url):
         write_tiny_bundle(tmp_path, name="two")
         process.send_signal(signal.SIGHUP)
         while len(names := model_names(url)) < 2 or any(len(model_names(url)) < 2 for _ in range(16)):
