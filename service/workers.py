@@ -86,7 +86,9 @@ class _Server(uvicorn.Server):
 
     def _take(self) -> None:
         loop = asyncio.get_running_loop()
-        message, descriptors, _, _ = socket.recv_fds(self._dealt, 1, 1)
+        message, descriptors, flags, _ = socket.recv_fds(self._dealt, 1, 1)
+        if flags & socket.MSG_CTRUNC:
+            logger.warning("A connection was lost for want of file descriptors.")
         if not message:  # there will be none any more
             loop.remove_reader(self._dealt)
         for descriptor in descriptors:

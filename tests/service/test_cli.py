@@ -369,6 +369,25 @@ def model_names(url: str) -> list[str]:
     return [model["name"] for model in httpx.get(f"{url}/v1/models").json()["models"]]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process as Linux can")
+def test_a_connection_that_a_worker_cannot_open_is_logged(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+        worker = psutil.Process(workers_of(process)[0])
+        usual = worker.rlimit(psutil.RLIMIT_NOFILE)
+        worker.rlimit(psutil.RLIMIT_NOFILE, (3, usual[1]))
+        for _ in range(2):
+            with suppress(httpx.TransportError):
+                httpx.get(f"{url}/healthz")
+        assert process.stderr
+        while "A connection was lost for want of file descriptors." not in (
+            line := process.stderr.readline()
+        ):
+            assert line, "the service ended"
+        worker.rlimit(psutil.RLIMIT_NOFILE, usual)
+        for _ in range(2):
+            assert httpx.get(f"{url}/healthz").status_code == 200
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 @pytest.mark.parametrize("way", WAYS)
 def test_workers_end_when_their_supervisor_was_killed(tiny_bundle: Path, way: str) -> None:
