@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model_training.graph import without_notes
 from model_training.model import TriadModel
 from service.contract import (
+    UNKNOWN_ID,
     AudioInput,
     ImageInput,
     ModelInputs,
@@ -58,13 +59,14 @@ def check_parity(
     """Largest difference between network and graph, over all outputs, on the examples' media in every subset.
 
     Each subset runs as a batch of its own (zero rows of every absent medium), then all of them mixed in one.
-    Where an example lacks a medium, another's stands in, so that no subset goes unseen.
-    Raises ExportError past MAX_DRIFT.
+    Where an example lacks a medium, another's stands in, so that no subset goes unseen. Degenerate media,
+    which no table may hold and every service is sent, stand beside them.
+    Raises ExportError past MAX_DRIFT, and where an output of either is not finite.
     """
-    complete = _complete(examples)
+    complete = _complete([*examples, *degenerate_examples(spec)])
     batches = [[example.only(*subset) for example in complete] for subset in media_subsets(complete[0].media)]
     batches.append([example for batch in batches for example in batch])
-    drift = max(_difference(model, session, spec, batch) for batch in batches)
+    drift = float(np.max([_difference(model, session, spec, batch) for batch in batches]))
     if not drift <= MAX_DRIFT:  # a NaN is a refusal, too
         raise ExportError(
             f"The exported graph drifts from the network by {drift:.2e}; at most {MAX_DRIFT:.0e} is allowed.",
@@ -72,6 +74,40 @@ def check_parity(
             value=drift,
         )
     return drift
+
+
+def degenerate_examples(spec: PreprocessSpec) -> list[ModelInputs]:
+    """Silence, one click, unknown words, one word, images of one colour, images of one pixel on black."""
+    examples: list[ModelInputs] = []
+    if spec.text is not None:
+        for tokens in (1, spec.text.max_tokens):
+            ids_L = np.full(tokens, UNKNOWN_ID, dtype=np.int64)
+            tags_L = np.zeros_like(ids_L) if spec.text.pos else None
+            spans = tuple((n, n + 1) for n in range(tokens))
+            text = TextInput(ids_L=ids_L, pos_L=tags_L, spans=spans, characters=tokens, truncated=False)
+            examples.append(ModelInputs(text=text))
+    if spec.image is not None:
+        size = (spec.image.height, spec.image.width, 3)
+        black, white, dot = np.zeros(size, np.uint8), np.full(size, 255, np.uint8), np.zeros(size, np.uint8)
+        dot[0, 0] = 255
+        for pixels_HW3 in (black, white, dot):
+            image = ImageInput(pixels_HW3=pixels_HW3, format="", width=1, height=1, region=(0, 0, 1, 1))
+            examples.append(ModelInputs(image=image))
+    if spec.audio is not None:
+        for samples in (spec.audio.window, spec.audio.max_samples):
+            silent, click = np.zeros(samples, np.int16), np.zeros(samples, np.int16)
+            click[samples // 2] = 32767
+            for samples_T in (silent, click):
+                sound = AudioInput(
+                    samples_T=samples_T,
+                    format="",
+                    seconds=samples / spec.audio.sample_rate_hz,
+                    sample_rate_hz=spec.audio.sample_rate_hz,
+                    truncated=False,
+                    peak=float(samples_T.max()) / 32768,
+                )
+                examples.append(ModelInputs(audio=sound))
+    return examples
 
 
 def _complete(examples: Sequence[ModelInputs]) -> list[ModelInputs]:
@@ -126,11 +162,12 @@ def _difference(
     expected = {name: tensor.numpy() for name, tensor in model(inputs).items()}
     units = {f"logits.{task}": model.head(task).unit for task in model.heads}
     found = session.run(batch, EVERYTHING)
-    return max(
-        float(np.abs(array - expected[name][b, : len(array)]).max()) / units.get(name, 1.0)
+    distances = [
+        np.abs(array - expected[name][b, : len(array)]).max() / units.get(name, 1.0)
         for b, outputs in enumerate(found)
         for name, array in _named(outputs).items()
-    )
+    ]
+    return float(np.max(distances))  # which a NaN among them makes NaN, as Python's own max does not
 
 
 def _named(outputs: ModelOutputs) -> dict[str, np.ndarray]:

@@ -62,7 +62,8 @@ class LogMel(nn.Module):
         mask_NF = first(starts_N, energy_NMF.shape[2], step=self.hop)
         if self.denoise:
             energy_NMF = subtract_noise(energy_NMF, mask_NF)
-        log_NMF = torch.log10(energy_NMF + LOG_FLOOR)
+        # Not a sum: the exporter's optimizer takes a constant below 1e-8 for 0, and log10 meets silence.
+        log_NMF = energy_NMF.clamp(min=LOG_FLOOR).log10()
         lowest = math.log10(LOG_FLOOR)
         loudest_N11 = torch.where(mask_NF[:, None], log_NMF, lowest).amax((1, 2), keepdim=True)
         relative = (log_NMF - loudest_N11).clamp(min=-DYNAMIC_RANGE)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from model_training import front_end
 from model_training.config import load_config
-from model_training.export import MAX_DRIFT, check_parity, export_graph
+from model_training.export import MAX_DRIFT, check_parity, degenerate_examples, export_graph
 from model_training.train import build_model, prepare
 from service.bundle import Bundle
 from service.contract import MediaLimits, ModelInputs, ModelOutputs, Wanted, media_subsets
@@ -65,6 +66,27 @@ def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
         model.heads["kind"].net[0].bias.fill_(math.nan)
     with pytest.raises(ExportError):
         check_parity(model, session, spec, examples)
+
+
+def test_a_network_that_makes_no_number_of_silence_is_refused(
+    toy_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The examples hold no silence: the comparison brings its own."""
+    monkeypatch.setattr(front_end, "LOG_FLOOR", 1e-60)  # 0 in single precision
+    prepared = prepare(load_config(toy_folder / "config.toml"))
+    model = build_model(prepared)
+    spec = prepared.config.spec
+    session = Session(
+        export_graph(model, spec, prepared.tasks), spec=spec, tasks=prepared.tasks, device="cpu"
+    )
+    with pytest.raises(ExportError, match="drifts from the network by nan"):
+        check_parity(model, session, spec, [prepared.validation[0].inputs])
+
+
+def test_the_graph_answers_degenerate_media_with_numbers(toy_bundle: Bundle) -> None:
+    session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
+    for outputs in session.run(degenerate_examples(toy_bundle.spec), EVERYTHING):
+        assert all(np.isfinite(logits_K).all() for logits_K in outputs.logits_K.values())
 
 
 def test_every_subset_is_compared_even_where_no_example_has_all_media(

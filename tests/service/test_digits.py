@@ -18,6 +18,7 @@ from service.contract import RawInputs
 from service.engine import Engine
 from service.schemas import Classification, Options
 from service.settings import SHIPPED_MODELS
+from tests.conftest import wav_bytes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SAMPLES = runpy.run_path(str(EXAMPLES / "make_samples.py"))
@@ -113,6 +114,16 @@ def test_who_spoke_is_answered_from_the_sound_and_unknown_without_it(engine: Eng
     assert attention.modalities["audio"] > 0.8
     without = ask(engine, RawInputs(text="seven"), "speaker")
     assert without.probability < 0.35
+
+
+@pytest.mark.parametrize("seconds", [0.025, 1.0, 6.0])
+def test_a_muted_microphone_is_answered_with_a_warning(engine: Engine, seconds: float) -> None:
+    """All samples 0: the graph once took the logarithm of that."""
+    answer = engine.predict_sync(RawInputs(text="seven", audio=wav_bytes(seconds, peak=0.0)))
+    digit = answer.predictions["digit"]
+    assert isinstance(digit, Classification)
+    assert digit.label == "7"
+    assert "The sound is silent." in answer.warnings
 
 
 def test_a_sentence_that_names_none_leaves_the_question_open(engine: Engine) -> None:
