@@ -33,7 +33,7 @@ bench: .venv/installed-dev  ## speed beside the limit and the peers (needs wrk);
 	    --concurrency 1,8,32 --seconds 20 --rounds 2 --out benchmarks/results/serving-large.json $(BENCH)
 
 openapi: .venv/installed-dev  ## rewrite the OpenAPI snapshot that a test compares with
-	$(BIN)/python tests/service/test_openapi.py
+	$(BIN)/python tests/triad_serving/http/test_openapi.py
 
 clean:  ## remove .venv and caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

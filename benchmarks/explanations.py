@@ -17,10 +17,10 @@ from pathlib import Path
 
 from benchmarks.media import make_examples
 from benchmarks.stages import Stage, measure
-from service.engine import Engine
-from service.schemas import Options
-from service.settings import Settings
-from service.view import View
+from triad_serving.engine.engine import Engine
+from triad_serving.http.view import View
+from triad_serving.inference.schemas import Options
+from triad_serving.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 EVERYTHING = Options(explain="all", attention="full")
@@ -37,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bundle", nargs="?", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=ROOT / "service/triad_serving/models/digits/1"
+    )
     parser.add_argument("--rounds", type=int, default=60)
     options = parser.parse_args()
     settings = Settings(models=options.bundle, device="cpu", threads=1)

@@ -19,15 +19,15 @@ from safetensors.torch import save
 
 from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS
-from model_training.config import TrainConfig, load_config
-from model_training.export import check_parity, export_graph
-from model_training.model import TriadModel
-from service.bundle import MODEL_FILE, WEIGHTS_FILE, Bundle, BundleManifest, write_bundle
-from service.contract import Task
-from service.preprocess.example import preprocess
-from service.preprocess.lexicon import WordLexicon
-from service.preprocess.text import Vocabulary
-from service.session import Session
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import MODEL_FILE, WEIGHTS_FILE, Bundle, BundleManifest, write_bundle
+from triad_serving.inference.session import Session
+from triad_serving.media.preprocess import preprocess
+from triad_serving.media.text.lexicon import WordLexicon
+from triad_serving.media.text.words import Vocabulary
+from triad_training.config.train_config import TrainConfig, load_config
+from triad_training.network.export import check_parity, export_graph
+from triad_training.network.model import TriadModel
 
 HERE = Path(__file__).parent
 SEED = 20261125

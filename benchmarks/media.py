@@ -14,7 +14,8 @@ import soundfile
 import soxr
 from PIL import Image
 
-from service.contract import I16, U8, RawInputs
+from triad_serving.contract.arrays import I16, U8
+from triad_serving.media.example import RawInputs
 
 SAMPLES = Path(__file__).parents[1] / "examples"
 COUNT = 12

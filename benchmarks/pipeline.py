@@ -12,12 +12,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.bundle import read_bundle
-from service.contract import MediaLimits, ModelInputs, ModelOutputs, RawInputs, Wanted
-from service.postprocess import describe_inputs, predict_tasks, warnings_about
-from service.preprocess.example import preprocess
-from service.schemas import Options, Prediction
-from service.session import Session
+from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.inference.bundle import read_bundle
+from triad_serving.inference.postprocess import describe_inputs, predict_tasks, warnings_about
+from triad_serving.inference.schemas import Options, Prediction
+from triad_serving.inference.session import Session
+from triad_serving.media.example import ModelInputs, RawInputs
+from triad_serving.media.limits import MediaLimits
+from triad_serving.media.preprocess import preprocess
 
 # How the environment tells a peer, whose worker processes import it anew, what to serve.
 BUNDLE, PORT, WORKERS = "BENCHMARK_BUNDLE", "BENCHMARK_PORT", "BENCHMARK_WORKERS"

@@ -21,12 +21,12 @@ from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS, Pipeline
 from benchmarks.serving.bodies import BOUNDARY, multipart_request
 from benchmarks.serving.machine import describe_machine
-from service.contract import RawInputs
-from service.engine import Engine
-from service.multipart import Upload, UploadBudget
-from service.preprocess.audio import DecodedAudio, decode_audio, fit_audio, resample
-from service.preprocess.image import decode_image, fit_image
-from service.settings import MIB, Settings
+from triad_serving.engine.engine import Engine
+from triad_serving.http.multipart import Upload, UploadBudget
+from triad_serving.media.audio.decode import DecodedAudio, decode_audio, fit_audio, resample
+from triad_serving.media.example import RawInputs
+from triad_serving.media.image.decode import decode_image, fit_image
+from triad_serving.settings import MIB, Settings
 
 ROOT = Path(__file__).parents[1]
 WHOLE = "whole request by the Engine"
@@ -46,7 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bundle", nargs="?", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=ROOT / "service/triad_serving/models/digits/1"
+    )
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--sound-s", type=float, default=1.0)
     parser.add_argument("--out", type=Path, help="JSON to write")

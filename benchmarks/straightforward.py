@@ -27,21 +27,17 @@ from benchmarks.media import make_examples
 from benchmarks.pipeline import WANTED, Pipeline
 from benchmarks.serving.machine import describe_machine
 from benchmarks.stages import Stage, measure
-from service.batcher import GOOD_BATCH
-from service.bundle import Bundle
-from service.contract import (
-    UNKNOWN_ID,
-    AudioInput,
-    ImageInput,
-    ModelInputs,
-    ModelOutputs,
-    RawInputs,
-    TextInput,
-)
-from service.postprocess import probabilities
-from service.preprocess.lexicon import WordLexicon
-from service.preprocess.text import RESERVED
-from service.session import Session
+from triad_serving.contract.outputs import ModelOutputs
+from triad_serving.engine.batcher import GOOD_BATCH
+from triad_serving.inference.bundle import Bundle
+from triad_serving.inference.postprocess import probabilities
+from triad_serving.inference.session import Session
+from triad_serving.media.audio.spec import AudioInput
+from triad_serving.media.example import ModelInputs, RawInputs
+from triad_serving.media.image.spec import ImageInput
+from triad_serving.media.text.lexicon import WordLexicon
+from triad_serving.media.text.spec import UNKNOWN_ID, TextInput
+from triad_serving.media.text.words import RESERVED
 
 ROOT = Path(__file__).parents[1]
 PLAIN = "straightforward "
@@ -116,7 +112,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bundle", nargs="?", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=ROOT / "service/triad_serving/models/digits/1"
+    )
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--before", type=Path, help="the graph that the other one runs; default: the same")
     options = parser.parse_args()

@@ -15,12 +15,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from service.bundle import read_bundle
-from service.contract import MEDIA, Medium, RawInputs, Wanted, media_subsets
-from service.engine import Engine
-from service.preprocess.example import preprocess
-from service.session import Session
-from service.settings import Settings
+from triad_serving.contract.outputs import MediumName, Wanted, media_subsets
+from triad_serving.engine.engine import Engine
+from triad_serving.inference.bundle import read_bundle
+from triad_serving.inference.session import Session
+from triad_serving.media.example import RawInputs
+from triad_serving.media.names import MEDIA
+from triad_serving.media.preprocess import preprocess
+from triad_serving.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 TEXT = "请看，我刚才在这张纸上写下了数字七，同时也把它读了出来；录音和照片都在这里，你能认出来吗？"
@@ -30,18 +32,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("bundle", nargs="?", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument(
+        "bundle", nargs="?", type=Path, default=ROOT / "service/triad_serving/models/digits/1"
+    )
     parser.add_argument("--rounds", type=int, default=300)
     options = parser.parse_args()
 
     image, audio = (ROOT / "examples/seven.jpg").read_bytes(), (ROOT / "examples/seven.wav").read_bytes()
-    whole: dict[Medium, str | bytes] = {"text": TEXT, "image": image, "audio": audio}
+    whole: dict[MediumName, str | bytes] = {"text": TEXT, "image": image, "audio": audio}
     raw = {subset: RawInputs(**{m: whole[m] for m in subset}) for subset in media_subsets(MEDIA)}
     bundle = read_bundle(options.bundle)
     settings = Settings(models=options.bundle, device="cpu", threads=1)
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="cpu")
 
-    rows: dict[tuple[Medium, ...], dict[str, Callable[[], object]]] = {}
+    rows: dict[tuple[MediumName, ...], dict[str, Callable[[], object]]] = {}
     with Engine.open(options.bundle, settings) as engine:
         for subset, inputs in raw.items():
             packed = preprocess(inputs, bundle.spec, bundle.lexicon, settings.media_limits)
@@ -58,10 +62,10 @@ def main() -> None:
 
 
 def measure(
-    rows: dict[tuple[Medium, ...], dict[str, Callable[[], object]]], rounds: int
-) -> dict[tuple[Medium, ...], dict[str, float]]:
+    rows: dict[tuple[MediumName, ...], dict[str, Callable[[], object]]], rounds: int
+) -> dict[tuple[MediumName, ...], dict[str, float]]:
     """Median milliseconds of each call; a round makes every call once. The first tenth warms up."""
-    times: dict[tuple[Medium, ...], dict[str, list[float]]] = {
+    times: dict[tuple[MediumName, ...], dict[str, list[float]]] = {
         subset: {name: [] for name in calls} for subset, calls in rows.items()
     }
     for each in range(-(rounds // 10), rounds):

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model_training.config import TrainConfig, load_config
-from model_training.metrics import SCORE_NAMES, Scores
-from model_training.train import train_bundle
-from service.bundle import read_bundle
-from service.errors import TriadError
+from triad_serving.contract.errors import TriadError
+from triad_serving.inference.bundle import read_bundle
+from triad_training.config.train_config import TrainConfig, load_config
+from triad_training.evaluation.metrics import SCORE_NAMES, Scores
+from triad_training.train import train_bundle
 
 SHOWN = ("accuracy", "recall", "f1", "r2")
 

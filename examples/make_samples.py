@@ -18,7 +18,7 @@ import soxr
 from PIL import Image, ImageDraw, ImageFilter
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "service" / "page" / "samples"
+PAGE = HERE.parent / "service" / "triad_serving" / "playground" / "samples"
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 VOICE = "en-us+f4"
 RATE_HZ = 44_100

@@ -25,7 +25,7 @@ MARGIN_PX = 12
 @contextmanager
 def served() -> Iterator[str]:
     """Address of the service on a free port."""
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "triad_serving.cli", "serve", "--port", "0"]
     process = subprocess.Popen(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -23,8 +23,12 @@ from fastapi import FastAPI
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from service.bundle import BundleManifest, write_bundle
-from service.contract import AudioSpec, ImageSpec, PreprocessSpec, Task, TextSpec
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import BundleManifest, write_bundle
+from triad_serving.media.audio.spec import AudioSpec
+from triad_serving.media.example import PreprocessSpec
+from triad_serving.media.image.spec import ImageSpec
+from triad_serving.media.text.spec import TextSpec
 
 SPEC = PreprocessSpec(
     text=TextSpec(max_tokens=8),

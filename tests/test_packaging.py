@@ -19,9 +19,11 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from service.settings import Settings
+from triad_serving.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+SERVING, TRAINING_HALF = ROOT / "service", ROOT / "model_training"
+PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
@@ -83,15 +85,15 @@ def test_the_base_install_brings_nothing_of_training() -> None:
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service", PROJECT["dependencies"] + EXTRAS["tokenizer"]),
-        ("model_training", PROJECT["dependencies"] + TRAINING),
+        ("service/triad_serving", PROJECT["dependencies"] + EXTRAS["tokenizer"]),
+        ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]),
     ],
 )
 def test_whatever_is_imported_is_declared(package: str, requirements: list[str]) -> None:
     """A package that only comes along with another may go away with it."""
     declared = names(requirements)
-    own = {"service", "model_training", "tests", "benchmarks"}
+    own = {"triad_serving", "triad_training", "tests", "benchmarks"}
     provided_by = packages_distributions()
     # FastAPI is Starlette with annotations, pydantic pins its own core: what pins the other is declared.
     along = {"starlette": "fastapi", "pydantic_core": "pydantic"}
@@ -128,9 +130,10 @@ def test_constraints_are_exact_sorted_and_name_no_build_of_one_machine() -> None
 def test_the_wheel_carries_both_packages_their_types_and_the_licence(wheel: zipfile.ZipFile) -> None:
     found = set(wheel.namelist())
 
-    for package in ("service", "model_training"):
-        files = [*(ROOT / package).rglob("*.py"), *(ROOT / package).rglob("*.j2")]
-        sources = {str(file.relative_to(ROOT)) for file in files}
+    for folder, package in PACKAGES:
+        files = [*(folder / package).rglob("*.py"), *(folder / package).rglob("*.j2")]
+        sources = {str(file.relative_to(folder)) for file in files}
+        assert len(sources) > 40
         assert sources <= found
         assert f"{package}/py.typed" in found
     licences = [name for name in found if name.endswith("licenses/LICENSE")]
@@ -139,32 +142,30 @@ def test_the_wheel_carries_both_packages_their_types_and_the_licence(wheel: zipf
 
 
 def test_the_wheel_carries_the_shipped_bundle(wheel: zipfile.ZipFile) -> None:
-    files = [file for file in (ROOT / "service" / "models").rglob("*") if file.is_file()]
-    if not files:
-        pytest.skip("no bundle is shipped yet")
+    files = [file for file in (SERVING / "triad_serving/models").rglob("*") if file.is_file()]
 
     found = set(wheel.namelist())
-    assert {str(file.relative_to(ROOT)) for file in files} <= found
-    assert "service/models/digits/1/bundle.json" in found
-    assert "service/models/digits/1/model.onnx" in found
+    assert {str(file.relative_to(SERVING)) for file in files} <= found
+    assert "triad_serving/models/digits/1/bundle.json" in found
+    assert "triad_serving/models/digits/1/model.onnx" in found
 
 
 def test_the_wheel_carries_the_pages_and_the_licences_of_what_they_are_made_of(
     wheel: zipfile.ZipFile,
 ) -> None:
-    files = [file for file in (ROOT / "service" / "page").rglob("*") if file.is_file()]
+    files = [file for file in (SERVING / "triad_serving/playground").rglob("*") if file.is_file()]
     found = set(wheel.namelist())
     assert len(files) > 50
-    assert {str(file.relative_to(ROOT)) for file in files} <= found
+    assert {str(file.relative_to(SERVING)) for file in files} <= found
     for package in ("swagger-ui", "redoc"):
-        licence = f"licenses/service/page/reference/{package}/LICENSE"
+        licence = f"licenses/service/triad_serving/playground/reference/{package}/LICENSE"
         assert any(name.endswith(licence) for name in found)
 
 
 def test_the_wheel_carries_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist()}
 
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"service", "model_training"}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"triad_serving", "triad_training"}
     assert not [name for name in wheel.namelist() if "test" in name or "__pycache__" in name]
 
 

@@ -34,9 +34,9 @@ from benchmarks.serving.machine import describe_machine
 from benchmarks.serving.process import ServerError
 from benchmarks.serving.running import started
 from benchmarks.serving.servers import triad
-from service.bundle import read_bundle
-from service.contract import GpuMode
-from service.errors import TriadError
+from triad_serving.contract.device import GpuMode
+from triad_serving.contract.errors import TriadError
+from triad_serving.inference.bundle import read_bundle
 
 NOT_A_GPU = "Measured on the CPU, through the same code: nothing of this says how fast a GPU is."
 

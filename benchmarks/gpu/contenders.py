@@ -17,13 +17,15 @@ import torch
 
 from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS, WANTED
-from model_training.network import rebuild_network
-from service.bundle import Bundle
-from service.contract import Feed, GpuMode, ModelInputs
-from service.errors import TriadError
-from service.preprocess.example import preprocess
-from service.session import Session, output_names, pack_batch
-from service.settings import usable_cores
+from triad_serving.contract.arrays import Feed
+from triad_serving.contract.device import GpuMode
+from triad_serving.contract.errors import TriadError
+from triad_serving.inference.bundle import Bundle
+from triad_serving.inference.session import Session, output_names, pack_batch
+from triad_serving.media.example import ModelInputs
+from triad_serving.media.preprocess import preprocess
+from triad_serving.settings import usable_cores
+from triad_training.network.rebuild import rebuild_network
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -53,7 +55,7 @@ class Model:
 
 def load_model(bundle: Bundle, device: Device, gpu_mode: GpuMode = "kernels") -> Model:
     """gpu_mode: of the service's session. Raises DeviceError where what was asked for cannot be had."""
-    import onnxruntime  # behind service.runtime, which turns its telemetry off
+    import onnxruntime  # behind triad_serving.inference.runtime, which turns its telemetry off
 
     threads = usable_cores()
     session = Session(
@@ -88,7 +90,7 @@ def contenders(model: Model, batch: Sequence[ModelInputs]) -> dict[str, Callable
     return {
         "copy to the device": lambda: _copy(feed, model.device),
         "bare ONNX Runtime": lambda: _bare(model, feed),
-        "service.session": lambda: lambda: model.session.run(batch, WANTED),
+        "triad_serving.inference.session": lambda: lambda: model.session.run(batch, WANTED),
         "PyTorch": lambda: _network(model, feed, model.network),
         "PyTorch compiled": lambda: _network(model, feed, model.compiled),
     }

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 
 async def predict(request: Request) -> Response:

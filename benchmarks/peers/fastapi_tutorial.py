@@ -16,7 +16,7 @@ import uvicorn
 from fastapi import FastAPI, Form, Request, Response, UploadFile
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ import litserve as ls
 from fastapi import Request, Response
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 
 class Triad(ls.LitAPI):

@@ -17,7 +17,7 @@ from mlserver.handlers import custom_handler
 from mlserver.settings import ModelSettings, Settings
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 
 class Triad(mlserver.MLModel):

@@ -18,7 +18,7 @@ from mosec import Server, Worker
 from multipart import MultipartParser
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import ModelInputs, RawInputs
+from triad_serving.media.example import ModelInputs, RawInputs
 
 
 class Stage(Worker):

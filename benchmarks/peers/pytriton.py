@@ -26,7 +26,7 @@ from pytriton.proxy.types import Request
 from pytriton.triton import Triton, TritonConfig
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 Answer = dict[str, npt.NDArray[np.object_]]
 Predict: TypeAlias = Callable[[RawInputs], str]

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.pipeline import PORT, WORKERS, load_pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 
 @serve.deployment(

@@ -23,10 +23,10 @@ from benchmarks.serving.results import Collected, Media, Run, summarise
 from benchmarks.serving.running import started
 from benchmarks.serving.servers import ROOT, SERVERS
 from benchmarks.serving.table import markdown
-from service.bundle import read_bundle
-from service.contract import RawInputs
-from service.errors import BundleError
-from service.settings import usable_cores
+from triad_serving.contract.errors import BundleError
+from triad_serving.inference.bundle import read_bundle
+from triad_serving.media.example import RawInputs
+from triad_serving.settings import usable_cores
 
 RESULTS = Path(__file__).parents[1] / "results"
 WARM_UP_CONCURRENCY = 8
@@ -101,7 +101,7 @@ def _parse_options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cores = usable_cores()
-    parser.add_argument("--bundle", type=_bundle, default=ROOT / "service/models/digits/1")
+    parser.add_argument("--bundle", type=_bundle, default=ROOT / "service/triad_serving/models/digits/1")
     parser.add_argument("--servers", type=_names, default=list(SERVERS), help=", ".join(SERVERS))
     parser.add_argument("--concurrency", type=_numbers, default=[1, 8, 32, 128])
     parser.add_argument(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 BOUNDARY = "benchmark-boundary-7f3a9c"
 FILES = {"image": ("photo.jpg", "image/jpeg"), "audio": ("sound.wav", "audio/wav")}

@@ -17,7 +17,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from benchmarks.pipeline import Pipeline
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 START_LIMIT_S = 120.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from service.settings import usable_cores
+from triad_serving.settings import usable_cores
 
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "numpy", "pillow", "fastapi", "uvicorn")
 

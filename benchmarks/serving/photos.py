@@ -24,8 +24,8 @@ from benchmarks.serving.load import finish, start
 from benchmarks.serving.machine import describe_machine
 from benchmarks.serving.running import Running, started
 from benchmarks.serving.servers import ROOT, SERVERS
-from service.bundle import read_bundle
-from service.contract import ImageSpec
+from triad_serving.inference.bundle import read_bundle
+from triad_serving.media.image.spec import ImageSpec
 
 PHOTOS = 2
 DECODES = 10
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bundle", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument("--bundle", type=Path, default=ROOT / "service/triad_serving/models/digits/1")
     parser.add_argument("--server", choices=list(SERVERS), default="triad")
     parser.add_argument("--workers", type=int, default=2, help="of servers that have workers")
     parser.add_argument("--concurrency", type=int, default=8, help="of the usual requests")

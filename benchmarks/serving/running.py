@@ -14,7 +14,7 @@ from benchmarks.serving.load import Load, drive
 from benchmarks.serving.process import ServerProcess, free_port
 from benchmarks.serving.results import Measured, measure
 from benchmarks.serving.servers import Server
-from service.contract import RawInputs
+from triad_serving.media.example import RawInputs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ class Server:
         arguments = [argument.format(workers=workers) for argument in self.arguments]
         if self.peer is not None:
             return [str(python_of(self.peer)), "-m", f"benchmarks.peers.{self.peer}", *arguments]
-        command = [sys.executable, "-m", "service.cli", "serve", "--models", str(bundle)]
+        command = [sys.executable, "-m", "triad_serving.cli", "serve", "--models", str(bundle)]
         return [*command, "--port", str(port), *arguments]
 
     def variables(self, bundle: Path, *, port: int, workers: int) -> dict[str, str]:

@@ -36,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--bundle", type=Path, default=ROOT / "service/models/digits/1")
+    parser.add_argument("--bundle", type=Path, default=ROOT / "service/triad_serving/models/digits/1")
     parser.add_argument("--server", choices=list(SERVERS), default="triad")
     parser.add_argument("--workers", type=int, default=2, help="of servers that have workers")
     parser.add_argument("--requests", type=int, default=100_000)

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from model_training.attribution import judge_attention
-from model_training.evaluate import answer_split, open_table
-from model_training.metrics import Answers
-from service.bundle import read_bundle
-from service.contract import MEDIA
-from service.session import Session
+from triad_serving.inference.bundle import read_bundle
+from triad_serving.inference.session import Session
+from triad_serving.media.names import MEDIA
+from triad_training.evaluation.attribution import judge_attention
+from triad_training.evaluation.evaluate import answer_split, open_table
+from triad_training.evaluation.metrics import Answers
 
 TASK = "label"
 

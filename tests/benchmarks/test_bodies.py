@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.serving.bodies import multipart_request, tensor_request, write_requests
-from service.contract import MediaLimits, RawInputs
-from service.multipart import Upload, UploadBudget
+from triad_serving.http.multipart import Upload, UploadBudget
+from triad_serving.media.example import RawInputs
+from triad_serving.media.limits import MediaLimits
 
 WHOLE = RawInputs(text="七 seven", image=b"\xff\xd8 not \r\n a photo", audio=b"RIFF--\r\n")
 

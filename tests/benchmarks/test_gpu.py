@@ -15,9 +15,9 @@ from benchmarks.gpu.contenders import (
     megabytes,
 )
 from benchmarks.gpu.utilisation import mean_share, watch
-from service.bundle import read_bundle
-from service.contract import GpuMode
-from service.session import pack_batch
+from triad_serving.contract.device import GpuMode
+from triad_serving.inference.bundle import read_bundle
+from triad_serving.inference.session import pack_batch
 
 
 def test_no_item_of_a_batch_is_another_one_again(tiny_bundle: Path) -> None:
@@ -35,7 +35,7 @@ def test_everything_but_the_network_runs_on_a_bundle_without_weights(
 ) -> None:
     bundle = read_bundle(tiny_bundle)
     found = contenders(load_model(bundle, "cpu", gpu_mode), make_batch(bundle, 2, sound_s=0.1))
-    for name in ("copy to the device", "bare ONNX Runtime", "service.session"):
+    for name in ("copy to the device", "bare ONNX Runtime", "triad_serving.inference.session"):
         assert items_per_s(found[name](), 2, seconds=0.01, rounds=1) > 0
     for name in ("PyTorch", "PyTorch compiled"):
         with pytest.raises(MissingError, match="holds no weights"):
@@ -44,7 +44,7 @@ def test_everything_but_the_network_runs_on_a_bundle_without_weights(
 
 def test_the_service_is_compared_with_the_best_batch_of_the_bare_graph() -> None:
     rates = {
-        1: {"bare ONNX Runtime": 100.0, "service.session": 90.0},
+        1: {"bare ONNX Runtime": 100.0, "triad_serving.inference.session": 90.0},
         8: {"bare ONNX Runtime": 400.0, "PyTorch": 50.0},
     }
     served = EndToEnd(workers=2, concurrency=64, rps=300.0, p50_ms=1.0, p99_ms=2.0, errors=0, gpu=0.875)

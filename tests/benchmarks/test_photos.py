@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from benchmarks.media import make_large_photo
 from benchmarks.serving.photos import Round, cheapest_decode_ms, markdown
-from service.contract import ImageSpec
+from triad_serving.media.image.spec import ImageSpec
 
 
 def made(beside_p99_ms: float) -> Round:

@@ -5,8 +5,8 @@ from pathlib import Path
 from benchmarks.media import make_examples
 from benchmarks.pipeline import Pipeline
 from benchmarks.stages import WHOLE, markdown, measure, stages_of
-from service.engine import Engine
-from service.settings import Settings
+from triad_serving.engine.engine import Engine
+from triad_serving.settings import Settings
 
 
 def test_every_stage_of_a_request_runs_and_is_timed(tiny_bundle: Path) -> None:

@@ -8,7 +8,7 @@ from benchmarks.media import make_examples
 from benchmarks.pipeline import Pipeline
 from benchmarks.straightforward import PLAIN, Straightforward, difference, markdown
 
-DIGITS = Path(__file__).parents[2] / "service/models/digits/1"
+DIGITS = Path(__file__).parents[2] / "service/triad_serving/models/digits/1"
 
 
 def test_both_pipelines_read_the_same_and_answer_alike() -> None:

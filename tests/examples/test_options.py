@@ -11,8 +11,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from model_training.config import LANGUAGE, TrainConfig, load_config
 from tests.examples.conftest import EXAMPLES
+from triad_training.config.train_config import LANGUAGE, TrainConfig, load_config
 
 CONFIGS = sorted(EXAMPLES.glob("*/*.toml"))
 

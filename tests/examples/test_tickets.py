@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-import model_training.train as training
-from model_training.config import load_config
-from model_training.fit import fit, make_accelerator
-from model_training.prepare import build_model
-from model_training.prepare import prepare as prepare_training
-from model_training.transfer import transfer_weights
-from service.contract import RawInputs
-from service.engine import Engine
+import triad_training.train as training
 from tests.examples.conftest import EXAMPLES, Rows, load, read_table
+from triad_serving.engine.engine import Engine
+from triad_serving.media.example import RawInputs
+from triad_training.config.train_config import load_config
+from triad_training.learning.loop import fit, make_accelerator
+from triad_training.learning.prepare import build_model
+from triad_training.learning.prepare import prepare as prepare_training
+from triad_training.learning.transfer import transfer_weights
 
 EXAMPLE = EXAMPLES / "tickets"
 prepare = load("tickets/prepare")

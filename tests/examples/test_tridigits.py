@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_training.config import load_config
-from model_training.metrics import Answers
+from triad_training.config.train_config import load_config
+from triad_training.evaluation.metrics import Answers
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "tridigits"

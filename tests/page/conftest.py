@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from tests.conftest import write_tiny_bundle
 
 ROOT = Path(__file__).parents[2]
-SAMPLES = ROOT / "service" / "page" / "samples"
+SAMPLES = ROOT / "service" / "triad_serving" / "playground" / "samples"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--headless",
@@ -40,7 +40,7 @@ class Open(Protocol):
 @contextmanager
 def served(models: Path | None = None) -> Iterator[str]:
     """Address of `triad serve` on a free port, by default with the shipped models."""
-    command = [sys.executable, "-m", "service.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "triad_serving.cli", "serve", "--port", "0"]
     command += ["--models", str(models)] if models else []
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

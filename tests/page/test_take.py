@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from service.schemas import Prediction
 from tests.page.act import answered, label, one_answer
 from tests.page.conftest import Open
+from triad_serving.inference.schemas import Prediction
 
 RUNNERS = {
     "curl": ["bash", "-c"],

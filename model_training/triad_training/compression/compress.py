@@ -1,0 +1,189 @@
+"""`triad compress`: a bundle becomes a smaller, faster one, or nothing where that costs too much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from safetensors.torch import save
+
+from triad_serving.contract.errors import ConfigError
+from triad_serving.contract.outputs import media_subsets
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import (
+    CARD_FILE,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    BundleManifest,
+    Compression,
+    read_bundle,
+    write_bundle,
+)
+from triad_serving.media.example import ModelInputs
+from triad_training.compression.compare import Comparison, Variant, compare
+from triad_training.compression.float16 import convert_to_half
+from triad_training.compression.quantize import quantize_dynamic, quantize_static
+from triad_training.compression.slim import Slim, distil, export_slim, open_network, prune_network
+from triad_training.data.dataset import ExampleDataset
+from triad_training.data.table import Example
+from triad_training.evaluation.card import model_card
+from triad_training.evaluation.evaluate import BundleTable, open_table
+from triad_training.train import run_folder
+
+CALIBRATION_EXAMPLES = 256
+CALIBRATION_BATCH = 8  # times the subsets of media
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What shall be done, in this order. distill: the student's config. prune: see prune.prune."""
+
+    distill: Path | None = None
+    prune: float | None = None
+    int8: Literal["static", "dynamic"] | None = None
+    fp16: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise ConfigError("Nothing to do: ask for --distill, --prune, --int8 or --fp16.")
+        if self.int8 and self.fp16:
+            raise ConfigError("--int8 is for CPUs, --fp16 for GPUs: choose one of them.")
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return (
+            *([f"distilled as {self.distill.stem}"] if self.distill else []),
+            *([f"pruned by {self.prune:g}"] if self.prune is not None else []),
+            *([f"int8 {self.int8}"] if self.int8 else []),
+            *(["fp16"] if self.fp16 else []),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compressed:
+    """A bundle that is not yet written."""
+
+    comparison: Comparison
+    destination: Path
+    manifest: BundleManifest
+    files: dict[str, bytes]
+
+    def write(self, *, max_drop: float) -> Bundle:
+        """Raises CompressionError, before anything is written, past `max_drop` points."""
+        self.comparison.require(max_drop)
+        return write_bundle(self.destination, self.manifest, self.files)
+
+
+def compress_bundle(
+    bundle_path: Path, table_path: Path, recipe: Recipe, *, out: Path, limit: int | None = None
+) -> Compressed:
+    """Makes and measures out/<name>/<next version>, which the caller writes.
+
+    table_path: examples as the bundle was trained on: to fit and calibrate on, and test ones to compare on.
+    limit: how many of the latter, drawn at random, where not all.
+    Raises BundleError, TableError, ConfigError.
+    """
+    bundle = read_bundle(bundle_path)
+    version = _next_version(bundle, out)
+    table = open_table(bundle, table_path, ["train", "validation", "test"])
+    variants = [Variant(name="original", graph=bundle.model_path.read_bytes(), tasks=bundle.tasks)]
+    slim = _slim(table, recipe, variants, run_folder(bundle.manifest.name, version))
+    if recipe.int8 or recipe.fp16:
+        variants.append(_narrowed(variants[-1], table, recipe))
+    test = table.dataset(_drawn(table.split("test"), limit))
+    comparison = compare(variants, bundle.spec, test, device="auto" if recipe.fp16 else "cpu")
+    manifest = _manifest(bundle, recipe, comparison, slim, tasks=variants[-1].tasks, version=version)
+    card = model_card(manifest, compression=comparison.table())
+    made = {MODEL_FILE: variants[-1].graph, CARD_FILE: card.encode()}
+    if slim is not None and not recipe.int8 and not recipe.fp16:
+        made[WEIGHTS_FILE] = save(slim.model.state_dict())
+    others = bundle.manifest.files.keys() - {MODEL_FILE, CARD_FILE, WEIGHTS_FILE}
+    return Compressed(
+        comparison=comparison,
+        destination=out / manifest.name / manifest.version,
+        manifest=manifest,
+        files=made | {name: (bundle.path / name).read_bytes() for name in others},
+    )
+
+
+def _slim(table: BundleTable, recipe: Recipe, variants: list[Variant], run: Path) -> Slim | None:
+    """Takes the steps that change the network, and appends what each makes of it."""
+    if recipe.distill is None and recipe.prune is None:
+        return None
+    slim = open_network(table)
+    if recipe.distill is not None:
+        slim = distil(slim, recipe.distill, run / "distilled")
+        variants.append(export_slim(slim, recipe.steps[0]))
+    if recipe.prune is not None:
+        slim = prune_network(slim, recipe.prune, run / "pruned")
+        variants.append(export_slim(slim, recipe.steps[len(variants) - 1]))
+    return slim
+
+
+def _narrowed(variant: Variant, table: BundleTable, recipe: Recipe) -> Variant:
+    """The same graph with fewer bits."""
+    name = recipe.steps[-1]
+    if recipe.int8 == "static":
+        train = table.dataset(_drawn(table.split("train"), CALIBRATION_EXAMPLES))
+        return replace(
+            variant, name=name, graph=quantize_static(variant.graph, table.bundle.spec, _calibration(train))
+        )
+    narrow = quantize_dynamic if recipe.int8 else convert_to_half
+    return replace(variant, name=name, graph=narrow(variant.graph))
+
+
+def _drawn(examples: Sequence[Example], limit: int | None) -> list[Example]:
+    """At most `limit` of them, always the same."""
+    order = np.random.default_rng(0).permutation(len(examples))
+    return [examples[i] for i in order[:limit]]
+
+
+def _calibration(dataset: ExampleDataset) -> Iterator[list[ModelInputs]]:
+    """Every subset of every example's media, so that the fusion's ranges hold for each."""
+    for start in range(0, len(dataset), CALIBRATION_BATCH):
+        group = [dataset[i].inputs for i in range(start, min(start + CALIBRATION_BATCH, len(dataset)))]
+        yield [inputs.only(*subset) for inputs in group for subset in media_subsets(inputs.media)]
+
+
+def _manifest(
+    bundle: Bundle,
+    recipe: Recipe,
+    comparison: Comparison,
+    slim: Slim | None,
+    *,
+    tasks: tuple[Task, ...],
+    version: str,
+) -> BundleManifest:
+    original, result = comparison.variants[0], comparison.result
+    compression = Compression(
+        original=f"{bundle.manifest.name} {bundle.manifest.version}",
+        original_sha256=bundle.manifest.files[MODEL_FILE],
+        steps=recipe.steps,
+        size=result.size / original.size,
+        speed=result.speed,
+        difference=result.difference,
+        drop=result.drop.points if result.drop else None,
+    )
+    changes: dict[str, Any] = {
+        "version": version,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "tasks": tasks,
+        "metrics": {"test": result.scores},
+        "compression": compression,
+    }
+    if slim is not None:
+        changes["parameters"] = sum(parameter.numel() for parameter in slim.model.parameters())
+        changes["training"] = slim.config.portable()
+    return bundle.manifest.model_copy(update=changes)
+
+
+def _next_version(bundle: Bundle, out: Path) -> str:
+    """One more than the original's, and than any that stands in `out` already."""
+    folder = out / bundle.manifest.name
+    found = [int(path.name) for path in folder.glob("*") if path.name.isdecimal()] if folder.is_dir() else []
+    return str(max([int(bundle.manifest.version), *found]) + 1)

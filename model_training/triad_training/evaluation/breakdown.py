@@ -1,0 +1,126 @@
+"""How one task's answers come out in detail: by class, by pair of classes, by confidence.
+
+Of every example's row with all the media it has. Shape letters: E examples, K outputs, Q bins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+
+from triad_serving.contract.arrays import F32, I64
+from triad_serving.contract.tasks import Task
+from triad_serving.explanation.shapley import F64
+from triad_serving.inference.postprocess import probabilities
+from triad_training.evaluation.metrics import (
+    CALIBRATION_BINS,
+    Answers,
+    confidences,
+    decisions,
+    labelled_rows,
+    score_task,
+)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reliability:
+    """Mean confidence and share of right answers among the answers of each bin that has any, and how many."""
+
+    confidence_Q: F64
+    right_Q: F64
+    count_Q: I64
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Breakdown:
+    """rows_E: where the labelled examples stand among the answers. targets: [E] or [E, K].
+
+    answers: what was answered, likewise. probability_EK: calibrated; a regression's values.
+    classes: by label, its scores and how many examples have it. confusion_KK: truth by answer; of a
+    classification only. reliability: not of a regression.
+    """
+
+    task: Task
+    rows_E: I64
+    targets: F32
+    answers: F32
+    probability_EK: F32
+    scores: dict[str, float]
+    classes: dict[str, dict[str, float]]
+    confusion_KK: I64 | None
+    reliability: Reliability | None
+
+    def json(self) -> dict[str, object]:
+        confusion = self.confusion_KK
+        return {
+            "scores": self.scores,
+            "classes": self.classes,
+            "confusion": None if confusion is None else confusion.tolist(),
+        }
+
+
+def break_down(answers: Answers, tasks: Sequence[Task]) -> dict[str, Breakdown]:
+    """By task; nothing of a task that is labelled nowhere."""
+    found = {}
+    for task in tasks:
+        rows_E = answers.whole_rows()
+        rows_E = rows_E[labelled_rows(answers.targets[task.name][rows_E])]
+        if len(rows_E):
+            found[task.name] = _of_task(task, rows_E, answers)
+    return found
+
+
+def _of_task(task: Task, rows_E: I64, answers: Answers) -> Breakdown:
+    logits_EK, targets = answers.logits[task.name][rows_E], answers.targets[task.name][rows_E]
+    probability_EK = probabilities(logits_EK, task)
+    decided = decisions(task, probability_EK)
+    confusion_KK: I64 | None = None
+    if task.type == "classification":
+        confusion_KK = confusion_matrix(targets, decided, labels=np.arange(len(task.labels)))
+    return Breakdown(
+        task=task,
+        rows_E=rows_E,
+        targets=targets,
+        answers=decided,
+        probability_EK=probability_EK,
+        scores=score_task(task, logits_EK, targets),
+        classes=_class_scores(task, targets, decided),
+        confusion_KK=confusion_KK,
+        reliability=None if task.type == "regression" else reliability(task, probability_EK, targets),
+    )
+
+
+def reliability(task: Task, probability_EK: F32, targets: F32) -> Reliability:
+    """Over the equal bins of confidence that the calibration error is made of."""
+    confidence, right = confidences(task, probability_EK, targets)
+    bins = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    count_Q = np.bincount(bins, minlength=CALIBRATION_BINS)
+    used = count_Q > 0
+    return Reliability(
+        confidence_Q=(np.bincount(bins, confidence, CALIBRATION_BINS)[used] / count_Q[used]),
+        right_Q=(np.bincount(bins, right, CALIBRATION_BINS)[used] / count_Q[used]),
+        count_Q=count_Q[used],
+    )
+
+
+def _class_scores(task: Task, targets: F32, decided: F32) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1 of each class or tag, 0 where undefined; and how many examples have it."""
+    if task.type == "regression":
+        return {}
+    if task.type == "classification":
+        classes_K = np.arange(len(task.labels))
+        targets, decided = targets[:, None] == classes_K, decided[:, None] == classes_K
+    hits_K = (targets * decided).sum(axis=0)
+    answered_K, true_K = decided.sum(axis=0), targets.sum(axis=0)
+    return {
+        label: {
+            "precision": float(hits / max(answered, 1)),
+            "recall": float(hits / max(true, 1)),
+            "f1": float(2 * hits / max(answered + true, 1)),
+            "examples": float(true),
+        }
+        for label, hits, answered, true in zip(task.labels, hits_K, answered_K, true_K, strict=True)
+    }

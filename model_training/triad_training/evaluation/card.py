@@ -1,0 +1,45 @@
+"""The model card: what a bundle's users should know before they rely on it."""
+
+from __future__ import annotations
+
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import BundleManifest
+from triad_training.evaluation.evaluate import score_table
+
+
+def model_card(manifest: BundleManifest, *, drift: float | None = None, compression: str = "") -> str:
+    """Markdown. drift: largest difference between the trained network and the exported graph.
+
+    compression: the comparison with the bundle that it was compressed from.
+    """
+    provenance = manifest.provenance
+    sections = [
+        f"# {manifest.name}, version {manifest.version}",
+        manifest.description,
+        f"{manifest.parameters:,} weights. Reads {', '.join(manifest.preprocess.media)}, any of them absent.",
+        "## Tasks",
+        "\n".join(_describe(task) for task in manifest.tasks),
+        "## Scores",
+        "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
+        "means over classes; `ece` is the expected calibration error after temperature scaling.",
+    ]
+    for split, scores in manifest.metrics.items():
+        sections += [f"### {split}", score_table(scores)]
+    if drift is not None:
+        sections.append(
+            f"Largest difference between the trained network and the exported graph: {drift:.1e}."
+        )
+    if made := manifest.compression:
+        sections += ["## Compression", f"{', '.join(made.steps)}, of {made.original}.", compression]
+    for title, text in (
+        ("Intended use", provenance.intended_use),
+        ("Data", provenance.data),
+        ("Licence", provenance.licence),
+    ):
+        sections += [f"## {title}", text] if text else []
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _describe(task: Task) -> str:
+    labels = f": {', '.join(task.labels)}" if task.labels else ""
+    return f"- `{task.name}`, {task.type}{labels}"

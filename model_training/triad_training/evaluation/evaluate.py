@@ -1,0 +1,223 @@
+"""Scores of a bundle: the graph as it is served, asked through the service's own session."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from triad_serving.contract.arrays import F32
+from triad_serving.contract.errors import ParameterError, TableError
+from triad_serving.contract.outputs import MediumName, Wanted
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import Bundle, read_bundle
+from triad_serving.inference.session import Session
+from triad_serving.media.example import ModelInputs
+from triad_serving.media.names import MEDIA
+from triad_training.config.train_config import TrainConfig
+from triad_training.data.dataset import ExampleDataset, LabelledInputs
+from triad_training.data.files import Media, open_media
+from triad_training.data.splits import SPLITS, split_named
+from triad_training.data.table import Example, check_labels, read_examples, targets
+from triad_training.evaluation.attribution import Trust, judge_attention, trust_table, use_by_class
+from triad_training.evaluation.breakdown import Breakdown, break_down
+from triad_training.evaluation.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
+from triad_training.evaluation.removal import Removals, measure_removal, removal_table
+from triad_training.evaluation.robustness import Curve, measure_robustness, robustness_table
+
+EXAMPLES_PER_RUN = 16  # times seven subsets
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """What was found on one split.
+
+    examples: of the whole table. dataset, answers: of the split. scores: by subset of media. breakdowns: by
+    task, with all media of each example. trust: whether the attention tells what the media contributed.
+    curves: how the scores fall with the quality of the media; removals: by task, how the answers fall as the
+    parts of the media go; where these were asked for.
+    """
+
+    bundle: Bundle
+    session: Session
+    examples: Sequence[Example]
+    dataset: ExampleDataset
+    split: str
+    answers: Answers
+    scores: Scores
+    breakdowns: Mapping[str, Breakdown]
+    trust: Trust
+    curves: tuple[Curve, ...]
+    removals: Mapping[str, Removals]
+
+    def table(self) -> str:
+        """Markdown: scores by task and subset of media, attention by task, what else was measured."""
+        tables = [
+            score_table(self.scores),
+            trust_table(self.trust),
+            robustness_table(self.curves),
+            removal_table(self.removals),
+        ]
+        return "\n\n".join(filter(None, tables))
+
+    def json(self) -> str:
+        use = {task.name: use_by_class(self.answers, task) for task in self.bundle.tasks}
+        found = {
+            "split": self.split,
+            "scores": self.scores,
+            "trust": self.trust,
+            "tasks": {name: each.json() for name, each in self.breakdowns.items()},
+            "media_use": {name: [asdict(each) for each in listed] for name, listed in use.items()},
+            "robustness": [asdict(curve) for curve in self.curves],
+            "removal": {name: asdict(each) for name, each in self.removals.items()},
+        }
+        return json.dumps(found, indent=2)
+
+
+def evaluate_bundle(
+    bundle_path: Path,
+    table_path: Path,
+    *,
+    split: str = "test",
+    robustness: bool = False,
+    removal: bool = False,
+) -> Evaluation:
+    """Scores a bundle on one split of a table whose columns are named as in its training.
+
+    Raises BundleError, TableError (every problem at once), ParameterError for an unknown split.
+    """
+    bundle = read_bundle(bundle_path)
+    more = TrainConfig.model_validate(bundle.manifest.training).data.more_splits
+    name = split_named(split, more)
+    if name is None:
+        known = ", ".join((*SPLITS, *more))
+        raise ParameterError(f"Unknown split {split!r}; known: {known}.", field="split")
+    table = open_table(bundle, table_path, [name])
+    dataset = table.dataset(table.split(name))
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
+    return examine(
+        bundle,
+        session,
+        dataset,
+        answer_split(session, dataset, bundle.tasks),
+        examples=table.examples,
+        robustness=robustness,
+        removal=removal,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BundleTable:
+    """A table whose columns are named as in a bundle's training. config: the bundle's, with this table."""
+
+    bundle: Bundle
+    config: TrainConfig
+    examples: tuple[Example, ...]
+    media: Media
+
+    def split(self, name: str) -> tuple[Example, ...]:
+        return tuple(example for example in self.examples if example.split == name)
+
+    def dataset(self, examples: Sequence[Example]) -> ExampleDataset:
+        """Some of the examples, as the bundle reads them, with the labels that it knows."""
+        labels = split_targets(examples, self.bundle.tasks, self.config)
+        return ExampleDataset(examples, labels, self.bundle.spec, self.bundle.lexicon, media=self.media)
+
+
+def open_table(bundle: Bundle, path: Path, splits: Sequence[str]) -> BundleTable:
+    """Raises TableError with every broken row, unknown label of these splits, and split without a row."""
+    config = TrainConfig.model_validate(bundle.manifest.training)
+    data = config.data.model_copy(update={"table": path.resolve()})
+    media = open_media(config, training=False)
+    examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
+    chosen = [example for example in examples if example.split in splits]
+    for task in bundle.tasks:
+        problems += check_labels(task, config.tasks[task.name], chosen)
+    found = {example.split for example in chosen}
+    problems += [f"no row is in the {split} split" for split in splits if split not in found]
+    if problems:
+        raise TableError([f"{path.name}: {problem}" for problem in problems])
+    with_table = config.model_copy(update={"data": data})
+    return BundleTable(bundle=bundle, config=with_table, examples=examples, media=media)
+
+
+def examine(
+    bundle: Bundle,
+    session: Session,
+    dataset: ExampleDataset,
+    answers: Answers,
+    *,
+    examples: Sequence[Example],
+    robustness: bool,
+    removal: bool,
+) -> Evaluation:
+    """Everything that the answers on one split say. examples: of the whole table."""
+    return Evaluation(
+        bundle=bundle,
+        session=session,
+        examples=examples,
+        dataset=dataset,
+        split=dataset.examples[0].split,
+        answers=answers,
+        scores=score_subsets(answers, bundle.tasks),
+        breakdowns=break_down(answers, bundle.tasks),
+        trust=judge_attention(answers, bundle.tasks),
+        curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
+        removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
+    )
+
+
+def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task]) -> Answers:
+    """The graph's answers for every example of a dataset in every subset of its media."""
+
+    def run(batch: list[ModelInputs]) -> BatchAnswers:
+        outputs = session.run(batch, Wanted(attention=True))
+        return BatchAnswers(
+            logits={task.name: np.stack([row.logits_K[task.name] for row in outputs]) for task in tasks},
+            attention={
+                task.name: np.stack([_media_shares(row.attention[task.name]) for row in outputs])
+                for task in tasks
+            },
+        )
+
+    return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks)
+
+
+def split_targets(examples: Sequence[Example], tasks: Sequence[Task], config: TrainConfig) -> dict[str, F32]:
+    """Targets by task, one row per example; see manifest.targets."""
+    return {
+        task.name: targets(
+            task, config.tasks[task.name].separator, [e.labels.get(task.name) for e in examples]
+        )
+        for task in tasks
+    }
+
+
+def score_table(scores: Scores) -> str:
+    """Markdown: one row per task and subset of media, percentages but for a regression's own units."""
+    lines = ["| task | media | examples | scores |", "|---|---|---:|---|"]
+    rows = [(task, subset, values) for subset, tasks in scores.items() for task, values in tasks.items()]
+    for task, subset, values in sorted(rows, key=operator.itemgetter(0)):
+        shown = ", ".join(_shown(name, value) for name, value in values.items() if name != "examples")
+        lines.append(f"| {task} | {subset} | {values['examples']:.0f} | {shown} |")
+    return "\n".join(lines)
+
+
+def _media_shares(weights: Mapping[MediumName, F32]) -> F32:
+    """A task's attention summed over the tokens of each medium, [M]; 0 where it is absent."""
+    shares = [weights[medium].sum() if medium in weights else 0.0 for medium in MEDIA]
+    return np.array(shares, dtype=np.float32)
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{name} {value:.4g}" if name in ("mae", "r2") else f"{name} {100 * value:.2f} %"
+
+
+def _grouped(examples: Iterator[LabelledInputs]) -> Iterable[list[LabelledInputs]]:
+    while group := list(islice(examples, EXAMPLES_PER_RUN)):
+        yield group

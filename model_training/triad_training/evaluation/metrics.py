@@ -1,0 +1,218 @@
+"""How good the answers are: per task and per subset of the media, and how honest their probabilities.
+
+Shape letters: N rows, K outputs of a task, M media.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize_scalar
+from sklearn.metrics import (
+    accuracy_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+)
+
+from triad_serving.contract.arrays import F32, I64
+from triad_serving.contract.outputs import media_subsets
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.postprocess import probabilities
+from triad_serving.media.example import ModelInputs
+from triad_training.data.dataset import LabelledInputs
+
+Scores = dict[str, dict[str, dict[str, float]]]  # subset of media -> task -> score -> value
+MAIN_SCORE = {"classification": "accuracy", "multilabel": "f1", "regression": "r2"}
+SCORE_NAMES = {"f1": "F1", "r2": "R²", "ece": "calibration error", "mae": "mean error"}  # where they differ
+CALIBRATION_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """The model's answers over a split, one row per example and subset of its media, smallest subset first.
+
+    example_N: which example each row asks about, from 0. subsets_N: name of each row's subset.
+    logits: by task, [N, K]. attention: by task, what each medium got, [N, M] in the contract's order.
+    targets: by task, [N] or [N, K].
+    """
+
+    example_N: I64
+    subsets_N: npt.NDArray[np.str_]
+    logits: Mapping[str, F32]
+    attention: Mapping[str, F32]
+    targets: Mapping[str, F32]
+
+    def whole_rows(self) -> I64:
+        """Where each example's row with all its media stands: the last of its rows, [E]."""
+        return np.flatnonzero(np.diff(self.example_N, append=-1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchAnswers:
+    """logits and attention of one batch, as in Answers."""
+
+    logits: Mapping[str, F32]
+    attention: Mapping[str, F32]
+
+
+def answer_subsets(
+    run: Callable[[list[ModelInputs]], BatchAnswers],
+    batches: Iterable[Sequence[LabelledInputs]],
+    tasks: Sequence[Task],
+) -> Answers:
+    """Asks for every subset of every example's media; each medium is encoded once for all of them."""
+    asked: list[int] = []
+    subsets: list[str] = []
+    logits: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    attention: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    labels: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    for examples in batches:
+        first = asked[-1] + 1 if asked else 0
+        media = [media_subsets(example.inputs.media) for example in examples]
+        asked += [n for n, of_example in enumerate(media, start=first) for _ in of_example]
+        rows = [(example, subset) for example, each in zip(examples, media, strict=True) for subset in each]
+        subsets += ["+".join(subset) for _, subset in rows]
+        outputs = run([example.inputs.only(*subset) for example, subset in rows])
+        for task in tasks:
+            logits[task.name].append(outputs.logits[task.name])
+            attention[task.name].append(outputs.attention[task.name])
+            labels[task.name].append(np.stack([example.targets[task.name] for example, _ in rows]))
+    return Answers(
+        example_N=np.array(asked, dtype=np.int64),
+        subsets_N=np.array(subsets),
+        logits={name: np.concatenate(parts) for name, parts in logits.items()},
+        attention={name: np.concatenate(parts) for name, parts in attention.items()},
+        targets={name: np.concatenate(parts) for name, parts in labels.items()},
+    )
+
+
+def score_subsets(answers: Answers, tasks: Sequence[Task]) -> Scores:
+    """Scores of every subset that occurs and every task that is labelled in it."""
+    scores: Scores = {}
+    for subset in sorted(set(answers.subsets_N.tolist()), key=lambda name: (name.count("+"), name)):
+        chosen = answers.subsets_N == subset
+        scores[subset] = {
+            task.name: found
+            for task in tasks
+            if (
+                found := score_task(
+                    task, answers.logits[task.name][chosen], answers.targets[task.name][chosen]
+                )
+            )
+        }
+    return scores
+
+
+def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
+    """Scores of the labelled rows, and how many they are; nothing where there is none."""
+    labelled = labelled_rows(targets)
+    logits_NK, targets = logits_NK[labelled], targets[labelled]
+    if not len(targets):
+        return {}
+    scores = {"examples": float(len(targets))}
+    if task.type == "regression":
+        scores["mae"] = float(mean_absolute_error(targets, logits_NK[:, 0]))
+        if len(targets) > 1:
+            scores["r2"] = float(r2_score(targets, logits_NK[:, 0]))
+        return scores
+    probability_NK = probabilities(logits_NK, task)
+    truth, answer = targets.astype(int), decisions(task, probability_NK).astype(int)
+    present = (
+        np.unique(truth) if task.type == "classification" else None
+    )  # classes without a row do not count
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, answer, labels=present, average="macro", zero_division=0
+    )
+    return scores | {
+        "accuracy": float(accuracy_score(truth, answer)),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "ece": calibration_error(*confidences(task, probability_NK, targets)),
+    }
+
+
+def decisions(task: Task, probability_NK: F32) -> F32:
+    """What is answered: the likeliest class, [N]; the tags likelier than not, [N, K]; the value, [N]."""
+    match task.type:
+        case "classification":
+            return np.asarray(probability_NK.argmax(axis=1), dtype=np.float32)
+        case "multilabel":
+            return (probability_NK > 0.5).astype(np.float32)
+        case "regression":
+            return np.asarray(probability_NK[:, 0])
+
+
+def confidences(task: Task, probability_NK: F32, targets: F32) -> tuple[F32, npt.NDArray[np.bool_]]:
+    """The probability of every decision, of each tag alone, and whether it was right."""
+    decided = decisions(task, probability_NK)
+    if task.type == "classification":
+        return probability_NK.max(axis=1), decided == targets
+    return np.where(decided == 1, probability_NK, 1 - probability_NK).ravel(), (decided == targets).ravel()
+
+
+def labelled_rows(targets: F32) -> npt.NDArray[np.bool_]:
+    """Which rows have a target, [N]."""
+    missing = np.isnan(targets)
+    return ~(missing if missing.ndim == 1 else np.asarray(missing.any(axis=1)))
+
+
+def calibration_error(confidence_N: npt.NDArray[np.floating], right_N: npt.NDArray[np.bool_]) -> float:
+    """Expected calibration error over equal bins of confidence (Guo et al. 2017, arXiv:1706.04599, eq. 3)."""
+    bin_N = np.clip((confidence_N * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    gaps = [
+        abs(float(np.sum(confidence_N[bin_N == b]) - np.sum(right_N[bin_N == b])))
+        for b in range(CALIBRATION_BINS)
+    ]
+    return sum(gaps) / len(confidence_N)
+
+
+def calibrate(answers: Answers, tasks: Sequence[Task]) -> tuple[Task, ...]:
+    """The tasks with the temperature that makes these answers likeliest, over all subsets of media at once.
+
+    Source: temperature scaling, Guo et al. 2017 (arXiv:1706.04599, section 4.2).
+    """
+    return tuple(
+        task
+        if task.type == "regression"
+        else dataclasses.replace(task, temperature=_temperature(task, answers))
+        for task in tasks
+    )
+
+
+def mean_score(scores: Scores, tasks: Sequence[Task], *, balanced: Collection[str] = ()) -> float:
+    """One number to stop early by: each task's main score, averaged over subsets and tasks.
+
+    balanced: tasks of uneven classes; F1 counts there, as always answering the most frequent is often right.
+    """
+    mains = [
+        per_task[task.name][main]
+        for per_task in scores.values()
+        for task in tasks
+        for main in ["f1" if task.name in balanced else MAIN_SCORE[task.type]]
+        if main in per_task.get(task.name, {})
+    ]
+    return float(np.mean(mains)) if mains else -math.inf
+
+
+def _temperature(task: Task, answers: Answers) -> float:
+    labelled = labelled_rows(answers.targets[task.name])
+    logits_NK, targets = answers.logits[task.name][labelled], answers.targets[task.name][labelled]
+    if not len(targets):
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        tempered = dataclasses.replace(task, temperature=math.exp(log_temperature))
+        probability = np.clip(probabilities(logits_NK, tempered), 1e-12, 1 - 1e-7)
+        if task.type == "classification":
+            return -float(np.log(probability[np.arange(len(targets)), targets.astype(int)]).mean())
+        return -float(np.where(targets == 1, np.log(probability), np.log1p(-probability)).mean())
+
+    found = minimize_scalar(loss, bounds=(math.log(0.05), math.log(20)), method="bounded")
+    return math.exp(found.x)

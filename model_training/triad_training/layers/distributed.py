@@ -1,0 +1,174 @@
+"""Several processes train as one would on all of their rows: what is summed over a batch is summed over all.
+
+Torch's own parts do not fit: SyncBatchNorm refuses CPUs, and DistributedDataParallel takes the mean of means
+that are not of equally many rows. In a single process nothing here communicates.
+
+Shape letters: N items, C channels, B rows of this process, W processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn import functional as F
+from torch.utils.data import Sampler
+
+from triad_serving.contract.errors import ConfigError
+
+
+def process_count() -> int:
+    return distributed.get_world_size() if _is_one_of_several() else 1
+
+
+def process_index() -> int:
+    return distributed.get_rank() if _is_one_of_several() else 0
+
+
+def _is_one_of_several() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+class Batches(Sampler[list[int]]):
+    """The rows of each step of an epoch that this process reads, in an order drawn by seed and epoch.
+
+    The steps of an epoch read each row once; their sizes differ by one at most.
+    """
+
+    def __init__(self, data: Sized, *, batch_size: int, seed: int) -> None:
+        """batch_size: most rows of a step, of all processes together.
+
+        Raises ConfigError where a process would have nothing to read.
+        """
+        self.rows = len(data)
+        self.steps = -(-self.rows // batch_size)
+        self.seed = seed
+        self.epoch = 0
+        if self.rows // self.steps < process_count():
+            raise ConfigError(
+                f"optim.batch_size: a step has {self.rows // self.steps} rows, too few for "
+                f"{process_count()} processes."
+            )
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        for step in np.array_split(order, self.steps):
+            yield step[process_index() :: process_count()].tolist()
+
+
+class _Sum(torch.autograd.Function):
+    """Of a tensor over all processes; so is the gradient, as every process's loss depends on every part."""
+
+    @staticmethod
+    def forward(_: Any, part: Tensor) -> Tensor:
+        whole = part.clone()
+        distributed.all_reduce(whole)
+        return whole
+
+    @staticmethod
+    def backward(_: Any, gradient: Tensor) -> Tensor:
+        return total(gradient.contiguous())
+
+
+def total(part: Tensor) -> Tensor:
+    """Sum over all processes, each with its part; gradients flow."""
+    if process_count() == 1:
+        return part
+    whole: Tensor = _Sum.apply(part)  # type: ignore[no-untyped-call]
+    return whole
+
+
+def mean(values: Tensor) -> Tensor:
+    """Of the values of all processes, as many as each has: this process's share of it, times their number.
+
+    So the mean over the processes, of these as of their gradients, is that of all values. 0 of none.
+    """
+    count = total(values.new_tensor(values.numel(), dtype=torch.float32))
+    return values.sum() * process_count() / count.clamp(min=1)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replaces each gradient by its mean over all processes; one that nobody has stays absent."""
+    if process_count() == 1:
+        return
+    trained = [parameter for parameter in parameters if parameter.requires_grad]
+    gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in trained]
+    present = torch.tensor([float(p.grad is not None) for p in trained], device=trained[0].device)
+    flat = torch.cat([present, *(gradient.flatten() for gradient in gradients)])
+    distributed.all_reduce(flat)
+    present, *averaged = torch.split(flat, [len(trained), *(p.numel() for p in trained)])
+    for parameter, found, gradient in zip(trained, present.tolist(), averaged, strict=True):
+        if found:
+            parameter.grad = gradient.view_as(parameter) / process_count()
+
+
+def pad_alike(inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Sounds as long as the longest of all processes: batch statistics count the padding, too."""
+    if process_count() == 1 or "samples" not in inputs:
+        return inputs
+    samples_NT = inputs["samples"]
+    longest = torch.tensor(samples_NT.shape[1], device=samples_NT.device)
+    distributed.all_reduce(longest, distributed.ReduceOp.MAX)
+    return {**inputs, "samples": F.pad(samples_NT, (0, int(longest) - samples_NT.shape[1]))}
+
+
+def first_of_all(flags_B: Tensor, share: float) -> Tensor:
+    """Where this process's flags are set that are among the first of all, [E].
+
+    At most `share` of all rows, but at least one, in the order that Batches dealt them out.
+    """
+    most = max(len(flags_B), 1)
+    if process_count() > 1:
+        rows = torch.tensor(len(flags_B), device=flags_B.device)
+        distributed.all_reduce(rows, distributed.ReduceOp.MAX)
+        most = int(rows)
+    # -1: no row there, in the last of the rounds.
+    dealt_B = F.pad(flags_B.to(torch.int8), (0, most - len(flags_B)), value=-1)
+    dealt_WB = dealt_B[None]
+    if process_count() > 1:
+        parts = [torch.empty_like(dealt_B) for _ in range(process_count())]
+        distributed.all_gather(parts, dealt_B)
+        dealt_WB = torch.stack(parts)
+    wanted = max(1, round(share * int((dealt_WB >= 0).sum())))
+    set_BW = dealt_WB.T == 1
+    chosen_BW = set_BW & (set_BW.flatten().cumsum(0).view_as(set_BW) <= wanted)
+    return chosen_BW[: len(flags_B), process_index()].nonzero()[:, 0]
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over the items of all processes, of any number of axes; of no item, too."""
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or (process_count() == 1 and len(x)):
+            return super().forward(x)
+        axes = [0, *range(2, x.ndim)]
+        shape = [1, -1, *[1] * (x.ndim - 2)]
+        values = x.float()
+        count = total(values.new_tensor(values.numel() // values.shape[1]))
+        mean_C = total(values.sum(axes)) / count.clamp(min=1)
+        centred = values - mean_C.view(shape)
+        squares_C = total(centred.square().sum(axes))
+        self._remember(mean_C.detach(), squares_C.detach() / (count - 1).clamp(min=1), count)
+        scale_C = self.weight * (squares_C / count.clamp(min=1) + self.eps).rsqrt()
+        return (centred * scale_C.view(shape) + self.bias.view(shape)).to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean_C: Tensor, variance_C: Tensor, count: Tensor) -> None:
+        """Moves the running statistics as torch's does; not at all where there was no item."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        seen = (count > 0).to(mean_C.dtype)
+        self.running_mean.lerp_(mean_C, seen * self.momentum)
+        self.running_var.lerp_(variance_C, seen * self.momentum)
+        self.num_batches_tracked += seen.long()

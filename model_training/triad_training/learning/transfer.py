@@ -1,0 +1,115 @@
+"""Transfer: a new model starts from the weights of a bundle, wherever the two fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from triad_serving.contract.disk import writing
+from triad_serving.contract.errors import BundleError, ConfigError
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
+from triad_serving.media.text.lexicon import Lexicon, WordLexicon
+from triad_serving.media.text.words import RESERVED
+
+REPORT_FILE = "transfer.txt"
+WORD_EMBEDDING = "encoders.text.words.weight"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transfer:
+    """How many numbers of each part of the model came from the bundle, began anew, or found no place."""
+
+    source: str
+    taken: Mapping[str, int]
+    fresh: Mapping[str, int]
+    unused: Mapping[str, int]
+
+    def table(self) -> str:
+        """Plain text, one line per part."""
+        parts = list(dict.fromkeys([*self.taken, *self.fresh, *self.unused]))
+        width = max(len(part) for part in parts)
+        lines = [f"weights from {self.source}", f"{'':{width}}  {'taken':>12}{'fresh':>12}{'unused':>12}"]
+        for part in parts:
+            counts = (column.get(part, 0) for column in (self.taken, self.fresh, self.unused))
+            lines.append(f"{part:{width}}  " + "".join(f"{count or '-':>12}" for count in counts))
+        return "\n".join(lines)
+
+    def report(self, run: Path) -> None:
+        """Shows the table, and leaves it beside the checkpoint."""
+        Console(stderr=True).print(self.table(), highlight=False)
+        with writing(run / REPORT_FILE):
+            run.mkdir(parents=True, exist_ok=True)
+            (run / REPORT_FILE).write_text(self.table() + "\n", encoding="utf-8")
+
+
+def transfer_weights(
+    model: nn.Module, lexicon: Lexicon | None, tasks: Sequence[Task], bundle: Bundle
+) -> Transfer:
+    """Copies into `model` every array of the bundle whose name and shape match.
+
+    Word embeddings go by word, because vocabularies differ; a task's head stays fresh where the task's type
+    or labels differ: its outputs would mean other things.
+    Raises BundleError where the bundle has no weights, ConfigError where none of them fits.
+    """
+    if WEIGHTS_FILE not in bundle.manifest.files:
+        raise BundleError(f"Bundle {bundle.path} holds no {WEIGHTS_FILE} to start from; train it anew.")
+    saved, changed = load_file(bundle.path / WEIGHTS_FILE), _changed_tasks(tasks, bundle.tasks)
+    taken, fresh, unused = Counter[str](), Counter[str](), Counter[str]()
+    state = model.state_dict()
+    for name, target in state.items():
+        count = 0
+        if name in saved and not _is_head_of(changed, name):
+            count = _copy(name, saved[name], target, lexicon, bundle.lexicon)
+        taken[_part(name)] += count
+        fresh[_part(name)] += target.numel() - count
+        if name in saved:
+            unused[_part(name)] += saved[name].numel() - count
+    for name in saved.keys() - state.keys():
+        unused[_part(name)] += saved[name].numel()
+    if not taken.total():
+        raise ConfigError(
+            f"transfer.bundle: no weight of {bundle.path} fits this model; is its width the same?"
+        )
+    manifest = bundle.manifest
+    return Transfer(source=f"{manifest.name} {manifest.version}", taken=taken, fresh=fresh, unused=unused)
+
+
+@torch.no_grad()
+def _copy(name: str, source: Tensor, target: Tensor, new: Lexicon | None, old: Lexicon | None) -> int:
+    """How many numbers of `target` were set."""
+    if name == WORD_EMBEDDING and isinstance(new, WordLexicon) and isinstance(old, WordLexicon):
+        if source.shape[1:] != target.shape[1:]:
+            return 0
+        shared = [token for token in (*RESERVED, *new.vocabulary.tokens) if token in old.vocabulary]
+        rows = torch.tensor([new.vocabulary.id_of(token) for token in shared])
+        target[rows] = source[[old.vocabulary.id_of(token) for token in shared]]
+        return target[rows].numel()
+    if source.shape != target.shape:
+        return 0
+    target.copy_(source)
+    return target.numel()
+
+
+def _changed_tasks(new: Sequence[Task], old: Sequence[Task]) -> set[str]:
+    """Tasks of both models that do not answer alike."""
+    before = {task.name: (task.type, task.labels) for task in old}
+    return {task.name for task in new if before.get(task.name) != (task.type, task.labels)}
+
+
+def _is_head_of(tasks: set[str], name: str) -> bool:
+    top, *rest = name.split(".")
+    return top.endswith("heads") and not tasks.isdisjoint(rest)
+
+
+def _part(name: str) -> str:
+    """encoders.text, heads.digit, ...; fusion as a whole."""
+    top, second, *rest = [*name.split("."), ""]
+    return f"{top}.{second}" if rest and top != "fusion" else top

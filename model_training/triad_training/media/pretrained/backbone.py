@@ -1,0 +1,97 @@
+"""Backbone: a pretrained model of which nothing, the top layers or everything learns, at rates of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triad_serving.contract.errors import ConfigError
+from triad_training.media.pretrained.config import PretrainedConfig
+
+
+class Backbone(nn.Module):
+    """Frozen parts neither learn nor drop anything out: they stay in evaluation mode."""
+
+    def __init__(self, model: nn.Module, encoder: PretrainedConfig) -> None:
+        super().__init__()
+        self.model: Any = model
+        self.encoder = encoder
+        depths = parameter_depths(model)
+        top = max(depths.values())
+        learning = (
+            encoder.tune if isinstance(encoder.tune, int) else {"frozen": 0, "all": top + 1}[encoder.tune]
+        )
+        if isinstance(encoder.tune, int) and learning > top:
+            raise ConfigError(f"tune: {encoder.source} has {top} layers, not {learning}.")
+        self.rates = {
+            name: encoder.learning_rate * encoder.layer_decay ** (top - depth)
+            for name, depth in depths.items()
+            if depth > top - learning and model.get_parameter(name).requires_grad
+        }
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in self.rates)
+
+    def train(self, mode: bool = True) -> Backbone:
+        super().train(mode)
+        for module in self.model.modules():
+            parameters = list(module.parameters())
+            if parameters and not any(parameter.requires_grad for parameter in parameters):
+                module.eval()
+        return self
+
+    def learning_rates(self) -> Iterator[tuple[nn.Parameter, float]]:
+        """Peak of each parameter that learns: the base at the top, a factor less per layer further down."""
+        for name, rate in self.rates.items():
+            yield self.model.get_parameter(name), rate
+
+
+class Projection(nn.Module):
+    """A pretrained model's tokens to the width of all others, whatever their scale (ConvNeXt norms none)."""
+
+    def __init__(self, hidden: int, width: int) -> None:
+        super().__init__()
+        self.scale = nn.LayerNorm(hidden)
+        self.linear = nn.Linear(hidden, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, hidden_NLD: Tensor) -> Tensor:
+        tokens_NLD: Tensor = self.norm(self.linear(self.scale(hidden_NLD)))
+        return tokens_NLD
+
+    def nothing(self, length: int) -> tuple[Tensor, Tensor]:
+        """Tokens and mask of no items."""
+        tokens_NLD = self.linear.weight.new_zeros(0, length, self.linear.out_features)
+        return tokens_NLD, torch.zeros(0, length, dtype=torch.bool, device=tokens_NLD.device)
+
+
+def parameter_depths(model: nn.Module) -> dict[str, int]:
+    """By name: 0 below the layers, 1 to L in them, L for what stands behind them.
+
+    The layers are the largest list of modules; what is registered before it counts as below.
+    """
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    layers = max(lists, key=_size)
+    within = {id(parameter): i for i, layer in enumerate(layers, start=1) for parameter in layer.parameters()}
+    depths: dict[str, int] = {}
+    behind = 0
+    for name, parameter in model.named_parameters():
+        behind = max(behind, within.get(id(parameter), 0))
+        depths[name] = within.get(id(parameter), len(layers) if behind else 0)
+    return depths
+
+
+def attention_bias(mask_NL: Tensor) -> Tensor:
+    """[N, 1, 1, L], added to attention scores: 0 where valid, the lowest number where not."""
+    return (~mask_NL)[:, None, None, :].float() * torch.finfo(torch.float32).min
+
+
+def nothing_to_encode(items: Tensor) -> bool:
+    """Whether a batch holds no item, which many models cannot reshape; while exporting: never."""
+    return not torch.compiler.is_exporting() and items.shape[0] == 0
+
+
+def _size(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

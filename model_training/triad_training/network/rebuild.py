@@ -1,0 +1,33 @@
+"""The network of a bundle, rebuilt from its stored config and weights: to go on with, prune or distil."""
+
+from __future__ import annotations
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from triad_serving.contract.errors import BundleError
+from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
+from triad_training.compression.prune import resize_like
+from triad_training.config.train_config import TrainConfig
+from triad_training.media.pretrained.source import with_bundled_sources
+from triad_training.network.model import TriadModel
+
+
+def rebuild_network(bundle: Bundle) -> TriadModel:
+    """In evaluation mode. Raises BundleError where the bundle has no weights, or not those of its config."""
+    if WEIGHTS_FILE not in bundle.manifest.files:
+        raise BundleError(
+            f"Bundle {bundle.path} holds no {WEIGHTS_FILE}, which is needed to go on from its network; "
+            "train it anew, or name the bundle that it was compressed from."
+        )
+    config = with_bundled_sources(TrainConfig.model_validate(bundle.manifest.training), bundle)
+    words = bundle.lexicon.size if bundle.lexicon else 0
+    model = TriadModel(config.model, bundle.spec, bundle.tasks, words=words)
+    try:
+        tensors = load_file(bundle.path / WEIGHTS_FILE)
+        resize_like(model, tensors)
+        model.load_state_dict(tensors)
+    except (SafetensorError, RuntimeError) as error:  # a missing, strange or misshapen tensor
+        why = " ".join(str(error).split())  # torch lists its complaints in lines
+        raise BundleError(f"Bundle {bundle.path}: {WEIGHTS_FILE} is not of its network ({why}).") from error
+    return model.eval()

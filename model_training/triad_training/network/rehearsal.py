@@ -1,0 +1,41 @@
+"""The end of a run before its beginning: whether the networks of a config can be exported at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from triad_serving.contract.errors import ExportError
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.session import Session
+from triad_serving.media.example import ModelInputs, PreprocessSpec
+from triad_training.media.pretrained.backbone import Backbone
+from triad_training.network.export import check_parity, export_graph
+from triad_training.network.model import TriadModel
+
+# Architectures that this project's tests train and serve; unispeech's code is wav2vec2's.
+TESTED = {
+    *("bert", "roberta", "xlm-roberta", "distilbert"),
+    *("vit", "dinov2", "dinov2_with_registers", "siglip_vision_model", "convnext"),
+    *("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "whisper"),
+}
+
+
+def rehearse(
+    model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task], examples: Sequence[ModelInputs]
+) -> None:
+    """Exports and compares, where an architecture takes part that the tests do not know.
+
+    Takes as long as the export at the end. Raises ExportError: better than after the training.
+    """
+    backbones = (module for module in model.modules() if isinstance(module, Backbone))
+    unknown = sorted({backbone.model.config.model_type for backbone in backbones} - TESTED)
+    if not unknown:
+        return
+    try:
+        session = Session(export_graph(model, spec, tasks), spec=spec, tasks=tasks, device="cpu")
+        check_parity(model, session, spec, examples)
+    except Exception as error:  # torch's exporter and onnxruntime raise whatever they met
+        reason = " ".join(str(error).split())[:200]
+        raise ExportError(
+            f"An encoder of type {', '.join(unknown)} does not become a graph: {reason}"
+        ) from error

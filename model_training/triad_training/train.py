@@ -1,0 +1,139 @@
+"""`triad train`: a table of examples becomes a bundle. Read `train_bundle` top to bottom, then fit.py."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from accelerate.utils import set_seed
+from rich.console import Console
+from safetensors.torch import save
+
+from triad_serving.contract.disk import require_writable
+from triad_serving.contract.errors import BundleError, DiskError
+from triad_serving.inference.bundle import (
+    CARD_FILE,
+    MODEL_FILE,
+    WEIGHTS_FILE,
+    Bundle,
+    BundleManifest,
+    read_bundle,
+    write_bundle,
+)
+from triad_serving.inference.session import Session
+from triad_serving.media.example import ModelInputs
+from triad_training.config.train_config import load_config
+from triad_training.data.dataset import ExampleDataset
+from triad_training.evaluation.card import model_card
+from triad_training.evaluation.evaluate import answer_split, examine
+from triad_training.evaluation.history import read_history
+from triad_training.evaluation.metrics import calibrate, score_subsets
+from triad_training.evaluation.report.page import PAGE_FILE, write_report
+from triad_training.learning.loop import fit, make_accelerator
+from triad_training.learning.prepare import Prepared, build_model, prepare
+from triad_training.learning.transfer import transfer_weights
+from triad_training.media.factory import encoder_files
+from triad_training.network.export import check_parity, export_graph
+from triad_training.network.model import TriadModel
+from triad_training.network.rehearsal import rehearse
+
+RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
+PARITY_EXAMPLES = 8  # of each medium
+
+
+def train_bundle(
+    config_path: Path, *, out: Path | None = None, overrides: Sequence[str] = (), subset: str = ""
+) -> Bundle:
+    """Trains, exports, calibrates and evaluates; writes out/<name>/<version> (out: models).
+
+    Ctrl-C leaves a checkpoint under runs/ that `--set optim.resume=true` goes on from.
+    Raises ConfigError, TableError, BundleError where the bundle exists, DiskError, ExportError on drift.
+    """
+    config = load_config(config_path, overrides, subset=subset)
+    destination = (out or Path("models")) / config.name / config.version
+    if destination.exists():
+        raise BundleError(f"{destination} exists; give the config another version.")
+    require_writable(destination.parent)
+    set_seed(config.optim.seed)
+    prepared = prepare(config)
+    model = build_model(prepared)
+    accelerator = make_accelerator(config.optim)
+    run = run_folder(config.name, config.version)
+    if accelerator.is_main_process:
+        for warning in prepared.warnings:
+            Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+    if config.transfer.bundle is not None and not config.optim.resume:
+        bundle = read_bundle(config.transfer.bundle)
+        transfer = transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
+        if accelerator.is_main_process:
+            transfer.report(run)
+    if accelerator.is_main_process:
+        rehearse(model, prepared.config.spec, prepared.tasks, parity_examples(prepared.validation))
+    model = fit(model, prepared, accelerator, run)
+    if accelerator.is_main_process:
+        try:
+            finish(model, prepared, destination)
+        except DiskError as error:
+            raise DiskError(
+                f"{error.detail} The weights are in {run}: --set optim.resume=true goes on."
+            ) from error
+    accelerator.wait_for_everyone()
+    return read_bundle(destination)
+
+
+def run_folder(name: str, version: str) -> Path:
+    """Where a run leaves its checkpoint, its history and, at its end, its report."""
+    return RUNS / f"{name}-{version}"
+
+
+def report_page(bundle: Bundle) -> Path:
+    """What the training of a bundle has left; not in the bundle, because it shows users' media."""
+    return run_folder(bundle.manifest.name, bundle.manifest.version) / "report" / PAGE_FILE
+
+
+def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
+    """Exports, compares, calibrates on validation, scores validation and test, writes bundle and report."""
+    config, spec = prepared.config, prepared.config.spec
+    graph = export_graph(model, spec, prepared.tasks)
+    session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
+    drift = check_parity(model, session, spec, parity_examples(prepared.validation))
+    validation = answer_split(session, prepared.validation, prepared.tasks)
+    tasks = calibrate(validation, prepared.tasks)
+    test = answer_split(session, prepared.test, tasks)
+    manifest = BundleManifest(
+        name=config.name,
+        version=config.version,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        description=config.description,
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        preprocess=spec,
+        tasks=tasks,
+        metrics={"validation": score_subsets(validation, tasks), "test": score_subsets(test, tasks)},
+        provenance=config.provenance,
+        training=config.portable(),
+    )
+    files = {
+        MODEL_FILE: graph,
+        WEIGHTS_FILE: save(model.state_dict()),
+        CARD_FILE: model_card(manifest, drift=drift).encode(),
+        **encoder_files(config.model, spec),
+    }
+    if prepared.lexicon is not None:
+        files |= prepared.lexicon.files()
+    bundle = write_bundle(destination, manifest, files)
+    table = [*prepared.train.examples, *prepared.validation.examples, *prepared.test.examples]
+    evaluation = examine(bundle, session, prepared.test, test, examples=table, robustness=True, removal=True)
+    page = report_page(bundle)
+    write_report(page.parent, evaluation, history=read_history(page.parents[1]))
+
+
+def parity_examples(dataset: ExampleDataset) -> list[ModelInputs]:
+    """The first few examples of each medium."""
+    chosen: set[int] = set()
+    for medium in dataset.spec.media:
+        having = (i for i, example in enumerate(dataset.examples) if medium in example.media)
+        chosen.update(itertools.islice(having, PARITY_EXAMPLES))
+    return [dataset[i].inputs for i in sorted(chosen)]

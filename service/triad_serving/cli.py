@@ -1,0 +1,356 @@
+"""The `triad` command. Bad input ends with exit code 2 and a sentence on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import ValidationError
+
+from triad_serving.contract.errors import SetupError, TriadError
+
+if TYPE_CHECKING:  # imported where they are needed: a command starts fast
+    from triad_serving.inference.schemas import Language
+    from triad_serving.settings import Settings
+
+app = typer.Typer(
+    name="triad",
+    help="Train one model on text, image and sound; serve it; see what it looked at.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class AttentionDetail(StrEnum):
+    none = "none"
+    modality = "modality"
+    full = "full"
+
+
+class Explanation(StrEnum):
+    none = "none"
+    shapley = "shapley"
+    occlusion = "occlusion"
+    all = "all"
+
+
+class DrawingLanguage(StrEnum):
+    en = "en"
+    zh = "zh"
+
+
+class Int8(StrEnum):
+    static = "static"
+    dynamic = "dynamic"
+
+
+ModelName = Annotated[
+    str | None, typer.Option(help="Name of a shipped model, or a bundle's folder. Default: the shipped one.")
+]
+Text = Annotated[str | None, typer.Option(help="A text.")]
+ImageFile = Annotated[Path | None, typer.Option(help="An image file.")]
+SoundFile = Annotated[Path | None, typer.Option(help="A sound file.")]
+Target = Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")]
+
+
+def main() -> None:
+    """The console script: every expected error becomes one sentence and exit code 2."""
+    try:
+        app()
+    except TriadError as error:
+        _fail(error.detail)
+    except ValidationError as error:
+        _fail("\n".join(_complaint(each["loc"], each["msg"]) for each in error.errors()))
+
+
+def _complaint(where: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, where))}: {message.removeprefix('Value error, ')}."
+
+
+def _fail(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from triad_serving.http.app import package_version
+
+        print(f"triad {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    models: Annotated[
+        Path | None, typer.Option(help="A bundle or a folder of bundles. Default: the shipped ones.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
+) -> None:
+    """Serve predictions over HTTP."""
+    from triad_serving.settings import METRICS_FOLDER, Settings, usable_cores
+
+    if models is not None:
+        os.environ["TRIAD_MODELS"] = str(models.absolute())
+    if device is not None:
+        os.environ["TRIAD_DEVICE"] = device.value
+    if workers > 1:
+        os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
+    settings = Settings()
+    with ExitStack() as stack:
+        if workers > 1:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="triad-metrics-"))
+            os.environ[METRICS_FOLDER] = folder  # before anything below imports prometheus_client
+        from triad_serving.operation import server
+        from triad_serving.operation.workers import serve_with_workers
+
+        bound = stack.enter_context(server.bind(host, port))
+        if workers == 1:
+            server.serve(settings, bound)
+        else:
+            serve_with_workers(settings, bound, workers)
+
+
+@app.command()
+def predict(
+    *,
+    model: ModelName = None,
+    text: Text = None,
+    image: ImageFile = None,
+    audio: SoundFile = None,
+    attention: Annotated[
+        AttentionDetail, typer.Option(help="How much of it to print.")
+    ] = AttentionDetail.modality,
+    explain: Annotated[
+        Explanation, typer.Option(help="shapley: by medium; occlusion: by word, cell and moment; all: both.")
+    ] = Explanation.none,
+    target: Target = None,
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Most labels listed per task.")] = 5,
+) -> None:
+    """Predict in this process; print what the service would answer."""
+    from triad_serving.engine.engine import Engine
+    from triad_serving.inference.schemas import Options
+    from triad_serving.media.example import RawInputs
+
+    raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
+    settings, name = _find_model(model)
+    options = Options(
+        model=name,
+        top_k=top_k,
+        attention=attention.value,
+        explain=explain.value,
+        target=target,
+    )
+    with Engine.open(settings.models, settings) as engine:
+        print(engine.predict_sync(raw, options).to_json(indent=2))
+
+
+@app.command()
+def explain(
+    *,
+    model: ModelName = None,
+    text: Text = None,
+    image: ImageFile = None,
+    audio: SoundFile = None,
+    target: Target = None,
+    png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page.")] = None,
+    language: Annotated[
+        DrawingLanguage | None, typer.Option(help="Default: the environment's, else English.")
+    ] = None,
+) -> None:
+    """Predict in this process; show why: in the terminal, as a picture, as a page."""
+    from triad_serving.drawing.compose import compose
+    from triad_serving.drawing.html.page import to_html
+    from triad_serving.drawing.png.page import drawable, to_png
+    from triad_serving.drawing.terminal import to_terminal
+    from triad_serving.engine.engine import Engine
+    from triad_serving.inference.schemas import ExplainOptions
+    from triad_serving.media.example import RawInputs
+
+    raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
+    settings, name = _find_model(model)
+    options = ExplainOptions(model=name, target=target)
+    chosen = language.value if language else _own_language()
+    with Engine.open(settings.models, settings) as engine:
+        prediction = engine.predict_sync(raw, options)
+        heard = engine.catalog.find(name, None).bundle.spec.audio
+    scene = compose(prediction, raw, heard, settings.media_limits, chosen)
+    if png is not None:
+        picture = compose(prediction, raw, heard, settings.media_limits, drawable(chosen))
+        _write(png, to_png(picture, asked=chosen))
+    if html is not None:
+        _write(html, to_html(scene).encode())
+    print(to_terminal(scene, shutil.get_terminal_size().columns), end="")
+
+
+@app.command()
+def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) -> None:
+    """Say what a bundle is, what it expects and how good it is."""
+    from triad_serving.inference.bundle import find_bundles, read_bundle
+    from triad_serving.operation.inspection import describe_bundle
+
+    for folder in find_bundles(bundle):
+        print(describe_bundle(read_bundle(folder)))
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(help="The training configuration, TOML.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write the bundle.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one setting; repeatable.")
+    ] = None,
+    subset: Annotated[
+        str, typer.Option(help="text+image, say: a specialist of these media, to compare with.")
+    ] = "",
+) -> None:
+    """Train, calibrate, evaluate, export; write the bundle and its report."""
+    with _training_extra():
+        from triad_training.layers.distributed import process_index
+        from triad_training.train import report_page, train_bundle
+    from triad_serving.operation.inspection import describe_bundle
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    bundle = train_bundle(config, out=out, overrides=overrides or [], subset=subset)
+    if process_index() == 0:
+        print(describe_bundle(bundle))
+        print(f"\nhow it was judged\n  {report_page(bundle)}")
+
+
+@app.command()
+def evaluate(
+    *,
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    manifest: Annotated[Path, typer.Argument(help="The table of examples.")],
+    split: Annotated[str, typer.Option(help="Which rows.")] = "test",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="Also score with worse and worse media.")
+    ] = False,
+    removal: Annotated[
+        bool, typer.Option("--removal", help="Also remove the parts of the media, most important first.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder to write an HTML report to, both of these included.")
+    ] = None,
+) -> None:
+    """Score a bundle on a table of examples, for every subset of the media."""
+    with _training_extra():
+        from triad_training.evaluation.evaluate import evaluate_bundle
+        from triad_training.evaluation.report.page import write_report
+
+    thorough = report is not None
+    evaluation = evaluate_bundle(
+        bundle, manifest, split=split, robustness=robustness or thorough, removal=removal or thorough
+    )
+    if report is not None:
+        print(write_report(report, evaluation), file=sys.stderr)
+    print(evaluation.json() if as_json else evaluation.table())
+
+
+@app.command()
+def compress(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Where to write NAME/VERSION, a new version.")],
+    table: Annotated[Path, typer.Option(help="The table of examples that it was trained on.")],
+    distill: Annotated[
+        Path | None,
+        typer.Option(metavar="CONFIG", help="Teach a small network: TOML with the sections model and optim."),
+    ] = None,
+    prune: Annotated[
+        float | None,
+        typer.Option(min=0, max=0.95, help="Share of the multiplications in heads, channels, units to save."),
+    ] = None,
+    int8: Annotated[
+        Int8 | None, typer.Option(help="8-bit weights, for CPUs; static: activations, too, calibrated.")
+    ] = None,
+    fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats, for GPUs.")] = False,
+    max_drop: Annotated[
+        float, typer.Option(min=0, help="Most points of a main score lost in any task and subset of media.")
+    ] = 0.5,
+    examples: Annotated[
+        int | None, typer.Option(min=1, help="Compare on this many test rows, drawn at random. Default: all.")
+    ] = None,
+) -> None:
+    """Make a bundle smaller and faster; print the comparison; refuse where it costs too much."""
+    with _training_extra():
+        from triad_training.compression.compress import Recipe, compress_bundle
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
+    recipe = Recipe(distill=distill, prune=prune, int8=int8.value if int8 else None, fp16=fp16)
+    compressed = compress_bundle(bundle, table, recipe, out=out, limit=examples)
+    print(compressed.comparison.table())
+    print(f"\nwritten to {compressed.write(max_drop=max_drop).path}")
+
+
+@contextmanager
+def _training_extra() -> Iterator[None]:
+    """Raises SetupError where an import within fails because only the serving half is installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise SetupError(f"{error.name} is missing: pip install triad-serving[train]") from error
+
+
+def _find_model(model: str | None) -> tuple[Settings, str | None]:
+    """Settings whose models hold it, and its name among them, None for their default."""
+    from triad_serving.settings import Settings
+
+    folder = Path(model) if model and Path(model).exists() else None
+    return (Settings(models=folder), None) if folder else (Settings(), model)
+
+
+def _own_language() -> Language:
+    """Of the environment. Source: POSIX, which variable goes before which."""
+    chosen = next(filter(None, (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return "zh" if chosen.startswith("zh") else "en"
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _read(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SetupError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+if __name__ == "__main__":
+    main()

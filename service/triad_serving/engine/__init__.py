@@ -1,0 +1,1 @@
+"""From raw media to a prediction: batches, models, the engine."""

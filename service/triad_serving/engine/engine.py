@@ -1,0 +1,261 @@
+"""Engine: raw media to a Prediction, in process; no HTTP in it.
+
+A request's life is four steps: start (admitted or refused at once), prepare (decoded and preprocessed by a
+worker), run (in a batch), finish (postprocessed for the caller).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import logging
+import secrets
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from triad_serving.contract.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
+from triad_serving.contract.outputs import Wanted
+from triad_serving.engine.batcher import Answer, Batcher, Ran, fail
+from triad_serving.engine.catalog import Catalog, Model, load_catalog
+from triad_serving.explanation.explain import Plan, check_target, explain, plan
+from triad_serving.inference.postprocess import (
+    describe_fusion,
+    describe_inputs,
+    predict_tasks,
+    warnings_about,
+)
+from triad_serving.inference.schemas import Options, Prediction
+from triad_serving.media.example import ModelInputs, RawInputs, require_media
+from triad_serving.media.preprocess import preprocess
+from triad_serving.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+DEFAULTS = Options()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """Seconds that one request spent in each stage."""
+
+    preprocess_s: float
+    queue_s: float
+    inference_s: float
+    postprocess_s: float
+
+
+@dataclass(kw_only=True, eq=False)
+class Pending:
+    """An admitted request; cancel `answer` to drop it. raw goes as soon as nobody needs its bytes."""
+
+    id: str
+    model: Model
+    options: Options
+    answer: Answer
+    raw: RawInputs | None
+    text: str | None
+    inputs: ModelInputs = dataclasses.field(default_factory=ModelInputs)
+    planned: Plan | None = None
+    preprocess_s: float = 0.0
+
+
+class Engine:
+    """Serves every bundle under a path.
+
+    `Engine.open(path)` is used as `async with` or as `with`: entering loads the models, leaving answers what
+    was accepted and ends the threads.
+    """
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.settings = settings
+        self._path = path
+        self._limits = settings.media_limits
+        self._catalog: Catalog | None = None
+        self._batcher: Batcher | None = None
+        self.draining = False
+
+    @classmethod
+    def open(cls, path: Path | str, settings: Settings | None = None) -> Engine:
+        """path: a bundle, a folder of its versions, or a folder of models. Loads nothing yet."""
+        return cls(Path(path), settings or Settings(models=Path(path)))
+
+    def load(self) -> None:
+        """The models, anew where they are loaded already. Raises BundleError, DeviceError."""
+        started_s = time.perf_counter()
+        self._catalog = load_catalog(self._path, self.settings)
+        names = ", ".join(self._catalog.names)
+        logger.info("Loaded %s in %.1f s.", names, time.perf_counter() - started_s)
+
+    def __enter__(self) -> Engine:
+        """Raises BundleError, DeviceError."""
+        if self._catalog is None:
+            self.load()
+        self._batcher = Batcher(
+            workers=self.settings.threads + self.catalog.on_gpu,  # one of them mostly waits for the GPU
+            runners=1 if self.catalog.on_gpu else self.settings.threads,
+            max_batch=self.settings.max_batch,
+            max_queue=self.settings.max_queue,
+            max_queue_s=self.settings.max_queue_s,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._batcher is not None:
+            self._batcher.close()
+
+    async def __aenter__(self) -> Engine:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.__exit__)
+
+    @property
+    def opened(self) -> bool:
+        return self._batcher is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether models are loaded, the batcher runs, and the service is not about to stop."""
+        return self._batcher is not None and self._batcher.ready and not self.draining
+
+    def drain(self) -> None:
+        """Turns `ready` false for load balancers; requests are answered until the engine is closed."""
+        self.draining = True
+
+    @property
+    def catalog(self) -> Catalog:
+        """Raises UnavailableError before the engine is open."""
+        if self._catalog is None:
+            raise UnavailableError("The engine is not open.")
+        return self._catalog
+
+    async def predict(
+        self, raw: RawInputs, options: Options = DEFAULTS, *, request_id: str | None = None
+    ) -> Prediction:
+        """Raises RequestError, OverloadedError, UnavailableError, InferenceError."""
+        pending = self.start(raw, options, request_id=request_id)
+        try:
+            ran = await asyncio.wrap_future(pending.answer)
+            return self.finish(pending, ran)[0]
+        finally:
+            del pending, raw  # of which an error's traceback would keep hold
+
+    def predict_sync(
+        self, raw: RawInputs, options: Options = DEFAULTS, *, request_id: str | None = None
+    ) -> Prediction:
+        """The same for callers without an event loop; any number of threads may call it."""
+        pending = self.start(raw, options, request_id=request_id)
+        try:
+            return self.finish(pending, pending.answer.result())[0]
+        finally:
+            del pending, raw  # of which an error's traceback would keep hold
+
+    def check_capacity(self) -> None:
+        """Raises OverloadedError or UnavailableError where a request started now would be refused."""
+        self._running_batcher().check()
+
+    def start(self, raw: RawInputs, options: Options, *, request_id: str | None) -> Pending:
+        """Admits a request; its answer arrives in `.answer`. Raises what refuses it at once."""
+        model = self.catalog.find(options.model, options.version)
+        if raw.text is None and raw.image is None and raw.audio is None:
+            known = ", ".join(model.bundle.spec.media)
+            raise NothingToPredictError(f"Nothing to predict from: send at least one of {known}.")
+        require_media(raw, model.bundle.spec)
+        check_target(options.target, model.bundle.tasks)
+        answer = self._running_batcher().accept()
+        pending = Pending(
+            id=request_id or new_request_id(),
+            model=model,
+            options=options,
+            answer=answer,
+            raw=raw,
+            text=raw.text,
+        )
+        # Weakly: two that hold each other, and all that was decoded, are freed only by the garbage collector.
+        answer.add_done_callback(functools.partial(_drop_raw, weakref.ref(pending)))
+        self._running_batcher().prepare(functools.partial(self._prepare, pending))
+        return pending
+
+    def finish(self, pending: Pending, ran: Ran) -> tuple[Prediction, Timings]:
+        """Raises InferenceError where the model's answer is no number."""
+        started_s = time.perf_counter()
+        manifest, options, outputs = pending.model.bundle.manifest, pending.options, ran.rows[0]
+        predictions = predict_tasks(outputs, pending.inputs, pending.text, manifest, options)
+        if options.explain != "none":
+            assert pending.planned is not None
+            predictions = explain(
+                predictions,
+                pending.planned,
+                ran.rows,
+                text=pending.text,
+                manifest=manifest,
+                target=options.target,
+            )
+        full = options.attention == "full"
+        prediction = Prediction(
+            id=pending.id,
+            model=manifest.name,
+            version=manifest.version,
+            inputs=describe_inputs(pending.inputs),
+            predictions=predictions,
+            fusion=describe_fusion(outputs.fusion_HMM, pending.inputs, manifest.preprocess) if full else None,
+            warnings=warnings_about(pending.inputs, manifest.preprocess),
+        )
+        timings = Timings(
+            preprocess_s=pending.preprocess_s,
+            queue_s=ran.queue_s,
+            inference_s=ran.inference_s,
+            postprocess_s=time.perf_counter() - started_s,
+        )
+        return prediction, timings
+
+    def offload(self, work: Callable[[], T]) -> Future[T]:
+        """Does other work for a request in a worker: no more are busy at once than were asked for."""
+        return self._running_batcher().call(work)
+
+    def _prepare(self, pending: Pending) -> None:
+        """Runs in a worker: everything that one example's bytes can break happens here, before the queue."""
+        started_s = time.perf_counter()
+        raw = pending.raw
+        if raw is None or pending.answer.done():
+            return
+        bundle, options, most_parts = pending.model.bundle, pending.options, self.settings.max_occlusions
+        try:
+            pending.inputs = preprocess(raw, bundle.spec, bundle.lexicon, self._limits)
+            planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
+        except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
+            if not isinstance(error, TriadError):
+                logger.exception("Preprocessing failed unexpectedly.")
+            known = error if isinstance(error, TriadError) else InferenceError("Preprocessing failed.")
+            fail(pending.answer, known)
+            return
+        pending.raw, pending.planned = None, planned
+        pending.preprocess_s = time.perf_counter() - started_s
+        wanted = Wanted(
+            attention=options.attention != "none" or planned.parts is not None,
+            fusion=options.attention == "full",
+        )
+        self._running_batcher().enqueue(pending.answer, pending.model.session.run, planned.rows, wanted)
+
+    def _running_batcher(self) -> Batcher:
+        if self._batcher is None:
+            raise UnavailableError("The engine is not open.")
+        return self._batcher
+
+
+def new_request_id() -> str:
+    return f"req-{secrets.token_hex(8)}"
+
+
+def _drop_raw(reference: weakref.ref[Pending], _: Answer) -> None:
+    """A cancelled request must not hold its bytes until a worker comes to it."""
+    if pending := reference():
+        pending.raw = None

@@ -1,0 +1,137 @@
+"""create_app(): settings, engine, routes, error handlers, middleware and lifespan, assembled in one place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+
+from triad_serving.contract.errors import UnavailableError
+from triad_serving.engine.engine import Engine
+from triad_serving.http.metrics import Metrics, Observe
+from triad_serving.http.openapi import METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
+from triad_serving.http.pages import build_pages_router
+from triad_serving.http.problems import http_problem, validation_problem
+from triad_serving.http.routes import ProblemRoute, build_router
+from triad_serving.inference.schemas import Health
+from triad_serving.settings import Settings
+
+DESCRIPTION = """\
+One model reads text, an image and a sound together. Every answer says what was predicted, how sure the model
+is, and where it looked. Errors are `application/problem+json` (RFC 9457).
+"""
+
+
+class _Application(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """FastAPI would describe every error as application/json, too."""
+        if self.openapi_schema is None:
+            for item in super().openapi()["paths"].values():
+                for operation in item.values():
+                    for response in operation["responses"].values():
+                        if PROBLEM_TYPE in response.get("content", {}):
+                            response["content"].pop("application/json", None)
+        return super().openapi()
+
+
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> FastAPI:
+    """The service as an ASGI application.
+
+    An engine that is not open yet is opened and closed by the application's lifespan.
+    """
+    settings = settings or (engine.settings if engine else Settings())
+    engine = engine or Engine.open(settings.models, settings)
+    metrics = Metrics()
+    app = _Application(
+        title="Triad",
+        version=package_version(),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,  # FastAPI's own load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=_lifespan_of(engine),
+        middleware=[Middleware(Observe, metrics=metrics, engine=engine)],
+        exception_handlers={
+            HTTPException: _answer_http_error,
+            RequestValidationError: _answer_validation_error,
+            Exception: _answer_unexpected_error,
+        },
+    )
+    app.include_router(build_router(engine))
+    app.include_router(_build_operations_router(engine, metrics))
+    app.include_router(build_pages_router())
+    app.state.engine = engine
+    return app
+
+
+def package_version() -> str:
+    try:
+        return version("triad-serving")
+    except PackageNotFoundError:  # run from a source tree
+        return "0+source"
+
+
+def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
+    """What operators and their machines ask."""
+    router = APIRouter(route_class=ProblemRoute, tags=["operations"])
+
+    @router.get("/healthz", operation_id="get_health", summary="Whether the process lives")
+    async def get_health() -> Health:
+        return Health()
+
+    @router.get(
+        "/readyz",
+        operation_id="get_readiness",
+        summary="Whether a model is loaded and the batcher runs",
+        responses=UNAVAILABLE,
+    )
+    async def get_readiness() -> Health:
+        if not engine.ready:
+            raise UnavailableError("No model is loaded, the batch worker died, or the service is stopping.")
+        return Health()
+
+    @router.get(
+        "/metrics",
+        operation_id="get_metrics",
+        summary="Counts and latencies for Prometheus",
+        response_class=Response,
+        responses=METRICS_RESPONSES,
+    )
+    async def get_metrics() -> Response:
+        return metrics.expose()
+
+    return router
+
+
+def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if engine.opened:
+            yield
+            return
+        async with engine:
+            yield
+
+    return lifespan
+
+
+async def _answer_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    detail = f"There is nothing at {request.url.path[:200]}." if error.status_code == 404 else error.detail
+    return http_problem(request, error.status_code, detail, error.headers)
+
+
+async def _answer_validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return validation_problem(request, error)
+
+
+async def _answer_unexpected_error(request: Request, _: Exception) -> Response:
+    # Starlette raises it again behind this answer, so that the server logs it.
+    return http_problem(request, 500, "The service failed unexpectedly; its log says more.")

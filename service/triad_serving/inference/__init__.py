@@ -1,0 +1,1 @@
+"""One graph: loading, running, reading its answer."""

@@ -1,0 +1,59 @@
+"""One example: as a user holds it, and ready for the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from triad_serving.contract.errors import ParameterError
+from triad_serving.contract.outputs import MediumName
+from triad_serving.media.audio.spec import AudioInput, AudioSpec
+from triad_serving.media.image.spec import ImageInput, ImageSpec
+from triad_serving.media.names import MEDIA
+from triad_serving.media.text.spec import TextInput, TextSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessSpec:
+    """Everything needed to turn raw media into model inputs; None where the model does not read a medium."""
+
+    text: TextSpec | None
+    image: ImageSpec | None
+    audio: AudioSpec | None
+
+    @property
+    def media(self) -> tuple[MediumName, ...]:
+        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawInputs:
+    """One example as a user holds it: a string and the bytes of two files, None where absent."""
+
+    text: str | None = None
+    image: bytes | None = None
+    audio: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelInputs:
+    """One example ready for the graph. Rows of a batch that share an item (by identity) encode it once."""
+
+    text: TextInput | None = None
+    image: ImageInput | None = None
+    audio: AudioInput | None = None
+
+    @property
+    def media(self) -> tuple[MediumName, ...]:
+        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
+
+    def only(self, *media: MediumName) -> ModelInputs:
+        """The same example with every other medium removed; items stay shared."""
+        return ModelInputs(**{medium: getattr(self, medium) for medium in media})
+
+
+def require_media(raw: RawInputs, spec: PreprocessSpec) -> None:
+    """Raises ParameterError where the example holds a medium that the model does not read."""
+    for medium in MEDIA:
+        if getattr(raw, medium) is not None and getattr(spec, medium) is None:
+            known = ", ".join(spec.media)
+            raise ParameterError(f"This model does not read {medium}; it reads {known}.", field=medium)

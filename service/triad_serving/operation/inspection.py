@@ -1,0 +1,59 @@
+"""What `triad inspect` prints: what a bundle is, what it expects, how good it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from textwrap import indent
+
+from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import Bundle
+
+Scores = Mapping[str, Mapping[str, Mapping[str, float]]]  # subset of media -> task -> score -> value
+
+
+def describe_bundle(bundle: Bundle) -> str:
+    manifest = bundle.manifest
+    megabytes = bundle.model_path.stat().st_size / 1e6
+    lines = [f"{manifest.name} version {manifest.version}, made {manifest.created}"]
+    if manifest.description:
+        lines.append(manifest.description)
+    lines += ["", "what it is", f"  {manifest.parameters:,} weights, {megabytes:.1f} MB, in {bundle.path}"]
+    if made := manifest.compression:
+        lines.append(
+            f"  {', '.join(made.steps)}, of {made.original} (SHA-256 of its graph {made.original_sha256})"
+        )
+    lines += ["", "what it expects", *_describe_media(bundle), "", "what it answers"]
+    lines += [_describe_task(task) for task in manifest.tasks]
+    for split, scores in manifest.metrics.items():
+        lines += ["", f"how good it is ({split})", *_describe_scores(scores)]
+    provenance = manifest.provenance
+    for title, text in (
+        ("what it is for", provenance.intended_use),
+        ("what it was trained on", provenance.data),
+        ("licence", provenance.licence),
+    ):
+        lines += ["", title, indent(text.strip(), "  ")] if text else []
+    return "\n".join(lines)
+
+
+def _describe_media(bundle: Bundle) -> Iterator[str]:
+    spec = bundle.spec
+    if spec.text and bundle.lexicon:
+        yield f"  text   up to {spec.text.max_tokens} tokens of {bundle.lexicon.size} known"
+    if spec.image:
+        done = {"stretch": "resized", "pad": "resized and padded", "crop": "resized and cropped"}
+        yield f"  image  {done[spec.image.fit]} to {spec.image.width} x {spec.image.height} pixels"
+    if spec.audio:
+        yield f"  audio  up to {spec.audio.max_s:g} s, resampled to {spec.audio.sample_rate_hz} Hz"
+
+
+def _describe_task(task: Task) -> str:
+    labels = ", ".join(task.labels[:12]) + (", ..." if len(task.labels) > 12 else "")
+    return f"  {task.name}  {task.type}" + (f" of {len(task.labels)}: {labels}" if labels else "")
+
+
+def _describe_scores(scores: Scores) -> Iterator[str]:
+    for subset, tasks in scores.items():
+        for task, values in tasks.items():
+            listed = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
+            yield f"  {subset:<17}  {task:<12}  {listed}"

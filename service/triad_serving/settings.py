@@ -1,0 +1,93 @@
+"""Settings: every TRIAD_* environment variable, with its default, unit and one line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from triad_serving.contract.device import Device, GpuMode
+from triad_serving.media.limits import MediaLimits
+
+SHIPPED_MODELS = Path(__file__).parent / "models"
+MIB = 2**20
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where workers count; prometheus_client reads it when imported
+
+
+def usable_cores() -> int:
+    """That this process may run on: a container's share where it has one, not the machine's."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise ValueError(f"{path} does not exist")
+    return path
+
+
+class Settings(BaseSettings):
+    """One running service. Read from the environment when made, never on import."""
+
+    model_config = SettingsConfigDict(env_prefix="TRIAD_", frozen=True)
+
+    models: Annotated[Path, AfterValidator(_existing)] = Field(
+        SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
+    )
+    device: Device = Field("auto", description="auto: CUDA where it can be had.")
+    gpu_mode: GpuMode = Field(
+        "kernels",
+        description="How a GPU runs a model: kernels one by one, as CUDA graphs, or compiled by TensorRT.",
+    )
+    gpu_memory_mib: int | None = Field(
+        None,
+        ge=1,
+        description="Most that one model's arena takes of a GPU, MiB, CUDA's own not counted.",
+    )
+    threads: int = Field(
+        default_factory=usable_cores,
+        ge=1,
+        description="Threads that preprocess, and on a CPU run the model.",
+    )
+
+    max_batch: int = Field(32, ge=1, description="Most examples in one run of the graph.")
+    max_queue: int = Field(
+        128, ge=1, description="Most examples accepted and not yet answered; past it: 503."
+    )
+    max_queue_s: float = Field(10.0, gt=0, description="Longest wait in the queue, seconds; past it: 503.")
+    request_timeout_s: float = Field(
+        30.0, gt=0, description="Longest life of a request, upload included, seconds; past it: 504."
+    )
+    max_upload_mib: int = Field(
+        512, ge=1, description="Most request bytes held at once over all clients, MiB; past it: 503."
+    )
+
+    max_text_characters: int = Field(10_000, ge=1, description="Longest text, Unicode code points.")
+    max_image_mib: float = Field(20, gt=0, description="Largest image file, MiB.")
+    max_image_megapixels: float = Field(
+        64, gt=0, le=178, description="Largest image, millions of pixels; the decoder itself ends at 178."
+    )
+    max_audio_mib: float = Field(50, gt=0, description="Largest sound file, MiB.")
+    max_audio_s: float = Field(600, gt=0, description="Longest sound, seconds.")
+
+    max_occlusions: int = Field(
+        64, ge=1, description="Most parts of one medium that an explanation hides, one run of the graph each."
+    )
+
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
+        "info", description="What the service logs."
+    )
+
+    @property
+    def media_limits(self) -> MediaLimits:
+        return MediaLimits(
+            max_characters=self.max_text_characters,
+            max_image_bytes=int(self.max_image_mib * MIB),
+            max_pixels=int(self.max_image_megapixels * 1_000_000),
+            max_audio_bytes=int(self.max_audio_mib * MIB),
+            max_audio_s=self.max_audio_s,
+        )

@@ -1,0 +1,421 @@
+"""The command line as a user runs it: answers, one-sentence failures, and a service that stops cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from PIL import Image
+
+from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
+from triad_serving.inference.bundle import read_bundle, write_bundle
+
+ROOT = Path(__file__).parent.parent.parent
+LIMIT_S = 60.0
+COMMAND = [sys.executable, "-m", "triad_serving.cli"]
+# As on a system where workers cannot be copies of a process that has loaded everything, or with a GPU.
+STARTED_ANEW = """
+from triad_serving import cli
+from triad_serving.operation import workers
+workers.may_fork = lambda settings: False
+cli.main()
+"""
+HURRIED = """
+import functools, uvicorn
+uvicorn.Config = functools.partial(uvicorn.Config, timeout_worker_healthcheck=1)
+"""
+WAYS = {"copies": COMMAND, "started anew": [sys.executable, "-c", STARTED_ANEW]}
+
+
+def environment(**more: str) -> dict[str, str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TRIAD_")}
+    return {**own, "PYTHONPATH": str(ROOT), **more}
+
+
+def triad(
+    *arguments: str | Path, command: Sequence[str] = COMMAND, **more: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(
+    *arguments: str | Path, command: Sequence[str] = COMMAND, **more: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running `triad serve` on a free port, and its URL, once it says that it is ready."""
+    process = subprocess.Popen(
+        [*command, "serve", "--port", "0", *map(str, arguments)],
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    watchdog = threading.Timer(LIMIT_S, process.terminate)  # killed, it would leave its workers behind
+    watchdog.start()
+    try:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found, process.communicate()
+        yield process, found.group()
+    finally:
+        watchdog.cancel()
+        process.terminate()
+        process.communicate(timeout=LIMIT_S)
+
+
+def test_predict_prints_what_the_service_would_answer(tiny_bundle: Path, tmp_path: Path) -> None:
+    image, audio = tmp_path / "a.png", tmp_path / "a.wav"
+    image.write_bytes(png_bytes())
+    audio.write_bytes(wav_bytes())
+    result = triad(
+        *("predict", "--model", tiny_bundle, "--text", "seven", "--image", image, "--audio", audio),
+        *("--attention", "full", "--top-k", "1"),
+    )
+    answer = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert answer["model"] == "tiny"
+    assert answer["predictions"]["kind"]["label"] == "picture"
+    assert len(answer["predictions"]["kind"]["top"]) == 1
+    assert answer["predictions"]["size"]["attention"]["image"]["rows"] == 2
+
+
+def test_a_model_is_chosen_by_name_among_those_served(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_tiny_bundle(tmp_path, name=name)
+    result = triad("predict", "--model", "two", "--text", "seven", TRIAD_MODELS=str(tmp_path))
+    assert json.loads(result.stdout)["model"] == "two"
+
+
+def test_explain_prints_bars_and_writes_a_picture_and_a_page(tiny_bundle: Path, tmp_path: Path) -> None:
+    image, png, html = tmp_path / "a.png", tmp_path / "seen.png", tmp_path / "seen.html"
+    image.write_bytes(png_bytes())
+    result = triad(
+        *("explain", "--model", tiny_bundle, "--text", "seven", "--image", image, "--target", "word"),
+        *("--png", png, "--html", html, "--language", "en"),
+        COLUMNS="70",
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+    assert "kind: picture · " in result.stdout
+    assert "Explained: the probability of word." in result.stdout
+    assert max(map(len, (line for line in result.stdout.splitlines() if "█" in line))) <= 70
+    with Image.open(png) as picture:
+        picture.load()
+    assert html.read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "language"),
+    [
+        ({"LC_ALL": "", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}, [], "zh"),
+        ({"LC_ALL": "C.UTF-8", "LC_MESSAGES": "", "LANG": "zh_CN.UTF-8"}, [], "en"),
+        ({"LC_ALL": "", "LC_MESSAGES": "zh_CN.UTF-8", "LANG": "en_US.UTF-8"}, ["--language", "en"], "en"),
+    ],
+)
+def test_explain_speaks_the_language_of_its_environment(
+    tiny_bundle: Path, variables: dict[str, str], arguments: list[str], language: str
+) -> None:
+    result = triad(
+        *("explain", "--model", tiny_bundle, "--text", "seven", *arguments),
+        PYTHONUTF8="1",
+        **variables,
+    )
+    assert ("注意力" in result.stdout) == (language == "zh")
+    assert ("attention" in result.stdout) == (language == "en")
+
+
+def test_inspect_says_what_a_bundle_is(tiny_bundle: Path) -> None:
+    result = triad("inspect", tiny_bundle)
+    assert result.returncode == 0
+    for words in ("tiny version 1", "up to 8 tokens", "4 x 4 pixels", "8000 Hz", "kind", "accuracy 0.5"):
+        assert words in result.stdout
+
+
+def test_the_version_is_printed() -> None:
+    assert re.fullmatch(r"triad \S+\n", triad("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["predict"], ["explain"], ["inspect"], ["train"], ["evaluate"]]
+)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    result = triad(*command, "--help")
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["predict"], "Nothing to predict from"),
+        (["predict", "--text", "seven", "--model", "cats"], "There is no model 'cats'; served: tiny."),
+        (["predict", "--image", "no-such-file.png"], "no-such-file.png cannot be read"),
+        (["predict", "--image", __file__], "Not an image in a format that is read"),
+        (["explain"], "Nothing to predict from"),
+        (["explain", "--text", "seven", "--target", "cat"], "No task has the label 'cat'."),
+        (["explain", "--text", "seven", "--png", "no-such-folder/a.png"], "no-such-folder/a.png cannot be"),
+        (["inspect", "no-such-bundle"], "No bundle under no-such-bundle"),
+        (["serve", "--models", "no-such-folder"], "no-such-folder does not exist"),
+        (["serve", "--host", "256.256.256.256"], "Cannot listen on 256.256.256.256"),
+    ],
+)
+def test_bad_input_ends_with_exit_code_2_and_a_sentence(
+    tiny_bundle: Path, arguments: list[str], words: str
+) -> None:
+    result = triad(*arguments, TRIAD_MODELS=str(tiny_bundle))
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert words in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_setting_out_of_range_is_named(tiny_bundle: Path) -> None:
+    result = triad("predict", "--text", "a", TRIAD_MODELS=str(tiny_bundle), TRIAD_MAX_BATCH="0")
+    assert result.returncode == 2
+    assert result.stderr == "max_batch: Input should be greater than or equal to 1.\n"
+
+
+def test_a_port_in_use_is_said_before_any_model_is_loaded(tiny_bundle: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = triad("serve", "--models", tiny_bundle, "--port", port)
+    assert result.returncode == 2
+    assert result.stderr == f"Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
+
+
+@pytest.mark.parametrize("command", [["train", "config.toml"], ["evaluate", "bundle", "table.csv"]])
+def test_training_commands_name_the_extra_that_they_need(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('hidden', name='torch')\n")
+    result = triad(*command, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+    assert result.returncode == 2
+    assert result.stderr == "torch is missing: pip install triad-serving[train]\n"
+
+
+def test_a_service_answers_and_on_sigterm_finishes_what_it_accepted(tiny_bundle: Path) -> None:
+    """Uploads are halfway in when the signal comes: each is answered, and the exit code is 0."""
+    with serving("--models", tiny_bundle) as (process, url):
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ok"}
+        halfway, finish = threading.Semaphore(0), threading.Event()
+
+        def upload() -> Iterator[bytes]:
+            yield b'--XX\r\nContent-Disposition: form-data; name="text"\r\n\r\nsev'
+            halfway.release()
+            assert finish.wait(LIMIT_S)
+            yield b"en\r\n--XX--\r\n"
+
+        def ask() -> httpx.Response:
+            headers = {"Content-Type": "multipart/form-data; boundary=XX"}
+            return httpx.post(f"{url}/v1/predict", content=upload(), headers=headers, timeout=LIMIT_S)
+
+        with ThreadPoolExecutor(16) as pool:
+            answers = [pool.submit(ask) for _ in range(16)]
+            for _ in answers:
+                assert halfway.acquire(timeout=LIMIT_S)
+            wait_until_counted(url)
+            process.send_signal(signal.SIGTERM)
+            wait_until_refused(url)
+            finish.set()
+            statuses = [answer.result().status_code for answer in answers]
+        assert statuses == [200] * 16
+        assert process.wait(LIMIT_S) == 0
+
+
+def wait_until_counted(url: str) -> None:
+    """A round trip behind the uploads: the server has begun every connection that came before it."""
+    for _ in range(3):
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def wait_until_refused(url: str) -> None:
+    """Until no connection is taken any more; on the way there readiness must have been seen red."""
+    red = False
+    while True:
+        try:
+            response = httpx.get(f"{url}/readyz")
+        except httpx.TransportError:
+            assert red
+            return
+        red = red or (response.status_code == 503 and response.headers["connection"] == "close")
+
+
+def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle) as (process, url):
+        assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT_S) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="workers share a socket by file descriptor")
+@pytest.mark.parametrize("way", WAYS)
+def test_workers_share_one_port_and_one_count(tiny_bundle: Path, way: str) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
+        for _ in range(8):  # a connection each, so that both workers may get some
+            assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+        counts = httpx.get(f"{url}/metrics").text
+        assert 'triad_requests_total{model="tiny",route="/v1/predict",status="200"} 8.0' in counts
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT_S) == 0
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    workers = []
+    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        with suppress(OSError):  # it has just ended
+            if b"resource_tracker" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+                workers.append(int(pid))
+    return workers
+
+
+def count_sockets(pid: int) -> int:
+    return sum(str(file.readlink()).startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize("way", WAYS)
+def test_connections_are_dealt_to_the_workers_in_turn(tiny_bundle: Path, way: str) -> None:
+    with (
+        serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url),
+        ExitStack() as clients,
+    ):
+        workers = workers_of(process)
+        before = [count_sockets(pid) for pid in workers]
+        for _ in range(32):
+            client = clients.enter_context(httpx.Client())
+            assert client.get(f"{url}/healthz").status_code == 200
+        taken = [count_sockets(pid) - count for pid, count in zip(workers, before, strict=True)]
+        assert taken == [16, 16]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_that_died_is_replaced(tiny_bundle: Path, way: str) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
+        before = workers_of(process)
+        os.kill(before[0], signal.SIGKILL)
+        while before[0] in (now := workers_of(process)) or len(now) < 2:
+            assert process.poll() is None  # the watchdog of `serving` ends it at last
+        for _ in range(16):
+            assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_workers_share_the_memory_of_what_was_loaded_before_them(tiny_bundle: Path) -> None:
+    """A page that several processes share counts in each by its part (PSS)."""
+
+    def memory_mb(way: str) -> float:
+        with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
+            for _ in range(8):
+                assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+            parts = [
+                re.search(r"^Pss: +(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+                for pid in (process.pid, *workers_of(process))
+            ]
+            return sum(int(part[1]) for part in parts if part) / 1024
+
+    assert memory_mb("copies") < 0.7 * memory_mb("started anew")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+@pytest.mark.parametrize(
+    "command",
+    [*WAYS.values(), [sys.executable, "-c", HURRIED + STARTED_ANEW]],
+    ids=[*WAYS, "started anew, slower than a ping may be"],
+)
+def test_new_models_are_served_after_a_hangup_without_a_gap(tmp_path: Path, command: list[str]) -> None:
+    write_tiny_bundle(tmp_path, name="one")
+    with serving("--models", tmp_path, "--workers", "2", command=command) as (process, url):
+        write_tiny_bundle(tmp_path, name="two")
+        process.send_signal(signal.SIGHUP)
+        while len(names := model_names(url)) < 2 or any(len(model_names(url)) < 2 for _ in range(16)):
+            assert process.poll() is None
+        assert names == ["one", "two"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the workers would find out themselves")
+def test_models_that_do_not_load_after_a_hangup_change_nothing(tmp_path: Path) -> None:
+    broken = write_tiny_bundle(tmp_path, name="one")
+    with serving("--models", tmp_path, "--workers", "2") as (process, url):
+        before = workers_of(process)
+        (broken / "model.onnx").write_bytes(b"no graph")
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr
+        while "The workers go on with the models they have." not in (line := process.stderr.readline()):
+            assert line, "the service ended"
+        assert "model.onnx" in line
+        assert model_names(url) == ["one"]
+        assert workers_of(process) == before
+
+
+def model_names(url: str) -> list[str]:
+    return [model["name"] for model in httpx.get(f"{url}/v1/models").json()["models"]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process as Linux can")
+def test_a_connection_that_a_worker_cannot_open_is_logged(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+        worker = psutil.Process(workers_of(process)[0])
+        usual = worker.rlimit(psutil.RLIMIT_NOFILE)
+        worker.rlimit(psutil.RLIMIT_NOFILE, (3, usual[1]))
+        for _ in range(2):
+            with suppress(httpx.TransportError):
+                httpx.get(f"{url}/healthz")
+        assert process.stderr
+        while "A connection was lost for want of file descriptors." not in (
+            line := process.stderr.readline()
+        ):
+            assert line, "the service ended"
+        worker.rlimit(psutil.RLIMIT_NOFILE, usual)
+        for _ in range(2):
+            assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+@pytest.mark.parametrize("way", WAYS)
+def test_workers_end_when_their_supervisor_was_killed(tiny_bundle: Path, way: str) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
+        workers = workers_of(process)
+        assert len(workers) == 2
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        process.kill()
+        _, alive = psutil.wait_procs([psutil.Process(pid) for pid in workers], timeout=LIMIT_S)
+        assert alive == []
+
+
+@pytest.mark.parametrize(
+    ("way", "sentence"),
+    [
+        ("copies", "The graph cannot be loaded: "),
+        ("started anew", "The workers did not start; the log says why."),
+    ],
+)
+def test_workers_that_cannot_start_end_the_command(
+    tiny_bundle: Path, tmp_path: Path, way: str, sentence: str
+) -> None:
+    """A bundle whose hashes hold but whose graph does not load: who loads it finds out."""
+    manifest = read_bundle(tiny_bundle).manifest
+    files = {"model.onnx": b"no graph", "vocabulary.txt": b"seven\n"}
+    broken = write_bundle(tmp_path / "1", manifest, files).path
+    result = triad("serve", "--models", broken, "--port", "0", "--workers", "2", command=WAYS[way])
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(sentence)
+    assert "The graph cannot be loaded" in result.stderr

@@ -1,0 +1,120 @@
+"""Settings from the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+
+from triad_serving.media.limits import MediaLimits
+from triad_serving.settings import SHIPPED_MODELS, Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("TRIAD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("TRIAD_MODELS", str(tmp_path))
+
+
+def test_the_defaults_serve_the_shipped_models_within_the_promised_caps() -> None:
+    settings = Settings()
+
+    assert Settings.model_fields["models"].default == SHIPPED_MODELS
+    assert SHIPPED_MODELS.parts[-2:] == ("triad_serving", "models")
+    assert settings.device == "auto"
+    assert settings.threads == len(os.sched_getaffinity(0))
+    assert settings.media_limits == MediaLimits()
+    assert settings.media_limits == MediaLimits(
+        max_characters=10_000,
+        max_image_bytes=20 * 1024 * 1024,
+        max_pixels=64_000_000,
+        max_audio_bytes=50 * 1024 * 1024,
+        max_audio_s=600,
+    )
+
+
+def test_every_setting_can_be_given_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given = {
+        "models": tmp_path,
+        "device": "cpu",
+        "gpu_memory_mib": 512,
+        "threads": 3,
+        "max_batch": 5,
+        "max_queue": 7,
+        "max_queue_s": 0.5,
+        "request_timeout_s": 2.5,
+        "max_upload_mib": 11,
+        "max_text_characters": 13,
+        "max_image_mib": 0.5,
+        "max_image_megapixels": 1.5,
+        "max_audio_mib": 2.0,
+        "max_audio_s": 17.0,
+        "log_level": "debug",
+    }
+    assert given.keys() <= Settings.model_fields.keys()
+    for name, value in given.items():
+        monkeypatch.setenv(f"TRIAD_{name.upper()}", str(value))
+
+    settings = Settings()
+
+    assert {name: getattr(settings, name) for name in given} == given
+    assert settings.media_limits == MediaLimits(
+        max_characters=13,
+        max_image_bytes=512 * 1024,
+        max_pixels=1_500_000,
+        max_audio_bytes=2 * 1024 * 1024,
+        max_audio_s=17,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MODELS", "/no/such/folder"),
+        ("DEVICE", "tpu"),
+        ("GPU_MEMORY_MIB", "0"),
+        ("THREADS", "0"),
+        ("MAX_BATCH", "many"),
+        ("MAX_QUEUE", "-1"),
+        ("MAX_QUEUE_S", "0"),
+        ("MAX_IMAGE_MEGAPIXELS", "0"),
+        ("MAX_AUDIO_S", "-5"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_an_impossible_value_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"TRIAD_{name}", value)
+
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert [error["loc"] for error in caught.value.errors()] == [(name.lower(),)]
+
+
+def test_a_cap_on_pixels_past_the_decoders_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow refuses twice its MAX_IMAGE_PIXELS whatever we say: a larger cap would not be kept."""
+    assert Image.MAX_IMAGE_PIXELS is not None
+    assert 178_000_000 <= 2 * Image.MAX_IMAGE_PIXELS < 179_000_000
+    monkeypatch.setenv("TRIAD_MAX_IMAGE_MEGAPIXELS", "179")
+
+    with pytest.raises(ValidationError, match="less than or equal to 178"):
+        Settings()
+
+
+def test_settings_do_not_change_while_a_service_runs() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().threads = 2
+
+
+def test_every_setting_says_what_it_is() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+        assert not field.is_required(), name

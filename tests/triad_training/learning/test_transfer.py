@@ -1,0 +1,131 @@
+"""Starting from another bundle's weights: what fits is taken, the rest is reported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import triad_training.train as training
+from tests.conftest import write_tiny_bundle
+from tests.triad_training.conftest import CONFIG, make_toy_folder, table_folder
+from triad_serving.contract.errors import BundleError, ConfigError
+from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
+from triad_serving.inference.session import EVERYTHING, Session
+from triad_serving.media.text.lexicon import WordLexicon
+from triad_training.config.train_config import load_config
+from triad_training.data.dataset import collate
+from triad_training.learning.prepare import Prepared, build_model, prepare
+from triad_training.learning.transfer import Transfer, transfer_weights
+from triad_training.train import train_bundle
+
+
+def prepared_from(folder: Path, *overrides: str) -> Prepared:
+    return prepare(load_config(folder / "config.toml", overrides))
+
+
+def transferred(prepared: Prepared, bundle: Bundle) -> tuple[torch.nn.Module, Transfer]:
+    torch.manual_seed(1)
+    model = build_model(prepared).eval()
+    return model, transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
+
+
+def test_the_same_config_answers_as_the_bundle_before_its_first_step(toy_bundle: Bundle) -> None:
+    """Reference: the graph that the bundle serves."""
+    prepared = prepared_from(table_folder(toy_bundle))
+    model, transfer = transferred(prepared, toy_bundle)
+    assert not any(transfer.fresh.values())
+    assert not any(transfer.unused.values())
+    session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
+    inputs = prepared.test[0].inputs
+    (expected,) = session.run([inputs], EVERYTHING)
+    with torch.inference_mode():
+        found = model(collate([prepared.test[0]], prepared.config.spec)["inputs"])
+    for task in toy_bundle.tasks:
+        assert torch.allclose(
+            found[f"logits.{task.name}"][0], torch.from_numpy(expected.logits_K[task.name]), atol=1e-3
+        )
+
+
+def test_another_set_of_tasks_takes_everything_but_their_heads(toy_bundle: Bundle, tmp_path: Path) -> None:
+    make_toy_folder(tmp_path)
+    tasks = CONFIG[CONFIG.index("[tasks.kind]") : CONFIG.index("[preprocess.image]")]
+    config = CONFIG.replace(tasks, '[tasks.brightness]\ncolumn = "kind"\n')
+    (tmp_path / "config.toml").write_text(config, encoding="utf-8")
+    _, transfer = transferred(prepared_from(tmp_path), toy_bundle)
+    assert {part for part, count in transfer.fresh.items() if count} == {
+        "attention.brightness",
+        "heads.brightness",
+    }
+    gone = {f"{part}.{task}" for part in ("attention", "heads") for task in ("kind", "tags", "size")}
+    assert {part for part, count in transfer.unused.items() if count} == gone
+
+
+def test_a_task_with_other_labels_keeps_where_it_looked_and_begins_its_head_anew(
+    toy_bundle: Bundle,
+) -> None:
+    """As many labels in another order: shapes alone would take the wrong ones."""
+    prepared = prepared_from(table_folder(toy_bundle), 'tasks.kind.labels=["low","high"]')
+    _, transfer = transferred(prepared, toy_bundle)
+    assert transfer.taken["heads.kind"] == 0
+    assert transfer.taken["attention.kind"] > 0
+    assert transfer.fresh["attention.kind"] == transfer.fresh["heads.tags"] == 0
+
+
+def test_words_that_both_vocabularies_know_keep_their_embedding(toy_bundle: Bundle) -> None:
+    prepared = prepared_from(table_folder(toy_bundle))
+    old, new = toy_bundle.lexicon, prepared.lexicon
+    assert isinstance(old, WordLexicon)
+    assert isinstance(new, WordLexicon)
+    tokens = ["new", *reversed(old.vocabulary.tokens[1:])]
+    object.__setattr__(new, "vocabulary", type(old.vocabulary)(tokens))
+    model, transfer = transferred(prepared, toy_bundle)
+    expected = transferred(prepared_from(table_folder(toy_bundle)), toy_bundle)[0]
+    found_WD, expected_WD = (m.state_dict()["encoders.text.words.weight"] for m in (model, expected))
+    for token in tokens[1:]:
+        assert torch.equal(found_WD[new.vocabulary.id_of(token)], expected_WD[old.vocabulary.id_of(token)]), (
+            token
+        )
+    assert transfer.fresh["encoders.text"] == transfer.unused["encoders.text"] == found_WD.shape[1]
+
+
+def test_a_run_starts_from_the_bundle_and_keeps_the_table(
+    toy_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[dict[str, torch.Tensor]] = []
+
+    def fit(model: torch.nn.Module, *_: object) -> None:
+        started.append(model.state_dict())
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "fit", fit)
+    config, source = table_folder(toy_bundle) / "config.toml", f"transfer.bundle={toy_bundle.path}"
+    with pytest.raises(KeyboardInterrupt):
+        train_bundle(config, out=tmp_path, overrides=[source, "name=second"])
+    expected = load_file(toy_bundle.path / WEIGHTS_FILE)
+    assert all(torch.equal(expected[name], tensor) for name, tensor in started[0].items())
+    table = (tmp_path / "runs" / "second-1" / "transfer.txt").read_text("utf-8")
+    assert table.startswith("weights from toy 1\n")
+    assert "encoders.audio" in table
+    assert table in capsys.readouterr().err
+
+
+def test_a_bundle_says_what_it_started_from_without_a_path_of_the_machine(toy_bundle: Bundle) -> None:
+    source = f"transfer.bundle={toy_bundle.path}"
+    config = load_config(table_folder(toy_bundle) / "config.toml", [source])
+    assert config.portable()["transfer"] == {"bundle": "toy/1"}
+    relative = load_config(table_folder(toy_bundle) / "config.toml", ["transfer.bundle=../models/toy/1"])
+    assert relative.transfer.bundle == toy_bundle.path
+
+
+def test_a_bundle_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"holds no weights\.safetensors to start from"):
+        transfer_weights(torch.nn.Linear(1, 1), None, (), read_bundle(write_tiny_bundle(tmp_path)))
+
+
+def test_a_bundle_of_which_nothing_fits_is_refused(toy_bundle: Bundle) -> None:
+    with pytest.raises(ConfigError, match=r"no weight of .* fits"):
+        transfer_weights(torch.nn.Linear(1, 1), None, (), toy_bundle)

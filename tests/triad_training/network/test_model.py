@@ -1,0 +1,144 @@
+"""The network: what its attention may and may not do, and that rows do not see their neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from triad_serving.contract.outputs import media_subsets
+from triad_serving.contract.tasks import Task, TaskType
+from triad_serving.inference.session import pack_batch
+from triad_serving.media.audio.spec import AudioInput, AudioSpec
+from triad_serving.media.example import ModelInputs, PreprocessSpec
+from triad_serving.media.image.spec import ImageInput, ImageSpec
+from triad_serving.media.text.spec import TextInput, TextSpec
+from triad_training.config.train_config import ModelConfig
+from triad_training.network.fusion import Head, Looked, segment_masks
+from triad_training.network.model import TriadModel
+
+SPEC = PreprocessSpec(
+    text=TextSpec(), image=ImageSpec(height=16, width=16, rows=4, columns=4), audio=AudioSpec()
+)
+TASKS = (
+    Task(name="kind", type="classification", labels=("a", "b", "c")),
+    Task(name="size", type="regression"),
+)
+CONFIG = ModelConfig(width=16, heads=2, mels=16)
+
+
+@pytest.fixture
+def model() -> TriadModel:
+    torch.manual_seed(0)
+    return TriadModel(CONFIG, SPEC, TASKS, words=50).eval()
+
+
+def example(seed: int) -> ModelInputs:
+    rng = np.random.default_rng(seed)
+    samples = rng.integers(-9000, 9000, 1000 + 700 * seed).astype(np.int16)
+    pixels = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+    return ModelInputs(
+        text=TextInput(ids_L=rng.integers(2, 50, 3 + seed), spans=(), characters=9, truncated=False),
+        image=ImageInput(pixels_HW3=pixels, format="PNG", width=16, height=16, region=(0, 0, 16, 16)),
+        audio=AudioInput(
+            samples_T=samples, format="WAV", seconds=1.0, sample_rate_hz=8000, truncated=False, peak=0.3
+        ),
+    )
+
+
+@torch.inference_mode()
+def run(model: TriadModel, batch: list[ModelInputs]) -> dict[str, np.ndarray]:
+    inputs = {name: torch.from_numpy(array) for name, array in pack_batch(batch, model_spec(model)).items()}
+    return {name: tensor.numpy() for name, tensor in model(inputs).items()}
+
+
+def model_spec(model: TriadModel) -> PreprocessSpec:
+    return PreprocessSpec(**{m: getattr(SPEC, m) if m in model.media else None for m in SPEC.media})
+
+
+def test_attention_sums_to_one_and_absent_media_get_exactly_nothing(model: TriadModel) -> None:
+    batch = [example(n).only(*subset) for n in range(2) for subset in media_subsets(SPEC.media)]
+    outputs = run(model, batch)
+    for task in TASKS:
+        shares = {medium: outputs[f"attention.{task.name}.{medium}"].sum(1) for medium in SPEC.media}
+        assert np.allclose(sum(shares.values()), 1, atol=1e-6)
+        for b, inputs in enumerate(batch):
+            for medium in SPEC.media:
+                assert (shares[medium][b] == 0) == (medium not in inputs.media)
+
+
+def test_a_row_alone_and_among_others_gets_the_same_answer(model: TriadModel) -> None:
+    batch = [example(n).only(*subset) for n in range(3) for subset in media_subsets(SPEC.media)]
+    together = run(model, batch)
+    for b, inputs in enumerate(batch):
+        for name, array in run(model, [inputs]).items():
+            row = together[name][b]
+            assert np.allclose(row[: array.shape[1]], array[0], atol=1e-5), name
+            assert not row[array.shape[1] :].any(), name
+
+
+def test_embeddings_have_length_one_and_are_zero_where_absent(model: TriadModel) -> None:
+    outputs = run(model, [example(0), example(1).only("text")])
+    assert np.allclose(np.linalg.norm(outputs["embedding.fused"], axis=1), 1, atol=1e-5)
+    assert np.allclose(np.linalg.norm(outputs["embedding.image"], axis=1), [1, 0], atol=1e-5)
+
+
+def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: TriadModel) -> None:
+    """The sound may steer where in the image a task looks, but what is read there is the image alone."""
+    attention = model.attention["kind"]
+    mask = segment_masks([torch.ones(1, 4, dtype=torch.bool), torch.tensor([[True, False]])])
+    with torch.no_grad():
+        fused, own = torch.randn(1, 6, 16), torch.randn(1, 6, 16)
+        looked = attention(fused, own, mask)
+        changed = own.clone()
+        changed[:, 4:] += 100.0
+        assert torch.equal(attention(fused, changed, mask).reads_BMD[:, 0], looked.reads_BMD[:, 0])
+        weights = looked.weights_BMP[0, 0]
+        assert weights[:4].sum() == pytest.approx(1)
+        assert not weights[4:].any()
+        expected = (weights[:4, None] * attention.value(own[0, :4])).sum(0)
+        assert torch.allclose(looked.reads_BMD[0, 0], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classification", "multilabel"])
+def test_evidence_weighs_opinions_and_grows_with_agreement(kind: TaskType) -> None:
+    torch.manual_seed(0)
+    head = Head(16, Task(name="kind", type=kind, labels=("a", "b", "c"), prior=(0.5, 0.3, 0.2)), 0.0)
+    looked = Looked(torch.randn(1, 2, 16), torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2, 9))
+    with torch.no_grad():
+        logits_BK, shares_BM = head(looked)
+        opinions = torch.tanh(head.net(looked.reads_BMD[0])).numpy().astype(float)
+        offset = head.offset.numpy().astype(float)
+    first = offset + np.array([2.0, 1.0]) @ opinions
+    if kind == "classification":
+        sure = np.exp(first) / np.exp(first).sum()
+        agreement = opinions @ sure - opinions.mean(1)
+    else:
+        agreement = (opinions * (2 / (1 + np.exp(-first)) - 1)).mean(1)
+    evidence = np.array([2.0, 1.0]) * np.log1p(np.exp(2 * agreement))  # routing begins at 2
+    assert np.allclose(logits_BK.numpy()[0], offset + evidence @ opinions, atol=1e-5)
+    assert np.allclose(shares_BM.numpy()[0], evidence / evidence.sum(), atol=1e-6)
+
+
+def test_without_evidence_the_answer_is_the_training_prior() -> None:
+    kind = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.9, 0.1))
+    tags = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.2, 0.0))
+    nothing = Looked(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 3, 9))
+    with torch.no_grad():
+        assert Head(16, kind, 0.0)(nothing)[0].softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
+        assert Head(16, tags, 0.0)(nothing)[0].sigmoid()[0].tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
+
+
+def test_a_regression_answers_in_the_targets_own_unit(model: TriadModel) -> None:
+    plain = run(model, [example(0)])["logits.size"]
+    model.heads["size"].set_unit(150.0, 20.0)
+    assert np.allclose(run(model, [example(0)])["logits.size"], 150 + 20 * plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("media", media_subsets(SPEC.media))
+def test_a_model_may_read_any_subset_of_media(media: tuple[str, ...]) -> None:
+    spec = PreprocessSpec(**{m: getattr(SPEC, m) if m in media else None for m in SPEC.media})
+    model = TriadModel(CONFIG, spec, TASKS, words=50).eval()
+    outputs = run(model, [example(0).only(*media)])
+    assert outputs["logits.kind"].shape == (1, 3)
+    assert {name.rsplit(".", 1)[1] for name in outputs if name.startswith("attention.kind")} == set(media)

@@ -1,0 +1,50 @@
+"""A network rebuilt from its bundle is the one that was exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save
+
+from tests.triad_training.conftest import table_folder
+from triad_serving.contract.errors import BundleError
+from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, write_bundle
+from triad_serving.inference.session import Session
+from triad_training.config.train_config import load_config
+from triad_training.learning.prepare import prepare
+from triad_training.network.export import MAX_DRIFT, check_parity
+from triad_training.network.rebuild import rebuild_network
+from triad_training.train import parity_examples
+
+
+def rewritten(bundle: Bundle, folder: Path, weights: bytes | None) -> Bundle:
+    """The same bundle with other weights, or with none."""
+    files = {name: (bundle.path / name).read_bytes() for name in bundle.manifest.files}
+    files.pop(WEIGHTS_FILE)
+    if weights is not None:
+        files[WEIGHTS_FILE] = weights
+    return write_bundle(folder / "1", bundle.manifest, files)
+
+
+def test_the_rebuilt_network_answers_as_the_graph(toy_bundle: Bundle) -> None:
+    prepared = prepare(load_config(table_folder(toy_bundle) / "config.toml"))
+    session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
+    model = rebuild_network(toy_bundle)
+    assert not model.training
+    drift = check_parity(model, session, toy_bundle.spec, parity_examples(prepared.validation))
+    assert drift < MAX_DRIFT
+
+
+def test_a_bundle_without_weights_is_refused(toy_bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"holds no weights\.safetensors"):
+        rebuild_network(rewritten(toy_bundle, tmp_path, None))
+
+
+def test_weights_of_another_network_are_refused(toy_bundle: Bundle, tmp_path: Path) -> None:
+    tensors = load_file(toy_bundle.path / WEIGHTS_FILE)
+    tensors["fusion.norm.weight"] = tensors["fusion.norm.weight"][:-1].clone()
+    with pytest.raises(BundleError, match=r"is not of its network .*fusion\.norm\.weight"):
+        rebuild_network(rewritten(toy_bundle, tmp_path / "misshapen", save(tensors)))
+    with pytest.raises(BundleError, match="is not of its network"):
+        rebuild_network(rewritten(toy_bundle, tmp_path / "garbled", b"not a tensor"))
