@@ -19,7 +19,7 @@ from benchmarks.media import make_examples
 from benchmarks.stages import Stage, measure
 from triad_serving.engine.engine import Engine
 from triad_serving.http.view import View
-from triad_serving.inference.schemas import Options
+from triad_serving.inference.options import Options
 from triad_serving.settings import Settings
 
 ROOT = Path(__file__).parents[1]

@@ -56,6 +56,7 @@ def build_bundle(config: TrainConfig, destination: Path) -> Bundle:
     torch.manual_seed(SEED)
     spec = config.spec
     lexicon = WordLexicon(vocabulary=Vocabulary(frequent_words(config.lexicon.max_words)))
+    assets = {"text": lexicon}
     tasks = [
         Task(name=name, type=task.type, labels=task.labels, prior=(1 / len(task.labels),) * len(task.labels))
         for name, task in config.tasks.items()
@@ -64,7 +65,7 @@ def build_bundle(config: TrainConfig, destination: Path) -> Bundle:
     graph = export_graph(model, spec, tasks)
     session = Session(graph, spec=spec, tasks=tasks, device="cpu", threads=torch.get_num_threads())
     sounds = make_examples(sound_s=spec.audio.max_s if spec.audio else 1.0)[:PARITY_EXAMPLES]
-    check_parity(model, session, spec, [preprocess(raw, spec, lexicon, LIMITS) for raw in sounds])
+    check_parity(model, session, spec, [preprocess(raw, spec, assets, LIMITS) for raw in sounds])
     manifest = BundleManifest(
         name=config.name,
         version=config.version,

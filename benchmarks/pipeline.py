@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.inference.answer import Prediction
 from triad_serving.inference.bundle import read_bundle
+from triad_serving.inference.options import Options
 from triad_serving.inference.postprocess import describe_inputs, predict_tasks, warnings_about
-from triad_serving.inference.schemas import Options, Prediction
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, RawInputs
 from triad_serving.media.limits import MediaLimits
@@ -39,29 +40,29 @@ class Pipeline:
         )
 
     def prepare(self, raw: RawInputs) -> ModelInputs:
-        return preprocess(raw, self.bundle.spec, self.bundle.lexicon, LIMITS)
+        return preprocess(raw, self.bundle.spec, self.bundle.assets, LIMITS)
 
     def run(self, batch: Sequence[ModelInputs]) -> list[ModelOutputs]:
         return self._session.run(batch, WANTED)
 
-    def prediction(self, raw: RawInputs, inputs: ModelInputs, outputs: ModelOutputs) -> Prediction:
+    def prediction(self, inputs: ModelInputs, outputs: ModelOutputs) -> Prediction:
         manifest = self.bundle.manifest
         return Prediction(
             id="benchmark",
             model=manifest.name,
             version=manifest.version,
-            inputs=describe_inputs(inputs),
-            predictions=predict_tasks(outputs, inputs, raw.text, manifest, OPTIONS),
+            inputs=describe_inputs(inputs, manifest.preprocess),
+            predictions=predict_tasks(outputs, inputs, manifest, OPTIONS),
             warnings=warnings_about(inputs, manifest.preprocess),
         )
 
-    def answer(self, raw: RawInputs, inputs: ModelInputs, outputs: ModelOutputs) -> str:
+    def answer(self, inputs: ModelInputs, outputs: ModelOutputs) -> str:
         """The JSON of the service."""
-        return self.prediction(raw, inputs, outputs).to_json()
+        return self.prediction(inputs, outputs).to_json()
 
     def predict(self, raw: RawInputs) -> str:
         inputs = self.prepare(raw)
-        return self.answer(raw, inputs, self.run([inputs])[0])
+        return self.answer(inputs, self.run([inputs])[0])
 
 
 def load_pipeline() -> Pipeline:

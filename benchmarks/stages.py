@@ -73,7 +73,7 @@ def stages_of(raw: RawInputs, pipeline: Pipeline, engine: Engine) -> list[Stage]
     assert raw.image is not None
     assert raw.audio is not None
     text, image, audio = raw.text, raw.image, raw.audio
-    spec, lexicon = pipeline.bundle.spec, pipeline.bundle.lexicon
+    spec, lexicon = pipeline.bundle.spec, pipeline.bundle.assets["text"]
     assert spec.text is not None
     assert spec.image is not None
     assert spec.audio is not None
@@ -86,13 +86,13 @@ def stages_of(raw: RawInputs, pipeline: Pipeline, engine: Engine) -> list[Stage]
     inputs = pipeline.prepare(raw)
     outputs = pipeline.run([inputs])[0]
     body = multipart_request(raw, "/v1/predict").partition(b"\r\n\r\n")[2]
-    prediction = pipeline.prediction(raw, inputs, outputs)
+    prediction = pipeline.prediction(inputs, outputs)
     return [
         Stage(name="multipart parse", run=lambda: _parse(body)),
         Stage(name="text: cut into words", run=lambda: lexicon.words(text, text_spec, LIMITS)),
         Stage(
             name="text: words to ids",
-            run=lambda: lexicon.encode(words, text_spec, characters=len(text)),
+            run=lambda: lexicon.encode(words, text_spec, text=text),
         ),
         Stage(name="image: decode", run=lambda: decode_image(image, image_spec, LIMITS)),
         Stage(name="image: resize", run=lambda: fit_image(picture, image_spec)),
@@ -100,7 +100,7 @@ def stages_of(raw: RawInputs, pipeline: Pipeline, engine: Engine) -> list[Stage]
         Stage(name="sound: resample", run=lambda: resample(sound, audio_spec.sample_rate_hz)),
         Stage(name="sound: cut, round to 16 bits", run=lambda: fit_audio(resampled, audio_spec)),
         Stage(name="graph, with packing", run=lambda: pipeline.run([inputs])),
-        Stage(name="postprocess", run=lambda: pipeline.prediction(raw, inputs, outputs)),
+        Stage(name="postprocess", run=lambda: pipeline.prediction(inputs, outputs)),
         Stage(name="answer as JSON", run=prediction.to_json),
         Stage(name=WHOLE, run=lambda: engine.predict_sync(raw), clock=time.process_time_ns),
     ]

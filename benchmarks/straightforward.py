@@ -49,8 +49,9 @@ class Straightforward:
 
     def __init__(self, bundle: Bundle, graph: Path) -> None:
         self.spec = bundle.spec
-        assert isinstance(bundle.lexicon, WordLexicon)
-        tokens = (*RESERVED, *bundle.lexicon.vocabulary.tokens)
+        lexicon = bundle.assets["text"]
+        assert isinstance(lexicon, WordLexicon)
+        tokens = (*RESERVED, *lexicon.vocabulary.tokens)
         self._ids = {token: i for i, token in enumerate(tokens)}
         self._session = Session(graph, spec=bundle.spec, tasks=bundle.tasks, device="cpu", threads=1)
         jieba.initialize()
@@ -70,7 +71,7 @@ class Straightforward:
         return TextInput(
             ids_L=np.array(ids[:kept], dtype=np.int64),
             spans=tuple(spans[:kept]),
-            characters=len(text),
+            text=text,
             truncated=len(ids) > kept,
         )
 

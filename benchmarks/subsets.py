@@ -20,10 +20,10 @@ from triad_serving.engine.engine import Engine
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.inference.session import Session
 from triad_serving.media.example import RawInputs
-from triad_serving.media.names import MEDIA
 from triad_serving.media.preprocess import preprocess
 from triad_serving.settings import Settings
 
+MEDIA = ("text", "image", "audio")
 ROOT = Path(__file__).parent.parent
 TEXT = "请看，我刚才在这张纸上写下了数字七，同时也把它读了出来；录音和照片都在这里，你能认出来吗？"
 
@@ -48,7 +48,7 @@ def main() -> None:
     rows: dict[tuple[MediumName, ...], dict[str, Callable[[], object]]] = {}
     with Engine.open(options.bundle, settings) as engine:
         for subset, inputs in raw.items():
-            packed = preprocess(inputs, bundle.spec, bundle.lexicon, settings.media_limits)
+            packed = preprocess(inputs, bundle.spec, bundle.assets, settings.media_limits)
             rows[subset] = {
                 "graph": lambda packed=packed: session.run([packed], Wanted(attention=True)),
                 "request": lambda inputs=inputs: engine.predict_sync(inputs),

@@ -17,7 +17,8 @@ import numpy as np
 
 from triad_serving.contract.errors import TriadError
 from triad_serving.inference.bundle import read_bundle
-from triad_training.config.train_config import TrainConfig, load_config
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
 from triad_training.evaluation.metrics import SCORE_NAMES, Scores
 from triad_training.train import train_bundle
 

@@ -61,19 +61,24 @@ def imported(package: str) -> Iterator[tuple[str, str]]:
                 yield file.name, node.module.split(".")[0]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+def build_wheel(folder: Path) -> Path:
     """Built by the backend itself from what the Dockerfile copies: no network, no isolated environment."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     for name in ("service", "model_training"):
         shutil.copytree(ROOT / name, source / name)
     build = "import sys, hatchling.build as backend; print(backend.build_wheel(sys.argv[1]))"
-    command = [sys.executable, "-c", build, str(target)]
+    command = [sys.executable, "-c", build, str(folder)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(target / done.stdout.split()[-1]) as file:
+    return folder / done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as file:
         yield file
 
 

@@ -21,7 +21,8 @@ from triad_serving.contract.arrays import Feed
 from triad_serving.contract.device import GpuMode
 from triad_serving.contract.errors import TriadError
 from triad_serving.inference.bundle import Bundle
-from triad_serving.inference.session import Session, output_names, pack_batch
+from triad_serving.inference.packing import output_names, pack_batch
+from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.preprocess import preprocess
 from triad_serving.settings import usable_cores
@@ -98,9 +99,7 @@ def contenders(model: Model, batch: Sequence[ModelInputs]) -> dict[str, Callable
 
 def make_batch(bundle: Bundle, size: int, *, sound_s: float) -> list[ModelInputs]:
     """Examples in turn, each an item of its own: a repeated one would be encoded only once."""
-    prepared = [
-        preprocess(raw, bundle.spec, bundle.lexicon, LIMITS) for raw in make_examples(sound_s=sound_s)
-    ]
+    prepared = [preprocess(raw, bundle.spec, bundle.assets, LIMITS) for raw in make_examples(sound_s=sound_s)]
     return [_copied(inputs) for inputs in itertools.islice(itertools.cycle(prepared), size)]
 
 

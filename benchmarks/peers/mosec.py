@@ -43,14 +43,13 @@ class Whole(Stage):
 
 
 class Prepare(Stage):
-    def forward(self, raw: RawInputs) -> tuple[RawInputs, ModelInputs]:
-        return RawInputs(text=raw.text), self.pipeline.prepare(raw)
+    def forward(self, raw: RawInputs) -> ModelInputs:
+        return self.pipeline.prepare(raw)
 
 
 class Predict(Stage):
-    def forward(self, prepared: tuple[RawInputs, ModelInputs]) -> str:
-        raw, inputs = prepared
-        return self.pipeline.answer(raw, inputs, self.pipeline.run([inputs])[0])
+    def forward(self, inputs: ModelInputs) -> str:
+        return self.pipeline.answer(inputs, self.pipeline.run([inputs])[0])
 
 
 def main() -> None:

@@ -20,8 +20,7 @@ from sklearn.metrics import roc_auc_score
 
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.inference.session import Session
-from triad_serving.media.names import MEDIA
-from triad_training.evaluation.attribution import judge_attention
+from triad_training.evaluation.attribution import compare_attention
 from triad_training.evaluation.evaluate import answer_split, open_table
 from triad_training.evaluation.metrics import Answers
 
@@ -53,7 +52,7 @@ def measure(path: Path, table_path: Path, split: str, meta: dict[str, dict[str, 
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
     answers = answer_split(session, table.dataset(examples), bundle.tasks)
     found = accuracies(answers)
-    trust = judge_attention(answers, bundle.tasks).get(TASK, {})
+    trust = compare_attention(answers, bundle.tasks).get(TASK, {})
     for name in ("spearman", "drop_most", "drop_random", "drop_least"):
         if name in trust:
             found[f"attention: {name}"] = trust[name]
@@ -66,7 +65,7 @@ def measure(path: Path, table_path: Path, split: str, meta: dict[str, dict[str, 
     for medium, wrong in spoilt.items():
         if wrong:
             found[f"AUROC of the weight on {medium}, x 100"] = 100 * float(
-                roc_auc_score(wrong, -weights_EM[:, MEDIA.index(medium)])
+                roc_auc_score(wrong, -weights_EM[:, answers.media.index(medium)])
             )
     return found
 

@@ -1,8 +1,7 @@
-"""`triad train`: a table of examples becomes a bundle. Read `train_bundle` top to bottom, then fit.py."""
+"""`triad train`: a table of examples becomes a bundle. Read `train_bundle`, then learning/loop.py."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,24 +23,20 @@ from triad_serving.inference.bundle import (
     write_bundle,
 )
 from triad_serving.inference.session import Session
-from triad_serving.media.example import ModelInputs
-from triad_training.config.train_config import load_config
-from triad_training.data.dataset import ExampleDataset
+from triad_training.config.reading import load_config
 from triad_training.evaluation.card import model_card
-from triad_training.evaluation.evaluate import answer_split, examine
-from triad_training.evaluation.history import read_history
+from triad_training.evaluation.evaluate import answer_split, evaluate_answers
+from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import transfer_weights
-from triad_training.media.factory import encoder_files
-from triad_training.network.export import check_parity, export_graph
+from triad_training.media.encoders import bundle_files
+from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
+from triad_training.network.parity import check_parity, parity_examples
 from triad_training.network.rehearsal import rehearse
-
-RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
-PARITY_EXAMPLES = 8  # of each medium
 
 
 def train_bundle(
@@ -67,7 +62,7 @@ def train_bundle(
             Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     if config.transfer.bundle is not None and not config.optim.resume:
         bundle = read_bundle(config.transfer.bundle)
-        transfer = transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
+        transfer = transfer_weights(model, prepared.assets, prepared.tasks, bundle)
         if accelerator.is_main_process:
             transfer.report(run)
     if accelerator.is_main_process:
@@ -75,7 +70,7 @@ def train_bundle(
     model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
         try:
-            finish(model, prepared, destination)
+            write_trained_bundle(model, prepared, destination)
         except DiskError as error:
             raise DiskError(
                 f"{error.detail} The weights are in {run}: --set optim.resume=true goes on."
@@ -84,17 +79,12 @@ def train_bundle(
     return read_bundle(destination)
 
 
-def run_folder(name: str, version: str) -> Path:
-    """Where a run leaves its checkpoint, its history and, at its end, its report."""
-    return RUNS / f"{name}-{version}"
-
-
 def report_page(bundle: Bundle) -> Path:
     """What the training of a bundle has left; not in the bundle, because it shows users' media."""
     return run_folder(bundle.manifest.name, bundle.manifest.version) / "report" / PAGE_FILE
 
 
-def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
+def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Path) -> None:
     """Exports, compares, calibrates on validation, scores validation and test, writes bundle and report."""
     config, spec = prepared.config, prepared.config.spec
     graph = export_graph(model, spec, prepared.tasks)
@@ -119,21 +109,12 @@ def finish(model: TriadModel, prepared: Prepared, destination: Path) -> None:
         MODEL_FILE: graph,
         WEIGHTS_FILE: save(model.state_dict()),
         CARD_FILE: model_card(manifest, drift=drift).encode(),
-        **encoder_files(config.model, spec),
+        **bundle_files(config, spec, prepared.assets),
     }
-    if prepared.lexicon is not None:
-        files |= prepared.lexicon.files()
     bundle = write_bundle(destination, manifest, files)
     table = [*prepared.train.examples, *prepared.validation.examples, *prepared.test.examples]
-    evaluation = examine(bundle, session, prepared.test, test, examples=table, robustness=True, removal=True)
+    evaluation = evaluate_answers(
+        bundle, session, prepared.test, test, examples=table, robustness=True, removal=True
+    )
     page = report_page(bundle)
     write_report(page.parent, evaluation, history=read_history(page.parents[1]))
-
-
-def parity_examples(dataset: ExampleDataset) -> list[ModelInputs]:
-    """The first few examples of each medium."""
-    chosen: set[int] = set()
-    for medium in dataset.spec.media:
-        having = (i for i, example in enumerate(dataset.examples) if medium in example.media)
-        chosen.update(itertools.islice(having, PARITY_EXAMPLES))
-    return [dataset[i].inputs for i in sorted(chosen)]

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from triad_serving.contract.errors import SetupError, TriadError
 
 if TYPE_CHECKING:  # imported where they are needed: a command starts fast
-    from triad_serving.inference.schemas import Language
+    from triad_serving.contract.language import Language
     from triad_serving.settings import Settings
 
 app = typer.Typer(
@@ -157,7 +157,7 @@ def predict(
 ) -> None:
     """Predict in this process; print what the service would answer."""
     from triad_serving.engine.engine import Engine
-    from triad_serving.inference.schemas import Options
+    from triad_serving.inference.options import Options
     from triad_serving.media.example import RawInputs
 
     raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
@@ -193,7 +193,7 @@ def explain(
     from triad_serving.drawing.png.page import drawable, to_png
     from triad_serving.drawing.terminal import to_terminal
     from triad_serving.engine.engine import Engine
-    from triad_serving.inference.schemas import ExplainOptions
+    from triad_serving.inference.options import ExplainOptions
     from triad_serving.media.example import RawInputs
 
     raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
@@ -202,10 +202,10 @@ def explain(
     chosen = language.value if language else _own_language()
     with Engine.open(settings.models, settings) as engine:
         prediction = engine.predict_sync(raw, options)
-        heard = engine.catalog.find(name, None).bundle.spec.audio
-    scene = compose(prediction, raw, heard, settings.media_limits, chosen)
+        spec = engine.catalog.find(name, None).bundle.spec
+    scene = compose(prediction, raw, spec, settings.media_limits, chosen)
     if png is not None:
-        picture = compose(prediction, raw, heard, settings.media_limits, drawable(chosen))
+        picture = compose(prediction, raw, spec, settings.media_limits, drawable(chosen))
         _write(png, to_png(picture, asked=chosen))
     if html is not None:
         _write(html, to_html(scene).encode())

@@ -36,15 +36,15 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TRIAD_", frozen=True)
 
     models: Annotated[Path, AfterValidator(_existing)] = Field(
-        SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
+        default=SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
     )
-    device: Device = Field("auto", description="auto: CUDA where it can be had.")
+    device: Device = Field(default="auto", description="auto: CUDA where it can be had.")
     gpu_mode: GpuMode = Field(
-        "kernels",
+        default="kernels",
         description="How a GPU runs a model: kernels one by one, as CUDA graphs, or compiled by TensorRT.",
     )
     gpu_memory_mib: int | None = Field(
-        None,
+        default=None,
         ge=1,
         description="Most that one model's arena takes of a GPU, MiB, CUDA's own not counted.",
     )
@@ -54,32 +54,39 @@ class Settings(BaseSettings):
         description="Threads that preprocess, and on a CPU run the model.",
     )
 
-    max_batch: int = Field(32, ge=1, description="Most examples in one run of the graph.")
+    max_batch: int = Field(default=32, ge=1, description="Most examples in one run of the graph.")
     max_queue: int = Field(
-        128, ge=1, description="Most examples accepted and not yet answered; past it: 503."
+        default=128, ge=1, description="Most examples accepted and not yet answered; past it: 503."
     )
-    max_queue_s: float = Field(10.0, gt=0, description="Longest wait in the queue, seconds; past it: 503.")
+    max_queue_s: float = Field(
+        default=10.0, gt=0, description="Longest wait in the queue, seconds; past it: 503."
+    )
     request_timeout_s: float = Field(
-        30.0, gt=0, description="Longest life of a request, upload included, seconds; past it: 504."
+        default=30.0, gt=0, description="Longest life of a request, upload included, seconds; past it: 504."
     )
     max_upload_mib: int = Field(
-        512, ge=1, description="Most request bytes held at once over all clients, MiB; past it: 503."
+        default=512, ge=1, description="Most request bytes held at once over all clients, MiB; past it: 503."
     )
 
-    max_text_characters: int = Field(10_000, ge=1, description="Longest text, Unicode code points.")
-    max_image_mib: float = Field(20, gt=0, description="Largest image file, MiB.")
+    max_text_characters: int = Field(default=10_000, ge=1, description="Longest text, Unicode code points.")
+    max_image_mib: float = Field(default=20, gt=0, description="Largest image file, MiB.")
     max_image_megapixels: float = Field(
-        64, gt=0, le=178, description="Largest image, millions of pixels; the decoder itself ends at 178."
+        default=64,
+        gt=0,
+        le=178,
+        description="Largest image, millions of pixels; the decoder itself ends at 178.",
     )
-    max_audio_mib: float = Field(50, gt=0, description="Largest sound file, MiB.")
-    max_audio_s: float = Field(600, gt=0, description="Longest sound, seconds.")
+    max_audio_mib: float = Field(default=50, gt=0, description="Largest sound file, MiB.")
+    max_audio_s: float = Field(default=600, gt=0, description="Longest sound, seconds.")
 
     max_occlusions: int = Field(
-        64, ge=1, description="Most parts of one medium that an explanation hides, one run of the graph each."
+        default=64,
+        ge=1,
+        description="Most parts of one medium that an explanation hides, one run of the graph each.",
     )
 
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
-        "info", description="What the service logs."
+        default="info", description="What the service logs."
     )
 
     @property

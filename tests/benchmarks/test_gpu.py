@@ -17,7 +17,7 @@ from benchmarks.gpu.contenders import (
 from benchmarks.gpu.utilisation import mean_share, watch
 from triad_serving.contract.device import GpuMode
 from triad_serving.inference.bundle import read_bundle
-from triad_serving.inference.session import pack_batch
+from triad_serving.inference.packing import pack_batch
 
 
 def test_no_item_of_a_batch_is_another_one_again(tiny_bundle: Path) -> None:

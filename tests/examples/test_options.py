@@ -12,7 +12,9 @@ import pytest
 from pydantic import BaseModel
 
 from tests.examples.conftest import EXAMPLES
-from triad_training.config.train_config import LANGUAGE, TrainConfig, load_config
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
+from triad_training.media.text.config import LANGUAGE
 
 CONFIGS = sorted(EXAMPLES.glob("*/*.toml"))
 

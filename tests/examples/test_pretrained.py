@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from tests.examples.conftest import EXAMPLES
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 
 
 def test_every_medium_names_a_source_and_what_of_it_learns() -> None:

@@ -14,7 +14,7 @@ import triad_training.train as training
 from tests.examples.conftest import EXAMPLES, Rows, load, read_table
 from triad_serving.engine.engine import Engine
 from triad_serving.media.example import RawInputs
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import build_model
 from triad_training.learning.prepare import prepare as prepare_training
@@ -66,7 +66,7 @@ def test_the_first_config_makes_a_bundle_that_answers_and_the_second_starts_from
 ) -> None:
     """Small, without windows, which export slowly, and without the report."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "examine", lambda *_, **__: None)
+    monkeypatch.setattr(training, "evaluate_answers", lambda *_, **__: None)
     monkeypatch.setattr(training, "write_report", lambda *_, **__: None)
     torch.set_num_threads(1)
     here = (*SMALL, f"data.table={data / 'metadata.csv'}", "data.cache=''")
@@ -84,7 +84,7 @@ def test_the_first_config_makes_a_bundle_that_answers_and_the_second_starts_from
 
     more = prepare_training(load_config(EXAMPLE / "more.toml", here))
     model = build_model(more)
-    transfer = transfer_weights(model, more.lexicon, more.tasks, bundle)
+    transfer = transfer_weights(model, more.assets, more.tasks, bundle)
     assert [transfer.taken[f"heads.{task}"] > 0 for task in more.config.tasks] == [True, True, True, False]
     assert fit(model, more, make_accelerator(more.config.optim), tmp_path / "more").heads.keys() == {
         *predictions, "outcome"

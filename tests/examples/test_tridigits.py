@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.evaluation.metrics import Answers
+from triad_training.media.registry import MEDIA
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "tridigits"
@@ -38,7 +39,8 @@ def test_the_table_and_the_noise_are_made_as_the_config_names_them(tmp_path: Pat
     subprocess.run(command, check=True, capture_output=True)
     config = load_config(tmp_path / "config.toml")
     header, *rows = config.data.table.read_text("utf-8").splitlines()
-    assert {*config.data.columns.values(), *config.tasks, config.data.split} <= set(header.split(","))
+    columns = {column for medium in MEDIA for column in medium.columns(config.data)}
+    assert {*columns, *config.tasks, config.data.split} <= set(header.split(","))
     assert len(rows) == 60
     folder = config.augment.audio.noise_folder
     assert folder is not None
@@ -52,6 +54,7 @@ def test_the_product_of_experts_is_the_sum_of_their_log_probabilities() -> None:
     measure = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(measure)
     answers = Answers(
+        media=("text", "image"),
         example_N=np.array([0, 0, 0]),
         subsets_N=np.array(["image", "text", "text+image"]),
         logits={"label": np.log(np.array([[0.5, 0.4, 0.1], [0.1, 0.4, 0.5], [0.1, 0.1, 0.8]], np.float32))},

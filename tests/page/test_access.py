@@ -173,8 +173,8 @@ def test_both_languages_say_everything(open_page: Open) -> None:
     missing = page.evaluate(
         """async () => {
             const from = document.querySelector("script[type=module]").src;
-            const { en } = await import(new URL("en.js", from));
-            const { zh } = await import(new URL("zh.js", from));
+            const { en } = await import(new URL("language/en.js", from));
+            const { zh } = await import(new URL("language/zh.js", from));
             const holes = (text) => [...text.matchAll(/{\\w+}/g)].map(String).sort().join();
             return Object.keys(en).filter((key) => holes(en[key]) !== holes(zh[key] ?? "{}"));
         }"""

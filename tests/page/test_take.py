@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.page.act import answered, label, one_answer
 from tests.page.conftest import Open
-from triad_serving.inference.schemas import Prediction
+from triad_serving.inference.answer import Prediction
 
 RUNNERS = {
     "curl": ["bash", "-c"],

@@ -292,7 +292,7 @@ def count_sockets(pid: int) -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
 @pytest.mark.parametrize("way", WAYS)
-def test_connections_are_dealt_to_the_workers_in_turn(tiny_bundle: Path, way: str) -> None:
+def test_connections_go_to_the_workers_in_turn(tiny_bundle: Path, way: str) -> None:
     with (
         serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url),
         ExitStack() as clients,

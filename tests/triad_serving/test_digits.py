@@ -16,7 +16,8 @@ from PIL import Image
 
 from tests.conftest import wav_bytes
 from triad_serving.engine.engine import Engine
-from triad_serving.inference.schemas import Classification, Options
+from triad_serving.inference.answer import Classification
+from triad_serving.inference.options import Options
 from triad_serving.media.example import RawInputs
 from triad_serving.settings import SHIPPED_MODELS
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from triad_serving.inference.bundle import Bundle
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import build_model, prepare
 from triad_training.train import train_bundle

@@ -18,12 +18,13 @@ from tests.triad_training.conftest import table_folder
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.inference.bundle import Bundle
 from triad_serving.inference.session import Session
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.evaluation.history import read_history
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import build_model, prepare
-from triad_training.network.export import MAX_DRIFT, check_parity, export_graph
-from triad_training.train import parity_examples, report_page, train_bundle
+from triad_training.network.export import export_graph
+from triad_training.network.parity import MAX_DRIFT, check_parity, parity_examples
+from triad_training.train import report_page, train_bundle
 
 
 def test_the_toy_is_learnt_in_every_subset_of_media(toy_bundle: Bundle) -> None:

@@ -28,12 +28,18 @@ from triad_serving.media.example import ModelInputs
 from triad_training.compression.compare import Comparison, Variant, compare
 from triad_training.compression.float16 import convert_to_half
 from triad_training.compression.quantize import quantize_dynamic, quantize_static
-from triad_training.compression.slim import Slim, distil, export_slim, open_network, prune_network
+from triad_training.compression.shrink import (
+    SmallerNetwork,
+    distil,
+    export_network,
+    open_network,
+    prune_network,
+)
 from triad_training.data.dataset import ExampleDataset
-from triad_training.data.table import Example
 from triad_training.evaluation.card import model_card
 from triad_training.evaluation.evaluate import BundleTable, open_table
-from triad_training.train import run_folder
+from triad_training.evaluation.history import run_folder
+from triad_training.media.example import Example
 
 CALIBRATION_EXAMPLES = 256
 CALIBRATION_BATCH = 8  # times the subsets of media
@@ -92,16 +98,16 @@ def compress_bundle(
     version = _next_version(bundle, out)
     table = open_table(bundle, table_path, ["train", "validation", "test"])
     variants = [Variant(name="original", graph=bundle.model_path.read_bytes(), tasks=bundle.tasks)]
-    slim = _slim(table, recipe, variants, run_folder(bundle.manifest.name, version))
+    small = _shrink(table, recipe, variants, run_folder(bundle.manifest.name, version))
     if recipe.int8 or recipe.fp16:
         variants.append(_narrowed(variants[-1], table, recipe))
     test = table.dataset(_drawn(table.split("test"), limit))
     comparison = compare(variants, bundle.spec, test, device="auto" if recipe.fp16 else "cpu")
-    manifest = _manifest(bundle, recipe, comparison, slim, tasks=variants[-1].tasks, version=version)
+    manifest = _manifest(bundle, recipe, comparison, small, tasks=variants[-1].tasks, version=version)
     card = model_card(manifest, compression=comparison.table())
     made = {MODEL_FILE: variants[-1].graph, CARD_FILE: card.encode()}
-    if slim is not None and not recipe.int8 and not recipe.fp16:
-        made[WEIGHTS_FILE] = save(slim.model.state_dict())
+    if small is not None and not recipe.int8 and not recipe.fp16:
+        made[WEIGHTS_FILE] = save(small.model.state_dict())
     others = bundle.manifest.files.keys() - {MODEL_FILE, CARD_FILE, WEIGHTS_FILE}
     return Compressed(
         comparison=comparison,
@@ -111,18 +117,18 @@ def compress_bundle(
     )
 
 
-def _slim(table: BundleTable, recipe: Recipe, variants: list[Variant], run: Path) -> Slim | None:
+def _shrink(table: BundleTable, recipe: Recipe, variants: list[Variant], run: Path) -> SmallerNetwork | None:
     """Takes the steps that change the network, and appends what each makes of it."""
     if recipe.distill is None and recipe.prune is None:
         return None
-    slim = open_network(table)
+    small = open_network(table)
     if recipe.distill is not None:
-        slim = distil(slim, recipe.distill, run / "distilled")
-        variants.append(export_slim(slim, recipe.steps[0]))
+        small = distil(small, recipe.distill, run / "distilled")
+        variants.append(export_network(small, recipe.steps[0]))
     if recipe.prune is not None:
-        slim = prune_network(slim, recipe.prune, run / "pruned")
-        variants.append(export_slim(slim, recipe.steps[len(variants) - 1]))
-    return slim
+        small = prune_network(small, recipe.prune, run / "pruned")
+        variants.append(export_network(small, recipe.steps[len(variants) - 1]))
+    return small
 
 
 def _narrowed(variant: Variant, table: BundleTable, recipe: Recipe) -> Variant:
@@ -154,7 +160,7 @@ def _manifest(
     bundle: Bundle,
     recipe: Recipe,
     comparison: Comparison,
-    slim: Slim | None,
+    small: SmallerNetwork | None,
     *,
     tasks: tuple[Task, ...],
     version: str,
@@ -176,9 +182,9 @@ def _manifest(
         "metrics": {"test": result.scores},
         "compression": compression,
     }
-    if slim is not None:
-        changes["parameters"] = sum(parameter.numel() for parameter in slim.model.parameters())
-        changes["training"] = slim.config.portable()
+    if small is not None:
+        changes["parameters"] = sum(parameter.numel() for parameter in small.model.parameters())
+        changes["training"] = small.config.portable()
     return bundle.manifest.model_copy(update=changes)
 
 

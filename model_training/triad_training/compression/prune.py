@@ -8,88 +8,17 @@ and hidden units fall goes itself. The width of the tokens stays: a narrower net
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from triad_training.layers.prunable import Group
 from triad_training.learning.objective import Objective
-from triad_training.media.encoders import AudioEncoder, ImageEncoder, TransformerLayer
-from triad_training.network.fusion import Head
-from triad_training.network.model import TriadModel
+from triad_training.network.prunable import find_groups, layer_lists, resize
 
 Batch: TypeAlias = Mapping[str, Mapping[str, Tensor]]
-LANES = 8  # channels and hidden units stay a multiple of this: processors take them in such numbers
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Where a group's units lie in one tensor: axis = outer x units x inner."""
-
-    tensor: str
-    axis: int = 0
-    outer: int = 1
-    inner: int = 1
-
-    def units(self, tensor: Tensor) -> int:
-        return tensor.shape[self.axis] // (self.outer * self.inner)
-
-    def by_unit(self, tensor: Tensor) -> Tensor:
-        """[outer, units, inner] in place of the axis."""
-        before, after = tensor.shape[: self.axis], tensor.shape[self.axis + 1 :]
-        return tensor.reshape(*before, self.outer, self.units(tensor), self.inner, *after)
-
-    def take(self, tensor: Tensor, kept: Tensor) -> Tensor:
-        taken = self.by_unit(tensor).index_select(self.axis + 1, kept)
-        return taken.flatten(self.axis, self.axis + 2).contiguous()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Group:
-    """Units that exist in several tensors at once. step: how many of them stay, a multiple of it.
-
-    layer: of the transformer layer that they belong to, if any.
-    """
-
-    parts: tuple[Part, ...]
-    step: int = LANES
-    layer: str = ""
-
-    def units(self, tensors: Mapping[str, Tensor]) -> int:
-        return self.parts[0].units(tensors[self.parts[0].tensor])
-
-
-def find_groups(model: TriadModel) -> list[Group]:
-    """All that can be pruned; pretrained encoders have nothing of it."""
-    return [group for name, module in model.named_modules() for group in _groups_of(name, module)]
-
-
-def resize(model: TriadModel, group: Group, kept: Tensor) -> None:
-    """Leaves the units with these indices."""
-    for part in group.parts:
-        path, _, leaf = part.tensor.rpartition(".")
-        owner = model.get_submodule(path)
-        tensor = part.take(getattr(owner, leaf).detach(), kept)
-        if leaf in dict(owner.named_parameters(recurse=False)):
-            owner.register_parameter(leaf, nn.Parameter(tensor))
-        else:
-            owner.register_buffer(leaf, tensor)
-
-
-def resize_like(model: TriadModel, tensors: Mapping[str, Tensor]) -> None:
-    """A freshly built network takes the sizes of stored weights, as far as pruning can have made them."""
-    for name, layers in _layer_lists(model):
-        stored = {key.removeprefix(f"{name}.").split(".")[0] for key in tensors if key.startswith(f"{name}.")}
-        del layers[len(stored) :]
-    own = model.state_dict()
-    for group in find_groups(model):
-        if all(part.tensor in tensors for part in group.parts):
-            units = group.units(tensors)
-            if 0 < units < group.units(own):
-                resize(model, group, torch.arange(units))
 
 
 def prune(objective: Objective, batches: Sequence[Batch], fraction: float) -> None:
@@ -102,7 +31,7 @@ def prune(objective: Objective, batches: Sequence[Batch], fraction: float) -> No
         if len(units):
             resize(model, group, units)
     gone = {group.layer for group, units in zip(groups, kept, strict=True) if not len(units)}
-    for name, layers in _layer_lists(model):
+    for name, layers in layer_lists(model):
         for index in reversed(range(len(layers))):
             if f"{name}.{index}" in gone:
                 del layers[index]
@@ -176,56 +105,3 @@ def _taylor(group: Group, parameters: Mapping[str, Tensor]) -> Tensor:
         change = part.by_unit(weight.detach() * weight.grad)
         total += change.movedim(part.axis + 1, 0).flatten(1).sum(1)
     return total
-
-
-def _groups_of(name: str, module: nn.Module) -> Iterator[Group]:
-    match module:
-        case TransformerLayer():
-            width = module.head_width
-            yield Group(
-                parts=(
-                    Part(tensor=f"{name}.qkv.weight", outer=3, inner=width),
-                    Part(tensor=f"{name}.qkv.bias", outer=3, inner=width),
-                    Part(tensor=f"{name}.project.weight", axis=1, inner=width),
-                ),
-                step=1,
-                layer=name,
-            )
-            yield Group(parts=_hidden(f"{name}.feed_forward", 1, 4), layer=name)
-        case Head():
-            yield Group(parts=_hidden(f"{name}.net", 0, 3))
-        case ImageEncoder():
-            yield from _chain([f"{name}.net.{i}" for i in range(len(module.net))])
-        case AudioEncoder():
-            blocks = [f"{name}.over_bands.{i}" for i in range(len(module.over_bands))]
-            yield from _chain(blocks)
-            channels = module.get_parameter(f"over_bands.{len(blocks) - 1}.0.weight").shape[0]
-            joined = Part(tensor=f"{name}.join.weight", axis=1, inner=module.join.weight.shape[1] // channels)
-            yield Group(parts=(*_channels(blocks[-1]), joined))
-
-
-def _hidden(name: str, first: int, second: int) -> tuple[Part, ...]:
-    """Units between two linear layers of a sequence."""
-    return (
-        Part(tensor=f"{name}.{first}.weight"),
-        Part(tensor=f"{name}.{first}.bias"),
-        Part(tensor=f"{name}.{second}.weight", axis=1),
-    )
-
-
-def _chain(blocks: Sequence[str]) -> Iterator[Group]:
-    """Channels between the convolutions of blocks in a row; what the last one computes is not among them."""
-    for block, following in pairwise(blocks):
-        yield Group(parts=(*_channels(block), Part(tensor=f"{following}.0.weight", axis=1)))
-
-
-def _channels(block: str) -> tuple[Part, ...]:
-    """What a block of convolution, batch norm and rectifier computes."""
-    norm = (f"{block}.1.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var"))
-    return (Part(tensor=f"{block}.0.weight"), *(Part(tensor=name) for name in norm))
-
-
-def _layer_lists(model: TriadModel) -> Iterator[tuple[str, nn.ModuleList]]:
-    for name, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) and isinstance(module[0], TransformerLayer):
-            yield name, module

@@ -16,7 +16,7 @@ import onnx
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from triad_serving.contract.arrays import Feed
-from triad_serving.inference.session import pack_batch
+from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_training.network.onnx_graph import (
     embeddings,

@@ -45,7 +45,7 @@ class FileState:
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """What became of a file's bytes in one stage (a form of decoding; see media.stage_of)."""
+    """What became of a file's bytes in one stage (one form of decoding; see codec.stage_of)."""
 
     stage: str
     digest: bytes

@@ -1,4 +1,4 @@
-"""Media: the images and sounds of a table, each file decoded once and kept in the cache; see forms."""
+"""FileStore: the files of a table, each decoded once and kept in the cache."""
 
 from __future__ import annotations
 
@@ -6,32 +6,18 @@ import dataclasses
 import signal
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from triad_serving.contract.arrays import I16
 from triad_serving.contract.errors import RequestError, TableError
 from triad_serving.contract.outputs import MediumName
-from triad_serving.media.audio.decode import DecodedAudio
-from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import PreprocessSpec
-from triad_serving.media.image.decode import DecodedImage
-from triad_serving.media.image.spec import ImageInput
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.cache import Cache, FileState, Item, read_file
-from triad_training.data.forms import (
-    FORMS,
-    File,
-    Form,
-    Kind,
-    Recording,
-    decode,
-    from_bytes,
-    stage_of,
-    to_bytes,
-)
+from triad_training.data.codec import decode, from_bytes, stage_of, to_bytes
+from triad_training.media.stored import File, StoredForm
 
 FILES_PER_WRITE = 256
 WORTH_WORKERS = 512  # files; fewer are decoded sooner than processes start
@@ -47,8 +33,8 @@ class Checked:
     problem: str | None = None
 
 
-class Media:
-    """Reads files in a form; without a cache each is decoded whenever it is read."""
+class FileStore:
+    """Has the protocol Files; without a cache each file is decoded whenever it is read."""
 
     def __init__(
         self,
@@ -61,7 +47,7 @@ class Media:
     ) -> None:
         """augmented: media of the training split. workers: processes that decode where there is much.
 
-        refuse_long: whether a sound that would be cut off is a problem.
+        refuse_long: whether what a form finds fault with is a problem.
         """
         self.spec = spec
         self.cache = cache
@@ -69,19 +55,12 @@ class Media:
         self.workers = workers
         self.refuse_long = refuse_long
         self.digests: dict[Path, bytes] = {}  # SHA-256 of every file that was checked
-        self._stages: dict[Form, str] = {form: stage_of(form, spec) for form in FORMS}
-
-    def files(self, image: Path | None, audio: Path | None, *, training: bool) -> Iterator[File]:
-        """What a row of the table needs."""
-        if image is not None:
-            yield File("picture" if training and "image" in self.augmented else "image", image)
-        if audio is not None:
-            yield File("sound" if training and "audio" in self.augmented else "audio", audio)
+        self._stages: dict[StoredForm, str] = {}
 
     def check(self, files: Collection[File]) -> dict[File, str]:
         """Decodes what is not in the cache yet; returns what is wrong with which file."""
         if self.cache is not None:
-            self.cache.use({self._stages[file.form] for file in files})
+            self.cache.use({self._stage(file.form) for file in files})
         problems: dict[File, str] = {}
         unknown = [file for file in files if not self._is_known(file)]
         for group in _in_parallel(_Undecoded(self, unknown), self.workers):
@@ -97,27 +76,18 @@ class Media:
                 )
         return problems
 
-    def image(self, path: Path) -> ImageInput:
-        return self._read(File("image", path), ImageInput)
-
-    def picture(self, path: Path) -> DecodedImage:
-        return self._read(File("picture", path), DecodedImage)
-
-    def audio(self, path: Path) -> AudioInput:
-        return self._read(File("audio", path), AudioInput)
-
-    def sound(self, path: Path) -> DecodedAudio:
-        assert self.spec.audio is not None
-        kept = self._read(File("sound", path), Recording)
-        return DecodedAudio(
-            samples_T=kept.samples_T.astype(np.float32) / np.float32(32768),
-            sample_rate_hz=self.spec.audio.sample_rate_hz,
-            format=kept.format,
-            seconds=kept.seconds,
-        )
-
-    def noise(self, path: Path) -> I16:
-        return self._read(File("noise", path), Recording).samples_T
+    def read(self, file: File) -> Any:
+        digest = self.digests.get(file.path)
+        if self.cache is not None and digest is not None:
+            data = self.cache.read(self._stage(file.form), digest)
+            if data is not None:
+                return from_bytes(data, file.form.type)
+        checked = self.decode(file)
+        if checked.item is None:
+            raise TableError([f"{file.form.medium}: {file.path}: {checked.problem}"])
+        if self.cache is not None and digest == checked.item.digest:
+            self.cache.write([], [checked.item])
+        return from_bytes(checked.item.data, file.form.type)
 
     def decode(self, file: File) -> Checked:
         """Reads and decodes one file, whatever the cache holds."""
@@ -129,9 +99,9 @@ class Media:
             decoded = decode(file.form, data, self.spec)
         except RequestError as error:
             return Checked(file=file, state=state, problem=error.detail)
-        if self.refuse_long and isinstance(decoded, AudioInput | Recording) and decoded.truncated:
-            return Checked(file=file, state=state, problem=self._too_long(decoded))
-        item = Item(stage=self._stages[file.form], digest=state.digest, data=to_bytes(decoded))
+        if (fault := self._fault(file.form, decoded)) is not None:
+            return Checked(file=file, state=state, problem=fault)
+        item = Item(stage=self._stage(file.form), digest=state.digest, data=to_bytes(decoded))
         return Checked(file=file, state=state, item=item)
 
     def _is_known(self, file: File) -> bool:
@@ -141,68 +111,52 @@ class Media:
             digest = self.cache.digest_of(file.path)
         except OSError:
             return False
-        stage = self._stages[file.form]
+        stage = self._stage(file.form)
         if digest is None or not self.cache.has(stage, digest):
             return False
-        if self.refuse_long and file.form in ("audio", "sound"):  # kept by a run that cut it off
+        if self.refuse_long and file.form.fault is not None:  # kept by a run that did not mind
             data = self.cache.read(stage, digest)
-            if data is None or _is_cut_off(file, data):
+            if data is None or self._fault(file.form, from_bytes(data, file.form.type)) is not None:
                 return False
         self.digests[file.path] = digest
         return True
 
-    def _too_long(self, sound: AudioInput | Recording) -> str:
-        assert self.spec.audio is not None
-        return (
-            f"it is {sound.seconds:.1f} s long, and preprocess.audio.max_s = {self.spec.audio.max_s:g}; "
-            'raise that, or have such sounds cut: data.long_sounds = "cut"'
-        )
+    def _stage(self, form: StoredForm) -> str:
+        if form not in self._stages:
+            self._stages[form] = stage_of(form, self.spec)
+        return self._stages[form]
 
-    def _read(self, file: File, kind: type[Kind]) -> Kind:
-        digest = self.digests.get(file.path)
-        if self.cache is not None and digest is not None:
-            data = self.cache.read(self._stages[file.form], digest)
-            if data is not None:
-                return from_bytes(data, kind)
-        checked = self.decode(file)
-        if checked.item is None:
-            raise TableError([f"{file.medium}: {file.path}: {checked.problem}"])
-        if self.cache is not None and digest == checked.item.digest:
-            self.cache.write([], [checked.item])
-        return from_bytes(checked.item.data, kind)
+    def _fault(self, form: StoredForm, decoded: Any) -> str | None:
+        if form.fault is None or not self.refuse_long:
+            return None
+        return form.fault(decoded, self.spec.of(form.medium))
 
 
-def open_media(config: TrainConfig, *, training: bool = True) -> Media:
+def open_files(config: TrainConfig, *, training: bool = True) -> FileStore:
     """Of the table of a config, with the cache that it names; but for training only where that exists."""
     folder, cache = Path(config.data.cache), None
     if config.data.cache and (training or folder.is_dir()):
         cache = Cache(folder, max_gib=config.data.cache_gib)
-    return Media(
+    return FileStore(
         config.spec,
         cache=cache,
         augmented=config.augment.media,
         workers=config.optim.workers,
-        refuse_long=training and config.data.long_sounds == "refuse",
+        refuse_long=training and config.data.refuse_long,
     )
 
 
-def _is_cut_off(file: File, data: bytes) -> bool:
-    if file.form == "audio":
-        return from_bytes(data, AudioInput).truncated
-    return from_bytes(data, Recording).truncated
-
-
 class _Undecoded(Dataset[Checked]):
-    def __init__(self, media: Media, files: Collection[File]) -> None:
-        self.media = media
+    def __init__(self, store: FileStore, files: Collection[File]) -> None:
+        self.store = store
         self.files = tuple(files)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Checked:
-        checked = self.media.decode(self.files[index])
-        return checked if self.media.cache else dataclasses.replace(checked, item=None)
+        checked = self.store.decode(self.files[index])
+        return checked if self.store.cache else dataclasses.replace(checked, item=None)
 
 
 def _in_parallel(undecoded: _Undecoded, workers: int) -> Iterator[list[Checked]]:

@@ -2,53 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from triad_serving.contract.arrays import F32
-from triad_serving.contract.errors import RequestError, TableError
+from triad_serving.contract.errors import TableError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
-from triad_serving.media.example import PreprocessSpec, RawInputs
-from triad_serving.media.names import MEDIA
-from triad_serving.media.text.words import check_text
+from triad_serving.media.example import PreprocessSpec
 from triad_training.config.train_config import DataConfig, TaskConfig, TrainConfig
-from triad_training.data.files import Media, open_media
-from triad_training.data.forms import LIMITS, File
+from triad_training.data.files import FileStore, open_files
+from triad_training.data.labels import check_labels, check_task, doubts_about, make_task, tags_of
 from triad_training.data.rows import Row, read_rows
 from triad_training.data.splits import SPLITS, Identity, draw_splits, find_leaks, split_named
-
-
-@dataclass(frozen=True, kw_only=True)
-class Example:
-    """One row. labels: by task, as written; missing where the cell is empty. Paths are absolute.
-
-    group: of rows that must not be torn apart; empty where the config names no column.
-    """
-
-    line: int
-    split: str
-    group: str = ""
-    text: str | None
-    image: Path | None
-    audio: Path | None
-    labels: Mapping[str, str]
-
-    @property
-    def media(self) -> tuple[MediumName, ...]:
-        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
-
-    def read(self) -> RawInputs:
-        return RawInputs(
-            text=self.text,
-            image=self.image.read_bytes() if self.image else None,
-            audio=self.audio.read_bytes() if self.audio else None,
-        )
+from triad_training.media.example import Example
+from triad_training.media.registry import MEDIA, present
+from triad_training.media.stored import File
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +30,7 @@ class Table:
 
     examples: tuple[Example, ...]
     tasks: tuple[Task, ...]
-    media: Media
+    files: FileStore
     warnings: tuple[str, ...]
 
     def split(self, name: str) -> tuple[Example, ...]:
@@ -72,37 +42,37 @@ def read_table(config: TrainConfig) -> Table:
 
     Raises TableError with every problem in it, each with its line.
     """
-    media = open_media(config)
-    examples, problems = read_examples(config.data, config.tasks, config.spec, media=media)
-    tasks = tuple(_make_task(name, task, examples) for name, task in config.tasks.items())
+    files = open_files(config)
+    examples, problems = read_examples(config.data, config.tasks, config.spec, files=files)
+    tasks = tuple(make_task(name, task, examples) for name, task in config.tasks.items())
     problems += _check_coverage(examples, tasks, config.spec)
     for task in tasks:
         problems += check_labels(task, config.tasks[task.name], examples)
-        problems += _check_task(task, examples)
+        problems += check_task(task, examples)
     if problems:
         raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
-    warnings = [warning for task in tasks for warning in _doubts(task, config.tasks[task.name], examples)]
-    warnings += _repeated_texts(examples)
+    warnings = [
+        warning for task in tasks for warning in doubts_about(task, config.tasks[task.name], examples)
+    ]
+    warnings += _repeats(examples)
     return Table(
         examples=examples,
         tasks=tasks,
-        media=media,
+        files=files,
         warnings=tuple(f"{config.data.table.name}: {warning}" for warning in warnings),
     )
 
 
 def read_examples(
-    data: DataConfig, tasks: Mapping[str, TaskConfig], spec: PreprocessSpec, *, media: Media | None = None
+    data: DataConfig, tasks: Mapping[str, TaskConfig], spec: PreprocessSpec, *, files: FileStore | None = None
 ) -> tuple[tuple[Example, ...], list[str]]:
     """Every row that can be used, and the problems of the others. Raises TableError without the columns.
 
-    media: decodes the files, and knows them from then on.
+    files: decodes the files, and knows them from then on.
     """
     rows = list(read_rows(data.table))
     label_columns = {name: task.column or name for name, task in tasks.items()}
-    _require_columns(
-        rows, {*data.columns.values(), data.split, data.group, *label_columns.values()}, data.table
-    )
+    _require_columns(rows, {*_columns(data), data.split, data.group, *label_columns.values()}, data.table)
     examples: list[Example] = []
     problems: list[str] = []
     for line, cells in rows:
@@ -111,10 +81,14 @@ def read_examples(
             problems.append(f"line {line}: {found}")
         elif found is not None:
             examples.append(found)
-    media = media or Media(spec)
-    problems += _check_texts(examples) + _check_files(examples, media)
-    placed, leaks = _place(examples, data, tasks, media.digests)
+    files = files or FileStore(spec)
+    problems += _check_sources(examples) + _check_files(examples, files)
+    placed, leaks = _place(examples, data, tasks, files.digests)
     return placed, problems + leaks
+
+
+def _columns(data: DataConfig) -> set[str]:
+    return {column for medium in MEDIA for column in medium.columns(data)}
 
 
 def _require_columns(rows: Sequence[Row], named: set[str], table: Path) -> None:
@@ -127,59 +101,6 @@ def _require_columns(rows: Sequence[Row], named: set[str], table: Path) -> None:
     missing = sorted(named - known - {""})
     if missing:
         raise TableError([f"{table.name}: no column {column!r} among {sorted(known)}" for column in missing])
-
-
-def targets(task: Task, separator: str, labels: Sequence[str | None]) -> F32:
-    """What the network shall answer, [N] class indices or values, or [N, K] tags; NaN where unlabelled."""
-    position = {label: float(k) for k, label in enumerate(task.labels)}
-    if task.type == "classification":
-        values = [math.nan if label is None else position[label] for label in labels]
-        return np.array(values, dtype=np.float32)
-    if task.type == "regression":
-        return np.array([math.nan if label is None else float(label) for label in labels], dtype=np.float32)
-    tags_NK = np.full((len(labels), task.outputs), math.nan, dtype=np.float32)
-    for n, label in enumerate(labels):
-        if label is not None:
-            chosen = set(split_tags(label, separator))
-            tags_NK[n] = [tag in chosen for tag in task.labels]
-    return tags_NK
-
-
-def split_tags(cell: str, separator: str) -> list[str]:
-    """Tags of a multilabel cell; the separator alone means "labelled: none of them"."""
-    return [tag.strip() for tag in cell.split(separator) if tag.strip()]
-
-
-def tags_of(cell: str, config: TaskConfig) -> list[str]:
-    """The labels that a cell names; none of a number."""
-    match config.type:
-        case "classification":
-            return [cell]
-        case "multilabel":
-            return split_tags(cell, config.separator)
-        case "regression":
-            return []
-
-
-def check_labels(task: Task, config: TaskConfig, examples: Sequence[Example]) -> list[str]:
-    """Problems of one task's labels."""
-    problems = []
-    labelled = [
-        (example.line, example.labels[task.name]) for example in examples if task.name in example.labels
-    ]
-    for line, cell in labelled:
-        if task.type == "regression" and not _is_finite(cell):
-            problems.append(f"line {line}: {task.name}: {cell!r} is not a finite number of single precision")
-        unknown = [tag for tag in tags_of(cell, config) if tag not in task.labels]
-        problems += [
-            f"line {line}: {task.name}: unknown label {tag!r}; {_listed(task, config)}" for tag in unknown
-        ]
-    return problems
-
-
-def _listed(task: Task, config: TaskConfig) -> str:
-    source = "the config lists" if config.labels else "the training rows name"
-    return f"{source} {', '.join(task.labels[:12])}{', ...' if len(task.labels) > 12 else ''}"
 
 
 def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: PreprocessSpec) -> list[str]:
@@ -197,50 +118,21 @@ def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: Pr
     return problems
 
 
-def _doubts(task: Task, config: TaskConfig, examples: Sequence[Example]) -> list[str]:
-    """What a user should know of a task's labels before waiting for the training."""
-    labelled = {name: [e for e in examples if e.split == name and task.name in e.labels] for name in SPLITS}
-    lines: dict[str, list[int]] = {label: [] for label in task.labels}
-    for example in labelled["train"]:
-        for tag in tags_of(example.labels[task.name], config):
-            lines[tag].append(example.line)
-    doubts = [
-        f"{task.name}: label {label!r} has one training row, line {found[0]}: too few to learn it"
-        if found
-        else f"{task.name}: label {label!r} has no training row: it will not be answered"
-        for label, found in lines.items()
-        if len(found) < 2
-    ]
-    if not labelled["validation"]:
-        doubts.append(f"{task.name}: no validation row is labelled: its probabilities are not calibrated")
-    if not labelled["test"]:
-        doubts.append(f"{task.name}: no test row is labelled: it has no score")
-    return doubts
-
-
-def _repeated_texts(examples: Sequence[Example]) -> list[str]:
-    """Rows of a text alone that a training row has word for word: fine for "yes", a leak for a letter."""
-    alone = [example for example in examples if example.media == ("text",)]
-    learnt = {example.text: example.line for example in reversed(alone) if example.split == "train"}
-    repeated = [example for example in alone if example.split != "train" and example.text in learnt]
-    if not repeated:
-        return []
-    first = repeated[0]
-    return [
-        f"{len(repeated)} rows of text alone have a text that the train split has, too, the first at "
-        f"line {first.line} (the {first.split} split) as at line {learnt[first.text]}: it may be remembered"
-    ]
-
-
-def _check_task(task: Task, examples: Sequence[Example]) -> list[str]:
-    """Whether there is anything to learn from."""
-    if all(task.name not in example.labels for example in examples if example.split == "train"):
-        return [f"{task.name}: no training row is labelled"]
-    if task.type == "classification" and len(task.labels) < 2:
-        return [f"{task.name}: the training split names one label; two are needed"]
-    if task.type == "multilabel" and not task.labels:
-        return [f"{task.name}: the training split names no label"]
-    return []
+def _repeats(examples: Sequence[Example]) -> list[str]:
+    """Rows of one medium alone that a training row has, too: fine for the text "yes", a leak for a letter."""
+    warnings = []
+    for name in (medium.serving.name for medium in MEDIA if medium.may_coincide):
+        alone = [example for example in examples if example.media == (name,)]
+        learnt = {e.of(name): e.line for e in reversed(alone) if e.split == "train"}
+        repeated = [e for e in alone if e.split != "train" and e.of(name) in learnt]
+        if repeated:
+            first = repeated[0]
+            warnings.append(
+                f"{len(repeated)} rows of {name} alone have a {name} that the train split has, too, the "
+                f"first at line {first.line} (the {first.split} split) as at line "
+                f"{learnt[first.of(name)]}: it may be remembered"
+            )
+    return warnings
 
 
 def _make_example(
@@ -255,46 +147,54 @@ def _make_example(
     if split is None:
         known = ", ".join((*SPLITS, *data.more_splits))
         return f"unknown split {written.get(data.split, '')!r} (known: {known}; others: data.more_splits)"
-    found = {medium: written.get(column, "") for medium, column in data.columns.items()}
-    if not any(found.values()):
-        outside = any(written.get(column) for column in (data.text, data.image, data.audio) if column)
+    found = _sources(written, data)
+    if all(source is None for source in found.values()):
+        everything = _sources(written, data.with_all_media())
+        outside = any(source is not None for source in everything.values())
         return None if outside else "no " + ", no ".join(found)
-    folder = data.table.parent
     return Example(
         line=line,
         split=split,
         group=written.get(data.group, "") if data.group else "",
-        text=found.get("text") or None,
-        image=folder / found["image"] if found.get("image") else None,
-        audio=folder / found["audio"] if found.get("audio") else None,
         labels={name: label for name, column in label_columns.items() if (label := written.get(column))},
+        **found,
     )
 
 
-def _check_texts(examples: Sequence[Example]) -> list[str]:
-    """Checks every text once; one that many rows share is reported at its first."""
+def _sources(written: Mapping[str, str], data: DataConfig) -> dict[MediumName, Any]:
+    """Of each medium that is read; None where it is absent."""
+    folder = data.table.parent
+    return {
+        medium.serving.name: medium.source(written, data, folder) for medium in MEDIA if medium.columns(data)
+    }
+
+
+def _check_sources(examples: Sequence[Example]) -> list[str]:
+    """Checks all that lies in the table itself once; what many rows share is reported at its first."""
     problems = []
-    first: dict[str, int] = {}
-    for example in examples:
-        if example.text is not None:
-            first.setdefault(example.text, example.line)
-    for text, line in first.items():
-        try:
-            check_text(text, LIMITS)
-        except RequestError as error:
-            problems.append(f"line {line}: text: {text}: {error.detail}")
+    for medium in MEDIA:
+        name = medium.serving.name
+        first: dict[Any, int] = {}
+        for example in examples:
+            if example.of(name) is not None:
+                first.setdefault(example.of(name), example.line)
+        for source, line in first.items():
+            if (problem := medium.check(source)) is not None:
+                problems.append(f"line {line}: {name}: {problem}")
     return problems
 
 
-def _check_files(examples: Sequence[Example], media: Media) -> list[str]:
+def _check_files(examples: Sequence[Example], store: FileStore) -> list[str]:
     """Decodes every file once; one that many rows share is reported at its first."""
     first: dict[File, int] = {}
     for example in examples:
-        for file in media.files(example.image, example.audio, training=example.split == "train"):
-            first.setdefault(file, example.line)
+        for medium, source in present(example):
+            augmented = example.split == "train" and medium.serving.name in store.augmented
+            for file in medium.files(source, augmented=augmented):
+                first.setdefault(file, example.line)
     return [
-        f"line {first[file]}: {file.medium}: {file.path}: {problem}"
-        for file, problem in media.check(first).items()
+        f"line {first[file]}: {file.form.medium}: {file.path}: {problem}"
+        for file, problem in store.check(first).items()
     ]
 
 
@@ -308,7 +208,8 @@ def _place(
     identities = [_identities(example, data, digests) for example in examples]
     if data.split:
         lines, splits = [e.line for e in examples], [e.split for e in examples]
-        firm = [[identity for identity in shared if identity[0] != "text"] for shared in identities]
+        chance = {medium.serving.name for medium in MEDIA if medium.may_coincide}
+        firm = [[identity for identity in shared if identity[0] not in chance] for shared in identities]
         return tuple(examples), find_leaks(lines, splits, firm)
     labels = [
         {f"{name} {tag}" for name, cell in example.labels.items() for tag in tags_of(cell, tasks[name])}
@@ -319,33 +220,13 @@ def _place(
 
 
 def _identities(example: Example, data: DataConfig, digests: Mapping[Path, bytes]) -> list[Identity]:
-    """What other splits must not hold: its image and sound by content, its text where it has nothing else."""
+    """What other splits must not hold: of what may coincide, only where the row has nothing else."""
     shared: list[Identity] = []
-    if example.media == ("text",) and example.text:
-        shared.append(("text", example.text.encode()))
-    for medium, path in (("image", example.image), ("audio", example.audio)):
-        if path is not None and path in digests:
-            shared.append((medium, digests[path]))
+    for medium, source in present(example):
+        if not medium.may_coincide or len(example.media) == 1:
+            content = medium.identity(source, digests)
+            if content is not None:
+                shared.append((medium.serving.name, content))
     if example.group:
         shared.append((f"{data.group} {example.group!r}", b""))
     return shared or [("line", str(example.line).encode())]  # of files that cannot be read
-
-
-def _make_task(name: str, config: TaskConfig, examples: Sequence[Example]) -> Task:
-    """Labels of the training split, sorted, unless the config lists them; prior: their mean target."""
-    cells = [e.labels[name] for e in examples if e.split == "train" and name in e.labels]
-    if config.type == "regression":
-        values = [float(cell) for cell in cells if _is_finite(cell)]
-        return Task(name=name, type=config.type, prior=(float(np.mean(values)) if values else 0.0,))
-    counts = Counter(tag for cell in cells for tag in tags_of(cell, config))
-    labels = config.labels or tuple(sorted(counts))
-    prior = tuple(counts[label] / max(len(cells), 1) for label in labels)
-    return Task(name=name, type=config.type, labels=labels, prior=prior)
-
-
-def _is_finite(cell: str) -> bool:
-    """Whether it is a number that float32 can hold: what the network computes with."""
-    try:
-        return abs(float(cell)) <= float(np.finfo(np.float32).max)
-    except ValueError:
-        return False

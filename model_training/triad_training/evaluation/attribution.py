@@ -1,6 +1,6 @@
 """What each medium contributed to an answer, exactly, and whether the attention says the same.
 
-Shape letters: N rows (an example and a subset of its media), E examples, M media in the contract's order,
+Shape letters: N rows (an example and a subset of its media), E examples, M media of the model,
 S coalitions of media (bit m set: medium m is in it), K outputs of a task.
 """
 
@@ -18,9 +18,8 @@ from scipy.stats import rankdata
 from triad_serving.contract.arrays import I64
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
-from triad_serving.explanation.shapley import ALL_MEDIA, COALITIONS, F64, shapley_values
+from triad_serving.explanation.shapley import F64, coalition_of, shapley_values
 from triad_serving.inference.postprocess import probabilities
-from triad_serving.media.names import MEDIA
 from triad_training.evaluation.metrics import Answers, labelled_rows
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -32,13 +31,14 @@ TIED = 1e-6  # contributions closer than this share a rank: below it, single pre
 class Attribution:
     """One task's answers as games between the media, beside the attention that each medium got.
 
-    rows_E: where each example's row with all its media stands among the answers.
+    media: of the model. rows_E: where each example's row with all its media stands among the answers.
     present_EM: which media it has. values_ES: what each coalition achieves; an absent medium adds nothing.
     shapley_EM: see shapley_values. drop_EM: how far the value falls when one medium is taken away (of a
     regression, how far it moves). attention_EM: sums to 1 over the media. All three are 0 where absent.
     """
 
     task: Task
+    media: tuple[MediumName, ...]
     rows_E: I64
     present_EM: Flags
     values_ES: F64
@@ -48,7 +48,11 @@ class Attribution:
 
     def of(self, chosen_E: Flags) -> Attribution:
         """Some of the examples."""
-        arrays = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "task"}
+        arrays = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in ("task", "media")
+        }
         return replace(self, **{name: array[chosen_E] for name, array in arrays.items()})
 
     def complete(self) -> Attribution:
@@ -69,18 +73,20 @@ def attribute(
     """
     rows_E = answers.whole_rows()
     values_N, baseline_E = _values(answers, task, label, rows_E)
-    coalition_N = _coalitions(answers.subsets_N)
+    coalition_N = _coalitions(answers)
+    everything = (1 << len(answers.media)) - 1
+    places_M = np.arange(len(answers.media))
     present_E = coalition_N[rows_E]
-    asked_ES = np.zeros((len(rows_E), COALITIONS))
+    asked_ES = np.zeros((len(rows_E), everything + 1))
     asked_ES[:, 0] = baseline_E
     asked_ES[answers.example_N, coalition_N] = values_N
-    values_ES = np.take_along_axis(asked_ES, np.arange(COALITIONS) & present_E[:, None], axis=1)
-    without_M = [ALL_MEDIA & ~(1 << m) for m in range(len(MEDIA))]
-    drop_EM = values_ES[:, [ALL_MEDIA]] - values_ES[:, without_M]
+    values_ES = np.take_along_axis(asked_ES, np.arange(everything + 1) & present_E[:, None], axis=1)
+    drop_EM = values_ES[:, [everything]] - values_ES[:, everything & ~(1 << places_M)]
     game = Attribution(
         task=task,
+        media=answers.media,
         rows_E=rows_E,
-        present_EM=(present_E[:, None] >> np.arange(len(MEDIA)) & 1).astype(np.bool_),
+        present_EM=(present_E[:, None] >> places_M & 1).astype(np.bool_),
         values_ES=values_ES,
         shapley_EM=shapley_values(values_ES),
         drop_EM=np.abs(drop_EM) if task.type == "regression" else drop_EM,
@@ -89,12 +95,12 @@ def attribute(
     return game.of(labelled_rows(answers.targets[task.name][rows_E])) if label == "true" else game
 
 
-def judge_attention(answers: Answers, tasks: Sequence[Task]) -> Trust:
-    """By task, whether the media's attention tells what they contributed; see judge_task."""
-    return {task.name: found for task in tasks if task.prior and (found := judge_task(answers, task))}
+def compare_attention(answers: Answers, tasks: Sequence[Task]) -> Trust:
+    """By task, whether the media's attention tells what they contributed; see compare_task."""
+    return {task.name: found for task in tasks if task.prior and (found := compare_task(answers, task))}
 
 
-def judge_task(answers: Answers, task: Task) -> dict[str, float]:
+def compare_task(answers: Answers, task: Task) -> dict[str, float]:
     """Attention against Shapley values on the examples that have all media; nothing where there is no choice.
 
     spearman: the headline. Per example, the rank correlation between the media's attention and their Shapley
@@ -156,13 +162,13 @@ def use_by_class(answers: Answers, task: Task) -> list[MediaUse]:
     targets = answers.targets[task.name][game.rows_E]
     for k, label in enumerate(task.labels):
         groups.append((label, targets == k if task.type == "classification" else targets[:, k] == 1))
-    seen = [m for m in range(len(MEDIA)) if game.present_EM[:, m].any()]
+    seen = [(m, medium) for m, medium in enumerate(game.media) if game.present_EM[:, m].any()]
     return [
         MediaUse(
             label=label,
             examples=int(chosen_E.sum()),
-            attention={MEDIA[m]: float(game.attention_EM[chosen_E, m].mean()) for m in seen},
-            shapley={MEDIA[m]: float(game.shapley_EM[chosen_E, m].mean()) for m in seen},
+            attention={medium: float(game.attention_EM[chosen_E, m].mean()) for m, medium in seen},
+            shapley={medium: float(game.shapley_EM[chosen_E, m].mean()) for m, medium in seen},
         )
         for label, chosen_E in groups
         if chosen_E.any()
@@ -219,10 +225,10 @@ def _values(
     return value_NK.mean(axis=1), np.where(tags_EK, prior_K, 1 - prior_K).mean(axis=1)
 
 
-def _coalitions(subsets_N: npt.NDArray[np.str_]) -> I64:
-    bits = {medium: 1 << m for m, medium in enumerate(MEDIA)}
-    names, inverse_N = np.unique(subsets_N, return_inverse=True)
-    masks = [sum(bits[medium] for medium in MEDIA if medium in name.split("+")) for name in names.tolist()]
+def _coalitions(answers: Answers) -> I64:
+    """Of each row."""
+    names, inverse_N = np.unique(answers.subsets_N, return_inverse=True)
+    masks = [coalition_of(name.split("+"), answers.media) for name in names.tolist()]
     return np.array(masks, dtype=np.int64)[inverse_N]
 
 

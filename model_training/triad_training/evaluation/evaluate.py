@@ -18,19 +18,20 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import Bundle, read_bundle
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.names import MEDIA
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, LabelledInputs
-from triad_training.data.files import Media, open_media
+from triad_training.data.files import FileStore, open_files
+from triad_training.data.labels import check_labels, split_targets
 from triad_training.data.splits import SPLITS, split_named
-from triad_training.data.table import Example, check_labels, read_examples, targets
-from triad_training.evaluation.attribution import Trust, judge_attention, trust_table, use_by_class
+from triad_training.data.table import read_examples
+from triad_training.evaluation.attribution import Trust, compare_attention, trust_table, use_by_class
 from triad_training.evaluation.breakdown import Breakdown, break_down
 from triad_training.evaluation.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from triad_training.evaluation.removal import Removals, measure_removal, removal_table
 from triad_training.evaluation.robustness import Curve, measure_robustness, robustness_table
+from triad_training.media.example import Example
 
-EXAMPLES_PER_RUN = 16  # times seven subsets
+EXAMPLES_PER_RUN = 16  # times the subsets of their media
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +74,7 @@ class Evaluation:
             "trust": self.trust,
             "tasks": {name: each.json() for name, each in self.breakdowns.items()},
             "media_use": {name: [asdict(each) for each in listed] for name, listed in use.items()},
-            "robustness": [asdict(curve) for curve in self.curves],
+            "robustness": [curve.json() for curve in self.curves],
             "removal": {name: asdict(each) for name, each in self.removals.items()},
         }
         return json.dumps(found, indent=2)
@@ -100,7 +101,7 @@ def evaluate_bundle(
     table = open_table(bundle, table_path, [name])
     dataset = table.dataset(table.split(name))
     session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks)
-    return examine(
+    return evaluate_answers(
         bundle,
         session,
         dataset,
@@ -118,7 +119,7 @@ class BundleTable:
     bundle: Bundle
     config: TrainConfig
     examples: tuple[Example, ...]
-    media: Media
+    files: FileStore
 
     def split(self, name: str) -> tuple[Example, ...]:
         return tuple(example for example in self.examples if example.split == name)
@@ -126,15 +127,15 @@ class BundleTable:
     def dataset(self, examples: Sequence[Example]) -> ExampleDataset:
         """Some of the examples, as the bundle reads them, with the labels that it knows."""
         labels = split_targets(examples, self.bundle.tasks, self.config)
-        return ExampleDataset(examples, labels, self.bundle.spec, self.bundle.lexicon, media=self.media)
+        return ExampleDataset(examples, labels, self.bundle.spec, self.bundle.assets, files=self.files)
 
 
 def open_table(bundle: Bundle, path: Path, splits: Sequence[str]) -> BundleTable:
     """Raises TableError with every broken row, unknown label of these splits, and split without a row."""
     config = TrainConfig.model_validate(bundle.manifest.training)
     data = config.data.model_copy(update={"table": path.resolve()})
-    media = open_media(config, training=False)
-    examples, problems = read_examples(data, config.tasks, bundle.spec, media=media)
+    files = open_files(config, training=False)
+    examples, problems = read_examples(data, config.tasks, bundle.spec, files=files)
     chosen = [example for example in examples if example.split in splits]
     for task in bundle.tasks:
         problems += check_labels(task, config.tasks[task.name], chosen)
@@ -143,10 +144,10 @@ def open_table(bundle: Bundle, path: Path, splits: Sequence[str]) -> BundleTable
     if problems:
         raise TableError([f"{path.name}: {problem}" for problem in problems])
     with_table = config.model_copy(update={"data": data})
-    return BundleTable(bundle=bundle, config=with_table, examples=examples, media=media)
+    return BundleTable(bundle=bundle, config=with_table, examples=examples, files=files)
 
 
-def examine(
+def evaluate_answers(
     bundle: Bundle,
     session: Session,
     dataset: ExampleDataset,
@@ -166,7 +167,7 @@ def examine(
         answers=answers,
         scores=score_subsets(answers, bundle.tasks),
         breakdowns=break_down(answers, bundle.tasks),
-        trust=judge_attention(answers, bundle.tasks),
+        trust=compare_attention(answers, bundle.tasks),
         curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
         removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
     )
@@ -175,27 +176,19 @@ def examine(
 def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task]) -> Answers:
     """The graph's answers for every example of a dataset in every subset of its media."""
 
+    media = dataset.spec.media
+
     def run(batch: list[ModelInputs]) -> BatchAnswers:
         outputs = session.run(batch, Wanted(attention=True))
         return BatchAnswers(
             logits={task.name: np.stack([row.logits_K[task.name] for row in outputs]) for task in tasks},
             attention={
-                task.name: np.stack([_media_shares(row.attention[task.name]) for row in outputs])
+                task.name: np.stack([_media_shares(row.attention[task.name], media) for row in outputs])
                 for task in tasks
             },
         )
 
-    return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks)
-
-
-def split_targets(examples: Sequence[Example], tasks: Sequence[Task], config: TrainConfig) -> dict[str, F32]:
-    """Targets by task, one row per example; see manifest.targets."""
-    return {
-        task.name: targets(
-            task, config.tasks[task.name].separator, [e.labels.get(task.name) for e in examples]
-        )
-        for task in tasks
-    }
+    return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks, media=media)
 
 
 def score_table(scores: Scores) -> str:
@@ -208,9 +201,9 @@ def score_table(scores: Scores) -> str:
     return "\n".join(lines)
 
 
-def _media_shares(weights: Mapping[MediumName, F32]) -> F32:
+def _media_shares(weights: Mapping[MediumName, F32], media: Sequence[MediumName]) -> F32:
     """A task's attention summed over the tokens of each medium, [M]; 0 where it is absent."""
-    shares = [weights[medium].sum() if medium in weights else 0.0 for medium in MEDIA]
+    shares = [weights[medium].sum() if medium in weights else 0.0 for medium in media]
     return np.array(shares, dtype=np.float32)
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import ConfigError
 
+RUNS = Path("runs")  # checkpoints: runs/<name>-<version>/
 HISTORY_FILE = "history.json"
 Batch = TypeVar("Batch")
 
@@ -31,6 +32,11 @@ class EpochRecord:
     learning_rate: float
     seconds: float
     data_share: float
+
+
+def run_folder(name: str, version: str) -> Path:
+    """Where a run leaves its checkpoint, its history and, at its end, its report."""
+    return RUNS / f"{name}-{version}"
 
 
 def read_history(run: Path) -> tuple[EpochRecord, ...]:

@@ -21,7 +21,7 @@ from sklearn.metrics import (
 )
 
 from triad_serving.contract.arrays import F32, I64
-from triad_serving.contract.outputs import media_subsets
+from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.postprocess import probabilities
 from triad_serving.media.example import ModelInputs
@@ -38,10 +38,11 @@ class Answers:
     """The model's answers over a split, one row per example and subset of its media, smallest subset first.
 
     example_N: which example each row asks about, from 0. subsets_N: name of each row's subset.
-    logits: by task, [N, K]. attention: by task, what each medium got, [N, M] in the contract's order.
+    logits: by task, [N, K]. attention: by task, what each of the model's `media` got, [N, M].
     targets: by task, [N] or [N, K].
     """
 
+    media: tuple[MediumName, ...]
     example_N: I64
     subsets_N: npt.NDArray[np.str_]
     logits: Mapping[str, F32]
@@ -65,8 +66,13 @@ def answer_subsets(
     run: Callable[[list[ModelInputs]], BatchAnswers],
     batches: Iterable[Sequence[LabelledInputs]],
     tasks: Sequence[Task],
+    *,
+    media: Sequence[MediumName],
 ) -> Answers:
-    """Asks for every subset of every example's media; each medium is encoded once for all of them."""
+    """Asks for every subset of every example's media; each medium is encoded once for all of them.
+
+    media: those that the model reads.
+    """
     asked: list[int] = []
     subsets: list[str] = []
     logits: dict[str, list[F32]] = {task.name: [] for task in tasks}
@@ -74,9 +80,9 @@ def answer_subsets(
     labels: dict[str, list[F32]] = {task.name: [] for task in tasks}
     for examples in batches:
         first = asked[-1] + 1 if asked else 0
-        media = [media_subsets(example.inputs.media) for example in examples]
-        asked += [n for n, of_example in enumerate(media, start=first) for _ in of_example]
-        rows = [(example, subset) for example, each in zip(examples, media, strict=True) for subset in each]
+        asks = [media_subsets(example.inputs.media) for example in examples]
+        asked += [n for n, of_example in enumerate(asks, start=first) for _ in of_example]
+        rows = [(example, subset) for example, each in zip(examples, asks, strict=True) for subset in each]
         subsets += ["+".join(subset) for _, subset in rows]
         outputs = run([example.inputs.only(*subset) for example, subset in rows])
         for task in tasks:
@@ -84,6 +90,7 @@ def answer_subsets(
             attention[task.name].append(outputs.attention[task.name])
             labels[task.name].append(np.stack([example.targets[task.name] for example, _ in rows]))
     return Answers(
+        media=tuple(media),
         example_N=np.array(asked, dtype=np.int64),
         subsets_N=np.array(subsets),
         logits={name: np.concatenate(parts) for name, parts in logits.items()},

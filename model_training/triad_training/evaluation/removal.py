@@ -20,12 +20,12 @@ import numpy as np
 
 from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted, media_subsets
 from triad_serving.contract.tasks import Task
-from triad_serving.explanation.occlusion import Part, hide, parts_of, total
-from triad_serving.explanation.shapley import COALITIONS, F64, coalition_of, shapley_values
+from triad_serving.explanation.occlusion import hide, parts_of, total
+from triad_serving.explanation.shapley import F64, coalition_of, shapley_values
 from triad_serving.inference.postprocess import probabilities
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, PreprocessSpec
-from triad_serving.media.names import MEDIA
+from triad_serving.media.medium import Part
 from triad_training.data.dataset import ExampleDataset
 
 Order = Literal["attention", "occlusion", "shapley", "random"]
@@ -69,7 +69,7 @@ def measure_removal(
     """By task, on a seeded sample; a regression has no probability to watch, and is left out."""
     watched = [task for task in tasks if task.type != "regression" and task.prior]
     chosen = np.random.default_rng(SEED).permutation(len(dataset))[:sample].tolist() if watched else []
-    found = [_take_apart(session, dataset[i].inputs, dataset.spec, watched, seed=i) for i in chosen]
+    found = [_removal_curves(session, dataset[i].inputs, dataset.spec, watched, seed=i) for i in chosen]
     return {
         task.name: Removals(
             examples=len(found),
@@ -145,15 +145,16 @@ class _Example:
         return sorted(range(len(self.parts)), key=lambda n: (-worth[n], chance[n]))
 
     def _shapley(self, task: Task) -> dict[MediumName, float]:
-        values_1S = np.full((1, COALITIONS), self.value(None, task))
+        media = self.spec.media
+        values_1S = np.full((1, 1 << len(media)), self.value(None, task))
         present = max(self.coalitions)
-        for coalition in range(COALITIONS):
+        for coalition in range(1 << len(media)):
             if coalition & present:
                 values_1S[0, coalition] = self.value(self.coalitions[coalition & present], task)
-        return dict(zip(MEDIA, shapley_values(values_1S)[0].tolist(), strict=True))
+        return dict(zip(media, shapley_values(values_1S)[0].tolist(), strict=True))
 
 
-def _take_apart(
+def _removal_curves(
     session: Session, inputs: ModelInputs, spec: PreprocessSpec, tasks: Sequence[Task], *, seed: int
 ) -> dict[tuple[str, Order], F64]:
     """Deletion and insertion, [2, S], of each task and order. seed: of what chance decides."""
@@ -185,7 +186,7 @@ def _ask(session: Session, inputs: ModelInputs, spec: PreprocessSpec) -> _Exampl
         spec=spec,
         whole=session.run([inputs], Wanted(attention=True))[0],
         rows=_hide_all(session, inputs, parts, spec, [frozenset([n]) for n in range(len(parts))]),
-        coalitions={coalition_of(s): answer for s, answer in zip(subsets, answers, strict=True)},
+        coalitions={coalition_of(s, spec.media): answer for s, answer in zip(subsets, answers, strict=True)},
     )
 
 

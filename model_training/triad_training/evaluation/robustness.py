@@ -5,10 +5,10 @@ Corruption lies where augmentation does, between decoding and fitting, in the se
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,53 +16,21 @@ from triad_serving.contract.arrays import F32
 from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.session import Session
-from triad_serving.media.audio.decode import DecodedAudio
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.image.decode import DecodedImage
 from triad_serving.media.preprocess import preprocess
-from triad_serving.media.text.words import Word
 from triad_training.data.dataset import ExampleDataset
-from triad_training.data.forms import LIMITS
 from triad_training.evaluation.metrics import MAIN_SCORE, score_task
+from triad_training.media.corruption import Corruption
+from triad_training.media.registry import MEDIA
+from triad_training.media.stored import LIMITS
 
-Kind = Literal["image noise", "occlusion", "sound noise", "word dropout"]
 SAMPLE = 200  # examples per curve
 EXAMPLES_PER_RUN = 16
 SEED = 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Corruption:
-    """levels: mildest first; None is the medium as it was sent."""
-
-    kind: Kind
-    medium: MediumName
-    unit: str
-    levels: tuple[float | None, ...]
-
-
-CORRUPTIONS = (
-    Corruption(
-        kind="image noise",
-        medium="image",
-        unit="deviation of Gaussian noise, full scale = 1",
-        levels=(None, 0.05, 0.1, 0.2, 0.4),
-    ),
-    Corruption(
-        kind="occlusion",
-        medium="image",
-        unit="share of the image under a grey square",
-        levels=(None, 0.1, 0.25, 0.5, 0.75),
-    ),
-    Corruption(
-        kind="sound noise",
-        medium="audio",
-        unit="signal to white noise, dB",
-        levels=(None, 20.0, 10.0, 0.0, -10.0),
-    ),
-    Corruption(
-        kind="word dropout", medium="text", unit="share of words left out", levels=(None, 0.2, 0.4, 0.6, 0.8)
-    ),
+CORRUPTIONS: tuple[Corruption, ...] = tuple(
+    sorted((each for medium in MEDIA for each in medium.corruptions), key=operator.attrgetter("kind"))
 )
 
 
@@ -87,45 +55,32 @@ class Curve:
     examples: int
     points: Mapping[str, tuple[Point, ...]]
 
+    def json(self) -> dict[str, object]:
+        corruption = self.corruption
+        return {
+            "corruption": {
+                "kind": corruption.kind,
+                "medium": corruption.medium,
+                "unit": corruption.unit,
+                "levels": corruption.levels,
+            },
+            "examples": self.examples,
+            "points": {task: [asdict(point) for point in points] for task, points in self.points.items()},
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Corrupter:
     """triad_serving.media.preprocess.Augment: makes one medium worse, the same way at each level."""
 
-    kind: Kind
+    corruption: Corruption
     level: float
     rng: np.random.Generator
 
-    def words(self, words: Sequence[Word]) -> Sequence[Word]:
-        """At least one stays."""
-        if self.kind != "word dropout":
-            return words
-        draws = self.rng.random(len(words))
-        least = min(self.level, float(draws.max()))
-        return tuple(word for word, draw in zip(words, draws, strict=True) if draw >= least)
-
-    def image(self, decoded: DecodedImage) -> DecodedImage:
-        pixels_HW3 = decoded.pixels_HW3.astype(np.float32)
-        if self.kind == "image noise":
-            noise_HW3 = self.rng.standard_normal(pixels_HW3.shape, dtype=np.float32)
-            pixels_HW3 += 255 * self.level * noise_HW3
-        elif self.kind == "occlusion":
-            height, width, _ = pixels_HW3.shape
-            side = math.sqrt(self.level)
-            rows, columns = round(height * side), round(width * side)
-            top, left = (self.rng.random(2) * (height - rows, width - columns)).astype(int)
-            pixels_HW3[top : top + rows, left : left + columns] = 127
-        return replace(decoded, pixels_HW3=pixels_HW3.clip(0, 255).astype(np.uint8))
-
-    def audio(self, decoded: DecodedAudio) -> DecodedAudio:
-        if self.kind != "sound noise":
+    def __call__(self, medium: MediumName, decoded: Any) -> Any:
+        if medium != self.corruption.medium:
             return decoded
-        wave_T = decoded.samples_T
-        power = float(np.mean(np.square(wave_T))) / 10 ** (self.level / 10)
-        noise_T = self.rng.standard_normal(len(wave_T), dtype=np.float32)
-        noisy_T = wave_T + np.float32(math.sqrt(power)) * noise_T
-        loudest = max(1.0, float(np.abs(noisy_T).max()))  # louder than full scale would be cut off
-        return replace(decoded, samples_T=(noisy_T / loudest).astype(np.float32))
+        return self.corruption.apply(decoded, self.level, self.rng)
 
 
 def measure_robustness(
@@ -194,9 +149,9 @@ def _corrupted(
     """Seeded by the example: what is drawn for it is the same at every level."""
     corrupter = None
     if level is not None:
-        corrupter = Corrupter(kind=corruption.kind, level=level, rng=np.random.default_rng((SEED, index)))
+        corrupter = Corrupter(corruption=corruption, level=level, rng=np.random.default_rng((SEED, index)))
     raw = dataset.examples[index].read()
-    return preprocess(raw, dataset.spec, dataset.lexicon, LIMITS, augment=corrupter)
+    return preprocess(raw, dataset.spec, dataset.assets, LIMITS, augment=corrupter)
 
 
 def _run(session: Session, inputs: Sequence[ModelInputs]) -> list[ModelOutputs]:

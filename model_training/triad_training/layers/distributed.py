@@ -3,7 +3,7 @@
 Torch's own parts do not fit: SyncBatchNorm refuses CPUs, and DistributedDataParallel takes the mean of means
 that are not of equally many rows. In a single process nothing here communicates.
 
-Shape letters: N items, C channels, B rows of this process, W processes.
+Shape letters: N items, B rows of this process, W processes.
 """
 
 from __future__ import annotations
@@ -108,14 +108,17 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
             parameter.grad = gradient.view_as(parameter) / process_count()
 
 
-def pad_alike(inputs: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Sounds as long as the longest of all processes: batch statistics count the padding, too."""
-    if process_count() == 1 or "samples" not in inputs:
+def pad_alike(inputs: Mapping[str, Tensor], names: Iterable[str]) -> Mapping[str, Tensor]:
+    """The named inputs, [N, length], as long as the longest of all processes: statistics count padding."""
+    if process_count() == 1:
         return inputs
-    samples_NT = inputs["samples"]
-    longest = torch.tensor(samples_NT.shape[1], device=samples_NT.device)
-    distributed.all_reduce(longest, distributed.ReduceOp.MAX)
-    return {**inputs, "samples": F.pad(samples_NT, (0, int(longest) - samples_NT.shape[1]))}
+    padded = dict(inputs)
+    for name in names:
+        if name in inputs:
+            longest = torch.tensor(inputs[name].shape[1], device=inputs[name].device)
+            distributed.all_reduce(longest, distributed.ReduceOp.MAX)
+            padded[name] = F.pad(inputs[name], (0, int(longest) - inputs[name].shape[1]))
+    return padded
 
 
 def first_of_all(flags_B: Tensor, share: float) -> Tensor:
@@ -139,36 +142,3 @@ def first_of_all(flags_B: Tensor, share: float) -> Tensor:
     set_BW = dealt_WB.T == 1
     chosen_BW = set_BW & (set_BW.flatten().cumsum(0).view_as(set_BW) <= wanted)
     return chosen_BW[: len(flags_B), process_index()].nonzero()[:, 0]
-
-
-class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation over the items of all processes, of any number of axes; of no item, too."""
-
-    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002
-        pass
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or (process_count() == 1 and len(x)):
-            return super().forward(x)
-        axes = [0, *range(2, x.ndim)]
-        shape = [1, -1, *[1] * (x.ndim - 2)]
-        values = x.float()
-        count = total(values.new_tensor(values.numel() // values.shape[1]))
-        mean_C = total(values.sum(axes)) / count.clamp(min=1)
-        centred = values - mean_C.view(shape)
-        squares_C = total(centred.square().sum(axes))
-        self._remember(mean_C.detach(), squares_C.detach() / (count - 1).clamp(min=1), count)
-        scale_C = self.weight * (squares_C / count.clamp(min=1) + self.eps).rsqrt()
-        return (centred * scale_C.view(shape) + self.bias.view(shape)).to(x.dtype)
-
-    @torch.no_grad()
-    def _remember(self, mean_C: Tensor, variance_C: Tensor, count: Tensor) -> None:
-        """Moves the running statistics as torch's does; not at all where there was no item."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        seen = (count > 0).to(mean_C.dtype)
-        self.running_mean.lerp_(mean_C, seen * self.momentum)
-        self.running_var.lerp_(variance_C, seen * self.momentum)
-        self.num_batches_tracked += seen.long()

@@ -14,14 +14,13 @@ from torch.nn import functional as F
 
 from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
-from triad_serving.explanation.shapley import COALITIONS, shapley_values
-from triad_serving.media.names import MEDIA
+from triad_serving.explanation.shapley import coalition_of, shapley_values
 from triad_training.layers import distributed
 from triad_training.network.model import Encoded, Tokens, TriadModel
 
 Rows: TypeAlias = Mapping[MediumName, Tensor]
 
-SHARE = 0.25  # of a batch's examples that are looked at: all seven subsets of their media are asked
+SHARE = 0.25  # of a batch's examples that are looked at: every subset of their media is asked
 
 
 def alignment_loss(model: TriadModel, tasks: Sequence[Task], encoded: Encoded, rows: Rows) -> Tensor:
@@ -64,12 +63,11 @@ def contributions(
     """
     full_EK = logits[tuple(media)].float()
     prior_K = full_EK.new_tensor(task.prior)
-    values_ES = full_EK.new_zeros(len(full_EK), COALITIONS)
-    for coalition in range(COALITIONS):
-        subset = tuple(m for m in media if coalition >> MEDIA.index(m) & 1)
-        values_ES[:, coalition] = _value(task, logits[subset].float() if subset else None, full_EK, prior_K)
+    values_ES = full_EK.new_zeros(len(full_EK), 1 << len(media))
+    values_ES[:, 0] = _value(task, None, full_EK, prior_K)
+    for subset in media_subsets(media):
+        values_ES[:, coalition_of(subset, media)] = _value(task, logits[subset].float(), full_EK, prior_K)
     phi_EM = torch.from_numpy(shapley_values(values_ES.double().cpu().numpy())).to(full_EK)
-    phi_EM = phi_EM[:, [MEDIA.index(medium) for medium in media]]
     return phi_EM.abs() if task.type == "regression" else phi_EM
 
 

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
-from triad_training.config.train_config import TrainConfig, parse_config, read_toml, with_paths_from
+from triad_training.config.reading import parse_config, read_toml
+from triad_training.config.train_config import TrainConfig
 from triad_training.network.model import Encoded, TriadModel
 
 SOFTNESS = 2.0  # temperature of both: what the teacher thinks of the wrong classes, too
@@ -70,4 +71,4 @@ def student_config(path: Path, teacher: TrainConfig) -> TrainConfig:
     merged = teacher.model_dump()
     for name, section in document.items():
         merged[name] = merged[name] | section if isinstance(section, dict) else section
-    return with_paths_from(path.parent, parse_config(merged, path))
+    return parse_config(merged, path).with_paths_from(path.parent)

@@ -30,9 +30,8 @@ from torch.utils.data import DataLoader
 
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import ConfigError
-from triad_serving.inference.session import pack_batch
+from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.names import MEDIA
 from triad_training.config.train_config import OptimConfig
 from triad_training.data.dataset import LabelledInputs, collate
 from triad_training.data.files import ignore_ctrl_c
@@ -43,6 +42,7 @@ from triad_training.layers.distributed import Batches, average_gradients, pad_al
 from triad_training.learning.objective import Objective
 from triad_training.learning.optimizer import parameter_groups, warmup_cosine
 from triad_training.learning.prepare import Prepared
+from triad_training.media.registry import MEDIA
 from triad_training.network.model import TriadModel
 
 BEST_FILE = "best.safetensors"
@@ -50,6 +50,7 @@ VALIDATION_BATCH = 32  # times the subsets of media
 Batch: TypeAlias = Mapping[str, Mapping[str, Tensor]]
 
 LOSS_EVERY = 20  # steps between looks at the loss, each of which waits for the GPU
+ALIGNED = tuple(name for medium in MEDIA for name in medium.aligned_inputs)
 
 
 @dataclass
@@ -97,7 +98,7 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
                 break
             watch = Stopwatch()
             loss = learner.learn(epoch, watch, state, console)
-            score = validate(learner.judged, prepared, accelerator.device)
+            score = validate(learner.averaged_model, prepared, accelerator.device)
             better = state.take(score)
             history.append(
                 EpochRecord(
@@ -113,7 +114,7 @@ def fit(model: TriadModel, prepared: Prepared, accelerator: Accelerator, run: Pa
             if accelerator.is_main_process:
                 write_history(run, history)
                 if better:
-                    _save_best(learner.judged, run)
+                    _save_best(learner.averaged_model, run)
             _save_checkpoint(accelerator, run)
     except KeyboardInterrupt:
         console.print(f"stopped; {run}/checkpoint has {state.epoch} epochs: --set optim.resume=true goes on")
@@ -130,7 +131,7 @@ class Learner:
         self.optim, self.data, self.accelerator = prepared.config.optim, prepared.train, accelerator
         objective = Objective(model, prepared.config, prepared.tasks, teacher=prepared.teacher)
         optimizer = torch.optim.AdamW(parameter_groups(objective, self.optim), lr=self.optim.learning_rate)
-        # No DistributedDataParallel: see model_training/distributed.py.
+        # No DistributedDataParallel: see layers/distributed.py.
         self.objective = accelerator.prepare_model(objective, evaluation_mode=True)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
         self.batches = Batches(prepared.train, batch_size=self.optim.batch_size, seed=self.optim.seed)
@@ -143,7 +144,7 @@ class Learner:
         self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
 
     @property
-    def judged(self) -> TriadModel:
+    def averaged_model(self) -> TriadModel:
         """What is validated and kept: exponential moving averages of the weights (with decay 0, the last)."""
         model = self.average.module
         assert isinstance(model, TriadModel)
@@ -158,7 +159,7 @@ class Learner:
         for read in _with_progress(watch.watch(self.loader), len(self.loader), losses, state, console):
             batch: Batch = send_to_device(read, self.accelerator.device, non_blocking=True)
             step = self.schedule.last_epoch
-            inputs, targets = pad_alike(batch["inputs"]), batch["targets"]
+            inputs, targets = pad_alike(batch["inputs"], ALIGNED), batch["targets"]
             loss = self.objective(inputs, targets, step=step, progress=step / self.steps)
             self.accelerator.backward(loss)
             average_gradients(self.objective.parameters())
@@ -176,7 +177,7 @@ def make_accelerator(optim: OptimConfig) -> Accelerator:
     return Accelerator(
         cpu=not torch.accelerator.is_available(),  # otherwise processes on CPUs do not find each other
         mixed_precision=optim.mixed_precision,
-        # The first process exports, judges and writes while the others wait.
+        # The first process exports, evaluates and writes while the others wait.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))],
     )
 
@@ -222,9 +223,8 @@ def _saving(path: Path) -> Iterator[None]:
 
 def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> float:
     """Mean score over all subsets of media. Every process computes all of it, so that all decide alike."""
-    answers = answer_subsets(
-        _torch_runner(model, prepared, device), _validation_loader(prepared), prepared.tasks
-    )
+    run = _torch_runner(model, prepared, device)
+    answers = answer_subsets(run, _validation_loader(prepared), prepared.tasks, media=model.media)
     uneven = [name for name, task in prepared.config.tasks.items() if task.imbalance != "none"]
     return mean_score(score_subsets(answers, prepared.tasks), prepared.tasks, balanced=uneven)
 
@@ -261,7 +261,9 @@ def _torch_runner(
         outputs = model({name: torch.from_numpy(array).to(device) for name, array in packed.items()})
         absent_B = torch.zeros(len(batch), 1, device=device)
         shares = {
-            name: [outputs.get(f"attention.{name}.{medium}", absent_B).float().sum(1) for medium in MEDIA]
+            name: [
+                outputs.get(f"attention.{name}.{medium}", absent_B).float().sum(1) for medium in model.media
+            ]
             for name in names
         }
         return BatchAnswers(

@@ -18,7 +18,7 @@ from triad_training.config.train_config import TaskConfig, TrainConfig
 from triad_training.layers import distributed
 from triad_training.learning.alignment import alignment_loss
 from triad_training.learning.distillation import Teacher, soft_loss
-from triad_training.network.fusion import RAREST
+from triad_training.network.head import RAREST
 from triad_training.network.model import Encoded, TriadModel
 
 ALIGNED_FROM = 0.5  # of a run: before, contributions are of a network that knows little

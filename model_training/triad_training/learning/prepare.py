@@ -6,22 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.tasks import Task
-from triad_serving.media.text.lexicon import Lexicon
+from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
-from triad_training.data.files import Media
+from triad_training.data.labels import split_targets
 from triad_training.data.splits import Split
-from triad_training.data.table import read_table
-from triad_training.evaluation.evaluate import split_targets
+from triad_training.data.table import Table, read_table
 from triad_training.learning.distillation import Teacher
-from triad_training.media.audio.front_end import LogMel
-from triad_training.media.audio.noise import Noise, coloured_noise, recorded_noise
-from triad_training.media.config import AugmentConfig, SpectrumAugment
-from triad_training.media.factory import with_sources
-from triad_training.media.pretrained.source import load_lexicon
-from triad_training.media.text.vocabulary import build_lexicon
+from triad_training.media.config import AugmentConfig
+from triad_training.media.encoders import with_fitted_spec, with_spec
+from triad_training.media.registry import present
 from triad_training.network.model import TriadModel
 
 
@@ -29,12 +24,13 @@ from triad_training.network.model import TriadModel
 class Prepared:
     """Three splits of a checked table, ready to be read.
 
-    warnings: see manifest.Table. teacher: where a network answers beside the labels.
+    config: its spec with what was learnt of the media before the first step. warnings: see Table.
+    teacher: where a network answers beside the labels.
     """
 
     config: TrainConfig
     tasks: tuple[Task, ...]
-    lexicon: Lexicon | None
+    assets: Assets
     warnings: tuple[str, ...]
     train: ExampleDataset
     validation: ExampleDataset
@@ -43,40 +39,30 @@ class Prepared:
 
 
 def prepare(config: TrainConfig) -> Prepared:
-    """Reads and checks the table, builds the lexicon, asks pretrained encoders what they read."""
-    config = with_sources(config)
+    """Asks pretrained encoders what they read, checks the table, learns what reading the media needs.
+
+    Raises ConfigError, SetupError, TableError.
+    """
+    config = with_fitted_spec(config)
     table = read_table(config)
-    lexicon: Lexicon | None = None
-    if config.spec.text is not None and config.model.text_encoder is not None:
-        lexicon = load_lexicon(config.model.text_encoder)
-    elif config.spec.text is not None:
-        train = table.split("train")
-        lexicon = build_lexicon(
-            config.lexicon,
-            config.spec.text,
-            [example.text for example in train],
-            table.tasks,
-            split_targets(train, table.tasks, config),
-        )
+    config, assets = _learn_media(config, table)
 
     def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
         examples = table.split(split)
-        labels = split_targets(examples, table.tasks, config)
         return ExampleDataset(
             examples,
-            labels,
+            split_targets(examples, table.tasks, config),
             config.spec,
-            lexicon,
-            media=table.media,
+            assets,
+            files=table.files,
             augment=augment,
-            noise=open_noise(augment, table.media) if augment is not None else None,
             seed=config.optim.seed,
         )
 
     return Prepared(
         config=config,
         tasks=table.tasks,
-        lexicon=lexicon,
+        assets=assets,
         warnings=table.warnings,
         train=dataset("train", config.augment),
         validation=dataset("validation"),
@@ -84,30 +70,22 @@ def prepare(config: TrainConfig) -> Prepared:
     )
 
 
-def open_noise(augment: AugmentConfig, media: Media) -> Noise | None:
-    """Raises ConfigError where the folder has none."""
-    if augment.audio.noise_snr_db is None or media.spec.audio is None:
-        return None
-    folder = augment.audio.noise_folder
-    return recorded_noise(folder, media) if folder is not None else coloured_noise()
+def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets]:
+    """The config with what the training split says of the media, and what else reading them needs."""
+    train = table.split("train")
+    targets = split_targets(train, table.tasks, config)
+    specs, assets = {}, {}
+    for medium, own in present(config.spec):
+        name = medium.serving.name
+        sources = [example.of(name) for example in train]
+        specs[name], assets[name] = medium.learn(own, config, sources, table.tasks, targets)
+    return with_spec(config, specs), assets
 
 
 def build_model(prepared: Prepared) -> TriadModel:
-    words = prepared.lexicon.size if prepared.lexicon else 0
-    model = TriadModel(prepared.config.model, prepared.config.spec, prepared.tasks, words=words)
-    if prepared.config.spec.audio is not None:
-        _hide_spectra(model, prepared.config.augment.spectrum)
+    model = TriadModel(prepared.config, prepared.config.spec, prepared.tasks, prepared.assets)
     for task in prepared.tasks:
         if task.type == "regression":
             labels = prepared.train.targets[task.name]
             model.head(task.name).set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
     return model
-
-
-def _hide_spectra(model: TriadModel, augment: SpectrumAugment) -> None:
-    """Raises ConfigError where that is asked for and there is no spectrum."""
-    front_ends = [module for module in model.modules() if isinstance(module, LogMel)]
-    if not front_ends and augment != SpectrumAugment():
-        raise ConfigError("augment.spectrum: the model computes no spectrum of a sound.")
-    for front_end in front_ends:
-        front_end.augment = augment

@@ -16,11 +16,10 @@ from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
-from triad_serving.media.text.lexicon import Lexicon, WordLexicon
-from triad_serving.media.text.words import RESERVED
+from triad_serving.media.medium import Assets
+from triad_training.media.registry import by_name
 
 REPORT_FILE = "transfer.txt"
-WORD_EMBEDDING = "encoders.text.words.weight"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +49,11 @@ class Transfer:
             (run / REPORT_FILE).write_text(self.table() + "\n", encoding="utf-8")
 
 
-def transfer_weights(
-    model: nn.Module, lexicon: Lexicon | None, tasks: Sequence[Task], bundle: Bundle
-) -> Transfer:
+def transfer_weights(model: nn.Module, assets: Assets, tasks: Sequence[Task], bundle: Bundle) -> Transfer:
     """Copies into `model` every array of the bundle whose name and shape match.
 
-    Word embeddings go by word, because vocabularies differ; a task's head stays fresh where the task's type
-    or labels differ: its outputs would mean other things.
+    A medium may know better what fits (words do by name, because vocabularies differ); a task's head stays
+    fresh where the task's type or labels differ: its outputs would mean other things.
     Raises BundleError where the bundle has no weights, ConfigError where none of them fits.
     """
     if WEIGHTS_FILE not in bundle.manifest.files:
@@ -67,7 +64,7 @@ def transfer_weights(
     for name, target in state.items():
         count = 0
         if name in saved and not _is_head_of(changed, name):
-            count = _copy(name, saved[name], target, lexicon, bundle.lexicon)
+            count = _copy(name, saved[name], target, assets, bundle.assets)
         taken[_part(name)] += count
         fresh[_part(name)] += target.numel() - count
         if name in saved:
@@ -83,15 +80,14 @@ def transfer_weights(
 
 
 @torch.no_grad()
-def _copy(name: str, source: Tensor, target: Tensor, new: Lexicon | None, old: Lexicon | None) -> int:
+def _copy(name: str, source: Tensor, target: Tensor, new: Assets, old: Assets) -> int:
     """How many numbers of `target` were set."""
-    if name == WORD_EMBEDDING and isinstance(new, WordLexicon) and isinstance(old, WordLexicon):
-        if source.shape[1:] != target.shape[1:]:
-            return 0
-        shared = [token for token in (*RESERVED, *new.vocabulary.tokens) if token in old.vocabulary]
-        rows = torch.tensor([new.vocabulary.id_of(token) for token in shared])
-        target[rows] = source[[old.vocabulary.id_of(token) for token in shared]]
-        return target[rows].numel()
+    top, _, rest = name.partition(".")
+    if top == "encoders":
+        medium, _, parameter = rest.partition(".")
+        count = by_name(medium).transfer(parameter, source, target, new.get(medium), old.get(medium))
+        if count is not None:
+            return count
     if source.shape != target.shape:
         return 0
     target.copy_(source)

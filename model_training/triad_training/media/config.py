@@ -1,133 +1,112 @@
-"""What training may do to the media of its examples: [augment.text], .image, .audio and .spectrum.
-
-All of it is off by default. A share is drawn for each example anew, a value uniformly from its range.
-"""
+"""The sections of a training config that say what to do with each medium, with one entry for each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from triad_serving.contract.outputs import MediumName
-from triad_serving.media.names import MEDIA
+from triad_serving.media.audio.spec import AudioSpec
+from triad_serving.media.image.spec import ImageSpec
+from triad_serving.media.registry import NAMES
+from triad_serving.media.text.spec import TextSpec
+from triad_training.media.audio.config import AudioAugment, Features, SpectrumAugment, check_length
+from triad_training.media.image.config import ImageAugment
+from triad_training.media.pretrained.config import PretrainedConfig, PretrainedImageConfig
+from triad_training.media.section import Section
+from triad_training.media.text.config import LexiconConfig, TextAugment
 
 
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+class MediaColumns(Section):
+    """Columns of the table; an empty name: the model shall not read this medium."""
 
-
-def _ordered(values: tuple[float, float]) -> tuple[float, float]:
-    if values[0] > values[1]:
-        raise ValueError(f"the range begins at {values[0]:g}, above its end {values[1]:g}")
-    return values
-
-
-Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-Positive: TypeAlias = Annotated[float, Field(gt=0)]
-Range: TypeAlias = Annotated[tuple[float, float], AfterValidator(_ordered)]
-Shares: TypeAlias = Annotated[tuple[Fraction, Fraction], AfterValidator(_ordered)]
-Factors: TypeAlias = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
-
-
-class TextAugment(Section):
-    drop: Fraction = Field(default=0.0, description="Share of words left out.")
-    split: Fraction = Field(default=0.0, description="Share of words spelled out, as unknown ones are.")
-
-
-class ImageAugment(Section):
-    """In the order in which they happen; the outside of a moved image gets its border's median colour."""
-
-    crop: Factors = Field(
-        default=(1.0, 1.0), description="Share of the area that is kept: objects of any size and place."
+    text: str = Field(default="text", description="Column of the text.")
+    image: str = Field(default="image_file_name", description="Column of image paths, relative to the table.")
+    audio: str = Field(default="audio_file_name", description="Column of sound paths, relative to the table.")
+    subset: tuple[MediumName, ...] = Field(
+        default=NAMES,
+        min_length=1,
+        description="Media to read of those that have a column; rows that have none of them are left out.",
     )
-    flip_horizontal: Fraction = Field(
-        default=0.0, description="Share mirrored, left to right: where the sides mean the same."
-    )
-    flip_vertical: Fraction = Field(
-        default=0.0, description="Share turned upside down: for what is seen from above."
-    )
-    canvas: int = Field(
-        default=0,
-        ge=0,
-        description="Side of the canvas it is redrawn on, pixels; 0: none, it keeps its shape.",
-    )
-    stroke: int = Field(
-        default=0, ge=0, description="Largest thickening or thinning of bright strokes, pixels: handwriting."
-    )
-    scale: Factors = Field(default=(1.0, 1.0), description="Size of the picture within its canvas.")
-    aspect: Factors = Field(default=(1.0, 1.0), description="Width over height, relative.")
-    rotate: float = Field(default=0.0, ge=0, description="Largest turn, degrees.")
-    shear: float = Field(default=0.0, ge=0, description="Largest horizontal shear, fraction of the height.")
-    shift: float = Field(default=0.0, ge=0, description="Largest shift, fraction of the margin.")
-    invert: Fraction = Field(default=0.0, description="Share of images turned negative: ink on any paper.")
-    blur: float = Field(default=0.0, ge=0, description="Largest Gaussian radius, canvas pixels.")
-    brightness: Factors = Field(default=(1.0, 1.0), description="Factor on the light: another exposure.")
-    contrast: Range = Field(default=(1.0, 1.0), description="Factor on the distance from the mean.")
-    saturation: Range = Field(
-        default=(1.0, 1.0), description="Factor on the colours; 0 is grey: another camera."
-    )
-    hue: float = Field(
-        default=0.0, ge=0, le=180, description="Largest turn of the colours, degrees: where hue says nothing."
-    )
-    tint: float = Field(default=0.0, ge=0, description="Largest shift of a colour channel, full scale = 1.")
-    shading: float = Field(default=0.0, ge=0, description="Largest slope of uneven light across the image.")
-    erase: Fraction = Field(
-        default=0.0, description="Share of images of which a part is covered in grey: where things hide it."
-    )
-    erase_area: Shares = Field(default=(0.1, 0.4), description="Share of the image that is covered.")
-    erase_band: Fraction = Field(
-        default=0.0, description="Share of the covers that reach along one whole side; others are boxes."
-    )
-    noise: float = Field(default=0.0, ge=0, description="Largest deviation of noise, full scale = 1.")
-
-
-class AudioAugment(Section):
-    """In the order in which they happen."""
-
-    speed: Factors = Field(default=(1.0, 1.0), description="Factor on tempo and pitch: other speakers.")
-    shift_s: float = Field(
-        default=0.0,
-        ge=0,
-        description="Largest shift, seconds; what leaves at one end is silence at the other.",
-    )
-    silence_s: float = Field(default=0.0, ge=0, description="Longest silence before and after, seconds each.")
-    noise_snr_db: Range | None = Field(
-        default=None, description="Signal to noise ratio of what is mixed in: noisy places; unset: nothing."
-    )
-    noise_folder: Path | None = Field(
-        default=None,
-        description="Recordings of noise, relative to the config file; unset: noise made of random numbers, "
-        "from hiss to rumble.",
-    )
-    tilt_db: float = Field(default=0.0, ge=0, description="Largest treble boost or cut of a microphone.")
-    gain_db: Range = Field(
-        default=(0.0, 0.0),
-        description="Change of loudness, which log-mel features do not show: for encoders of the raw wave.",
+    long_sounds: Literal["refuse", "cut"] = Field(
+        default="refuse",
+        description="Sounds beyond preprocess.audio.max_s, in training; a service cuts them and says so.",
     )
 
     @model_validator(mode="after")
-    def _mixes_what_it_names(self) -> AudioAugment:
-        if self.noise_folder is not None and self.noise_snr_db is None:
-            raise ValueError("noise_folder needs noise_snr_db, the range of signal to noise ratios")
+    def _names_media(self) -> MediaColumns:
+        unknown = [medium for medium in self.subset if medium not in NAMES]
+        if unknown:
+            raise ValueError(f"subset: {unknown[0]!r} is no medium; known: {', '.join(NAMES)}")
+        return self
+
+    @property
+    def refuse_long(self) -> bool:
+        """Whether a file of which the end would be cut off is a problem of the table."""
+        return self.long_sounds == "refuse"
+
+    def with_all_media(self) -> Self:
+        """The same columns, whatever the subset."""
+        return self.model_copy(update={"subset": NAMES})
+
+
+class PreprocessConfig(Section):
+    """What the graph reads; see triad_serving.contract for each field."""
+
+    text: TextSpec = TextSpec()
+    image: ImageSpec = ImageSpec()
+    audio: AudioSpec = AudioSpec()
+
+    @model_validator(mode="after")
+    def _attends_to_few_enough(self) -> PreprocessConfig:
+        check_length(self.audio)
         return self
 
 
-class SpectrumAugment(Section):
-    """SpecAugment: parts of a sound's features are hidden, inside the network while it learns."""
+class EncodersConfig(Section):
+    """The encoders. `width` is the one dial: channels of every encoder follow it."""
 
-    masks: int = Field(default=1, ge=1, description="How many of each kind.")
-    time_s: float = Field(
-        default=0.0, ge=0, description="Longest stretch hidden, seconds: no single moment shall decide."
+    width: int = Field(default=96, ge=8, description="Of every token, divisible by heads.")
+    heads: int = Field(default=4, ge=1, description="Of self-attention.")
+    text_layers: int = Field(default=1, ge=0, description="Of self-attention over words.")
+    mels: int = Field(default=40, ge=8, description="Bands of the log-mel front end.")
+    features: Features = Field(
+        default="log_mel", description="mfcc: half as many coefficients of them, for few clean recordings."
     )
-    bands: Fraction = Field(
-        default=0.0, description="Widest stretch of the bands hidden, share: other voices and microphones."
+    denoise: bool = Field(
+        default=False,
+        description="Subtracts from each band what its quietest moments hold: for steady noise.",
     )
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    text_encoder: PretrainedConfig | None = Field(default=None, description="Pretrained, in place of ours.")
+    image_encoder: PretrainedImageConfig | None = Field(default=None, description="Likewise.")
+    audio_encoder: PretrainedConfig | None = Field(default=None, description="Likewise.")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> EncodersConfig:
+        if self.width % self.heads or self.width % 4:
+            raise ValueError("width must be divisible by heads and by 4")
+        return self
+
+    def with_sources(self, change: Callable[[str, str], str]) -> Self:
+        """With other sources of its pretrained encoders. change: from the field's name and the source."""
+        changed: dict[str, Any] = {}
+        for name in type(self).model_fields:
+            encoder = getattr(self, name)
+            if isinstance(encoder, PretrainedConfig):
+                changed[name] = encoder.model_copy(update={"source": change(name, encoder.source)})
+        return self.model_copy(update=changed)
 
 
 class AugmentConfig(Section):
-    """Applied to the training split only; but for `spectrum`, between decoding and fitting."""
+    """What training may do to the media of its examples, of the training split only.
+
+    All of it is off by default. A share is drawn for each example anew, a value uniformly from its range.
+    All but `spectrum` is done between decoding and fitting.
+    """
 
     text: TextAugment = TextAugment()
     image: ImageAugment = ImageAugment()
@@ -138,4 +117,90 @@ class AugmentConfig(Section):
     def media(self) -> frozenset[MediumName]:
         """Those that it changes at all."""
         default = AugmentConfig()
-        return frozenset(medium for medium in MEDIA if getattr(self, medium) != getattr(default, medium))
+        return frozenset(medium for medium in NAMES if getattr(self, medium) != getattr(default, medium))
+
+    def without_files(self) -> AugmentConfig:
+        """For a bundle, which holds none of them."""
+        return self.model_copy(update={"audio": self.audio.model_copy(update={"noise_folder": None})})
+
+
+class MediaConfig(Section):
+    """What of a training config is about the media; see TrainConfig for the rest."""
+
+    data: MediaColumns = MediaColumns()
+    preprocess: PreprocessConfig = PreprocessConfig()
+    lexicon: LexiconConfig = LexiconConfig()
+    model: EncodersConfig = EncodersConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, document: Any) -> Any:
+        """Bundles made before there was `lexicon` hold its min_count as model.min_word_count."""
+        model = document.get("model") if isinstance(document, dict) else None
+        if not isinstance(model, dict) or "min_word_count" not in model:
+            return document
+        rest = {key: value for key, value in model.items() if key != "min_word_count"}
+        lexicon = {"min_count": model["min_word_count"]} | document.get("lexicon", {})
+        return document | {"model": rest, "lexicon": lexicon}
+
+    @model_validator(mode="after")
+    def _bands_fit_the_window(self) -> MediaConfig:
+        most = self.preprocess.audio.window // 2 + 1
+        if self.model.mels > most:
+            raise ValueError(
+                f"model.mels: at most {most} with this preprocess.audio.window, not {self.model.mels}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tokenizers_need_no_words(self) -> MediaConfig:
+        """A pretrained text encoder cuts texts as it has learnt to."""
+        if self.model.text_encoder is None:
+            return self
+        spec = self.preprocess.text
+        unused = {
+            "lexicon": self.lexicon != LexiconConfig(),
+            "preprocess.text.pos": spec.pos,
+            "preprocess.text.drop_pos": spec.drop_pos,
+            "augment.text.split": self.augment.text.split,
+        }
+        if named := [name for name, is_set in unused.items() if is_set]:
+            raise ValueError(f"{', '.join(named)}: of no use with model.text_encoder and its tokenizer")
+        return self
+
+    @model_validator(mode="after")
+    def _pretrained_ears_need_no_features(self) -> MediaConfig:
+        """A pretrained audio encoder hears the wave, or makes the spectrum that it has learnt on."""
+        if self.model.audio_encoder is not None and (self.model.denoise or self.model.features != "log_mel"):
+            raise ValueError("model.features, model.denoise: of no use with model.audio_encoder")
+        return self
+
+    def media_paths_from(self, folder: Path) -> dict[str, Section]:
+        """The sections in which a relative path is of this folder, by name.
+
+        A source that is no folder there is the name of a model on the hub.
+        """
+
+        def found(_: str, source: str) -> str:
+            return str((folder / source).resolve()) if (folder / source).is_dir() else source
+
+        audio = self.augment.audio.with_paths_from(folder)
+        return {
+            "lexicon": self.lexicon.with_paths_from(folder),
+            "augment": self.augment.model_copy(update={"audio": audio}),
+            "model": self.model.with_sources(found),
+        }
+
+    def portable_media(self) -> dict[str, Section]:
+        """The same sections without a path of this machine: files and folders by their name alone."""
+
+        def named(_: str, source: str) -> str:
+            return Path(source).name if Path(source).is_absolute() else source
+
+        augment = self.augment.model_copy(update={"audio": self.augment.audio.portable()})
+        return {
+            "lexicon": self.lexicon.portable(),
+            "augment": augment,
+            "model": self.model.with_sources(named),
+        }

@@ -1,4 +1,4 @@
-"""The network: three encoders, fusion, and for each task a query and a head.
+"""The network: an encoder of each medium, fusion, and for each task a query and a head.
 
 Shape letters: N items of one medium, B rows, P tokens of all media side by side, D width, K outputs.
 """
@@ -15,9 +15,12 @@ from torch.nn import functional as F
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
 from triad_serving.media.example import PreprocessSpec
-from triad_training.config.train_config import ModelConfig
-from triad_training.media.factory import build_encoders
-from triad_training.network.fusion import Fusion, Head, TaskAttention, between_media, roll_out, segment_masks
+from triad_serving.media.medium import Assets
+from triad_training.config.train_config import TrainConfig
+from triad_training.media.encoders import build_encoders
+from triad_training.media.registry import present
+from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
+from triad_training.network.head import Head
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
 
@@ -36,14 +39,17 @@ class TriadModel(nn.Module):
     """Packed media and row indices in, the outputs of the contract out; see contract/outputs.py for both."""
 
     def __init__(
-        self, config: ModelConfig, spec: PreprocessSpec, tasks: Sequence[Task], *, words: int
+        self, config: TrainConfig, spec: PreprocessSpec, tasks: Sequence[Task], assets: Assets
     ) -> None:
-        """words: entries of the vocabulary, reserved ones included; unused where no text is read."""
         super().__init__()
         self.media = spec.media
-        width, heads, dropout = config.width, config.heads, config.dropout
-        self.encoders = build_encoders(config, spec, words=words)
-        self.fusion = Fusion(width=width, heads=heads, layers=config.fusion_layers, dropout=dropout)
+        self.inputs = {
+            medium.serving.name: [each.name for each in medium.serving.inputs(own)]
+            for medium, own in present(spec)
+        }
+        width, heads, dropout = config.model.width, config.model.heads, config.model.dropout
+        self.encoders = build_encoders(config, spec, assets)
+        self.fusion = Fusion(width=width, heads=heads, layers=config.model.fusion_layers, dropout=dropout)
         self.medium_marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in spec.media})
         self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in tasks})
         self.heads = nn.ModuleDict({task.name: Head(width, task, dropout) for task in tasks})
@@ -55,7 +61,10 @@ class TriadModel(nn.Module):
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Encoded:
         """Every packed item of every medium, once."""
-        return {medium: Tokens(*self._encode(medium, inputs)) for medium in self.media}
+        return {
+            medium: Tokens(*self.encoders[medium](*(inputs[name] for name in self.inputs[medium])))
+            for medium in self.media
+        }
 
     def answer(
         self, encoded: Encoded, rows: Mapping[MediumName, Tensor], *, fusion: bool = False
@@ -73,10 +82,10 @@ class TriadModel(nn.Module):
 
         outputs, read = {}, []
         for name, attention in self.attention.items():
-            looked = attention(fused_BPD, own_BPD, mask_BMP)
-            outputs[f"logits.{name}"], shares_BM = self.heads[name](looked)
-            read.append((shares_BM[:, :, None] * looked.reads_BMD).sum(1))
-            weights_BP = (shares_BM[:, :, None] * looked.weights_BMP).sum(1)
+            reading = attention(fused_BPD, own_BPD, mask_BMP)
+            outputs[f"logits.{name}"], shares_BM = self.heads[name](reading)
+            read.append((shares_BM[:, :, None] * reading.reads_BMD).sum(1))
+            weights_BP = (shares_BM[:, :, None] * reading.weights_BMP).sum(1)
             kinds = {"attention": weights_BP}
             if fusion:
                 kinds["rollout"] = roll_out(weights_BP, layers)
@@ -96,17 +105,6 @@ class TriadModel(nn.Module):
         head = self.heads[task]
         assert isinstance(head, Head)
         return head
-
-    def _encode(self, medium: MediumName, inputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        encoder = self.encoders[medium]
-        match medium:
-            case "text":
-                tokens, mask = encoder(inputs["token_ids"], inputs.get("pos_ids"))
-            case "image":
-                tokens, mask = encoder(inputs["pixels"])
-            case _:
-                tokens, mask = encoder(inputs["samples"], inputs["sample_counts"])
-        return tokens, mask
 
 
 def _gather_rows(items: Tokens, rows_B: Tensor) -> Tokens:

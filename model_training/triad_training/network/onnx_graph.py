@@ -9,8 +9,9 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
 WEIGHTED = ("Conv", "MatMul", "Gemm")
-# In the names of the sound front end's constants. A logarithm follows it, which makes any rounding of a quiet
-# band as large as one of a loud band: 60 dB do not fit in 8 bits, nor a power spectrum in 16-bit floats.
+# In the names of the constants of a module `front_end`, which makes a spectrum. A logarithm follows it, which
+# makes any rounding of a quiet band as large as one of a loud band: 60 dB do not fit in 8 bits, nor a power
+# spectrum in 16-bit floats.
 EXACT_PART = ".front_end."
 
 

@@ -7,10 +7,10 @@ from safetensors.torch import load_file
 
 from triad_serving.contract.errors import BundleError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
-from triad_training.compression.prune import resize_like
 from triad_training.config.train_config import TrainConfig
-from triad_training.media.pretrained.source import with_bundled_sources
+from triad_training.media.config import AugmentConfig
 from triad_training.network.model import TriadModel
+from triad_training.network.prunable import resize_like
 
 
 def rebuild_network(bundle: Bundle) -> TriadModel:
@@ -20,9 +20,7 @@ def rebuild_network(bundle: Bundle) -> TriadModel:
             f"Bundle {bundle.path} holds no {WEIGHTS_FILE}, which is needed to go on from its network; "
             "train it anew, or name the bundle that it was compressed from."
         )
-    config = with_bundled_sources(TrainConfig.model_validate(bundle.manifest.training), bundle)
-    words = bundle.lexicon.size if bundle.lexicon else 0
-    model = TriadModel(config.model, bundle.spec, bundle.tasks, words=words)
+    model = TriadModel(_config_of(bundle), bundle.spec, bundle.tasks, bundle.assets)
     try:
         tensors = load_file(bundle.path / WEIGHTS_FILE)
         resize_like(model, tensors)
@@ -31,3 +29,10 @@ def rebuild_network(bundle: Bundle) -> TriadModel:
         why = " ".join(str(error).split())  # torch lists its complaints in lines
         raise BundleError(f"Bundle {bundle.path}: {WEIGHTS_FILE} is not of its network ({why}).") from error
     return model.eval()
+
+
+def _config_of(bundle: Bundle) -> TrainConfig:
+    """With the bundle's own files as sources of its pretrained encoders, and without augmentation."""
+    config = TrainConfig.model_validate(bundle.manifest.training)
+    model = config.model.with_sources(lambda field, _: str(bundle.path / f"{field}.json"))
+    return config.model_copy(update={"model": model, "augment": AugmentConfig()})

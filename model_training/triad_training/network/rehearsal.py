@@ -9,15 +9,10 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_training.media.pretrained.backbone import Backbone
-from triad_training.network.export import check_parity, export_graph
+from triad_training.media.pretrained.source import TESTED
+from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
-
-# Architectures that this project's tests train and serve; unispeech's code is wav2vec2's.
-TESTED = {
-    *("bert", "roberta", "xlm-roberta", "distilbert"),
-    *("vit", "dinov2", "dinov2_with_registers", "siglip_vision_model", "convnext"),
-    *("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "whisper"),
-}
+from triad_training.network.parity import check_parity
 
 
 def rehearse(

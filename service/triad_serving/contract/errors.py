@@ -50,7 +50,7 @@ class TriadError(Exception):
         self.limit = limit
         self.value = value
 
-    def forget_frames(self) -> Self:
+    def without_tracebacks(self) -> Self:
         """Itself, without the tracebacks of its own and of what caused it.
 
         Their frames hold the request that failed, which holds the future that holds this error: a ring that

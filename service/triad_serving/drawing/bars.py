@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from triad_serving.contract.outputs import MediumName
 from triad_serving.drawing.phrases import Phrases
 from triad_serving.drawing.scene import Bars, Column, shorten
-from triad_serving.inference.schemas import Attribution, TaskPrediction
-from triad_serving.media.names import MEDIA
+from triad_serving.inference.answer import Attribution, TaskPrediction
+from triad_serving.media.figures import Rows
+from triad_serving.media.registry import NAMES, by_name, present
 
 MOST_LABELS = 10
 
@@ -48,7 +50,8 @@ def media_bars(answer: TaskPrediction, phrases: Phrases) -> Bars | None:
     """Attention beside Shapley value; None where neither was asked for."""
     columns: list[Column] = []
     seen, found = answer.attention, answer.attribution
-    media = [m for m in MEDIA if (seen and m in seen.modalities) or (found and getattr(found, m) is not None)]
+    contributed = contributions_of(found) if found else {}
+    media = [m for m in NAMES if (seen and m in seen.modalities) or m in contributed]
     if seen:
         shares = [seen.modalities.get(medium, 0.0) for medium in media]
         columns.append(
@@ -61,12 +64,16 @@ def media_bars(answer: TaskPrediction, phrases: Phrases) -> Bars | None:
             )
         )
     if found:
-        columns.append(_shapley_column(found, [getattr(found, medium) for medium in media], phrases))
+        columns.append(_shapley_column(found, [contributed.get(medium) for medium in media], phrases))
     if not columns:
         return None
-    return Bars(
-        title=phrases.medium, names=tuple(phrases.media[medium] for medium in media), columns=tuple(columns)
-    )
+    names = tuple(by_name(medium).titles[phrases.language] for medium in media)
+    return Bars(title=phrases.medium, names=names, columns=tuple(columns))
+
+
+def contributions_of(found: Attribution) -> dict[MediumName, float]:
+    """Shapley values of the present media."""
+    return {medium.name: value for medium, value in present(found)}
 
 
 def _shapley_column(found: Attribution, values: Sequence[float | None], phrases: Phrases) -> Column:
@@ -83,3 +90,18 @@ def _shapley_column(found: Attribution, values: Sequence[float | None], phrases:
         high=high if high > low else low + 1,
         signed=True,
     )
+
+
+def bars_of(rows: Rows) -> Bars:
+    """A bar for each row, as long as its shade is strong."""
+    signed = rows.scale.tone == "drop"
+    values = tuple(value for _, value in rows.rows)
+    column = Column(
+        title="",
+        values=values,
+        shown=tuple(number(value, signed=signed) for value in values),
+        low=-rows.scale.most if signed else 0,
+        high=rows.scale.most,
+        signed=signed,
+    )
+    return Bars(title="", names=tuple(shorten(name) for name, _ in rows.rows), columns=(column,))

@@ -8,15 +8,12 @@ colour-blind safe (C. A. Brewer, colorbrewer2.org, Apache-2.0).
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 
 from triad_serving.contract.arrays import U8
 from triad_serving.explanation.shapley import F64
-
-Tone = Literal["attention", "drop"]
+from triad_serving.media.figures import Tone
 
 CIVIDIS = (
     "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 "

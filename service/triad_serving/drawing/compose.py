@@ -2,82 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from triad_serving.drawing.bars import MOST_LABELS, label_bars, media_bars, number, share
-from triad_serving.drawing.colours import Tone
+from triad_serving.contract.language import Language
+from triad_serving.contract.outputs import MediumName
+from triad_serving.drawing.bars import MOST_LABELS, contributions_of, label_bars, media_bars, number, share
 from triad_serving.drawing.layers import attention_layer, draw_layer, drop_layer
-from triad_serving.drawing.media import Media, picture_of, wave_of
 from triad_serving.drawing.phrases import PHRASES, Phrases
 from triad_serving.drawing.scene import Scene, TaskPart, shorten
-from triad_serving.inference.schemas import Language, Prediction, TaskPrediction
-from triad_serving.media.audio.spec import AudioSpec
-from triad_serving.media.example import RawInputs
+from triad_serving.inference.answer import Prediction, TaskPrediction
+from triad_serving.media.example import PreprocessSpec, RawInputs
+from triad_serving.media.figures import Canvas, Figure, Tone
 from triad_serving.media.limits import MediaLimits
+from triad_serving.media.registry import MEDIA, by_name, present
 
 MOST_TASKS = 12
 
 
+class _Drawn(NamedTuple):
+    """One task, and its figures with the medium of each."""
+
+    part: TaskPart
+    figures: Sequence[tuple[MediumName, Figure]]
+
+
 def compose(
-    prediction: Prediction, raw: RawInputs, heard: AudioSpec | None, limits: MediaLimits, language: Language
+    prediction: Prediction, raw: RawInputs, spec: PreprocessSpec, limits: MediaLimits, language: Language
 ) -> Scene:
-    """raw: what was predicted from. heard: the model's spec of sound."""
-    phrases, report = PHRASES[language], prediction.inputs
-    media = Media(
-        text=raw.text if report.text else None,
-        picture=picture_of(raw.image, limits) if report.image and raw.image else None,
-        wave=wave_of(raw.audio, heard, limits) if report.audio and raw.audio and heard else None,
-    )
+    """raw: what was predicted from. spec: the model's."""
+    phrases = PHRASES[language]
+    canvases: dict[MediumName, Canvas] = {
+        medium.name: medium.canvas(getattr(raw, medium.name), spec.of(medium.name), limits)
+        for medium, _ in present(prediction.inputs)
+    }
     shown = list(prediction.predictions.items())[:MOST_TASKS]
-    tasks = tuple(_part(name, answer, media, phrases) for name, answer in shown)
+    drawn = [_draw_task(name, answer, canvases, phrases) for name, answer in shown]
+    left_out = _cut_off(drawn, canvases, language)
+    if more := len(prediction.predictions) - len(shown):
+        left_out.append(phrases.more_tasks.format(count=more))
     return Scene(
         language=language,
         title=phrases.title,
         subtitle=phrases.model.format(name=prediction.model, version=prediction.version),
-        picture=media.picture,
-        wave=media.wave,
-        tasks=tasks,
+        canvases=tuple(canvases.values()),
+        tasks=tuple(task.part for task in drawn),
         legend=_legend(phrases, [answer for _, answer in shown]),
-        notes=(*_notes(phrases, tasks, media, len(prediction.predictions)), *prediction.warnings),
+        notes=(*left_out, *prediction.warnings),
     )
 
 
 def _legend(phrases: Phrases, answers: Sequence[TaskPrediction]) -> dict[Tone, str]:
     legend: dict[Tone, str] = {}
-    if any((seen := each.attention) and (seen.text or seen.image or seen.audio) for each in answers):
+    if any((seen := each.attention) and any(True for _ in present(seen)) for each in answers):
         legend["attention"] = phrases.attention_legend
     if any(each.occlusion for each in answers):
         legend["drop"] = phrases.drop_legend
     return legend
 
 
-def _notes(phrases: Phrases, tasks: Sequence[TaskPart], media: Media, task_count: int) -> Iterator[str]:
-    """What is left out. task_count: of the answer."""
-    shown = [sum(len(piece) for piece, _ in words.pieces) for part in tasks for words in part.words]
-    if media.text and shown and min(shown) < len(media.text):
-        yield phrases.characters.format(all=len(media.text))
-    if (wave := media.wave) and round(wave.shown_s, 1) < round(wave.seconds, 1):
-        yield phrases.seconds.format(shown=f"{wave.shown_s:.1f}", all=f"{wave.seconds:.1f}")
-    if task_count > len(tasks):
-        yield phrases.more_tasks.format(count=task_count - len(tasks))
+def _cut_off(drawn: Sequence[_Drawn], canvases: Mapping[MediumName, Canvas], language: Language) -> list[str]:
+    """What of the media is not shown."""
+    notes: list[str] = []
+    for name, canvas in canvases.items():
+        figures = [figure for task in drawn for medium, figure in task.figures if medium == name]
+        notes += by_name(name).notes(canvas, figures, language)
+    return notes
 
 
-def _part(name: str, answer: TaskPrediction, media: Media, phrases: Phrases) -> TaskPart:
+def _draw_task(
+    name: str, answer: TaskPrediction, canvases: Mapping[MediumName, Canvas], phrases: Phrases
+) -> _Drawn:
     layers = []
     if answer.attention:
         layers.append(attention_layer(answer.attention, phrases))
     if answer.occlusion:
         layers.append(drop_layer(answer.occlusion, phrases))
-    drawn = [draw_layer(layer, media) for layer in layers]
-    return TaskPart(
+    figures = [named for layer in layers for named in draw_layer(layer, canvases)]
+    part = TaskPart(
         name=shorten(name),
         answer=_answer(answer, phrases),
         bars=tuple(filter(None, [label_bars(answer, phrases), media_bars(answer, phrases)])),
         remarks=tuple(_remarks(answer, phrases)),
-        words=tuple(words for words, _, _ in drawn if words),
-        heats=tuple(heat for _, heat, _ in drawn if heat),
-        tracks=tuple(track for _, _, track in drawn if track),
+        figures=tuple(figure for medium in MEDIA for of, figure in figures if of == medium.name),
     )
+    return _Drawn(part, figures)
 
 
 def _answer(answer: TaskPrediction, phrases: Phrases) -> str:
@@ -101,9 +110,9 @@ def _remarks(answer: TaskPrediction, phrases: Phrases) -> Iterator[str]:
         yield phrases.explained.format(target=shorten(explained.target))
     if found is None:
         return
-    total = found.baseline + sum(filter(None, (found.text, found.image, found.audio)))
+    total = found.baseline + sum(contributions_of(found).values())
     yield phrases.adds_up.format(baseline=number(found.baseline), total=number(total))
     for pair in found.interactions:
-        one, other = (phrases.media[medium] for medium in pair.media)
+        one, other = (by_name(medium).titles[phrases.language] for medium in pair.media)
         relation, value = phrases.relations[pair.relation], number(pair.value, signed=True)
         yield phrases.interaction.format(one=one, other=other, relation=relation, value=value)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triad_serving.contract.outputs import MediumName
-from triad_serving.inference.schemas import Language, Relation
+from triad_serving.contract.language import Language
+from triad_serving.inference.answer import Relation
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phrases:
+    language: Language
     title: str
     model: str
-    media: dict[MediumName, str]
     medium: str
     label: str
     no_label: str
@@ -33,17 +33,15 @@ class Phrases:
     adds_up: str
     interaction: str
     relations: dict[Relation, str]
-    characters: str
-    seconds: str
     more_labels: str
     more_tasks: str
     no_font: str
 
 
 ENGLISH = Phrases(
+    language="en",
     title="What the model looked at",
     model="model {name}, version {version}",
-    media={"text": "text", "image": "image", "audio": "sound"},
     medium="medium",
     label="label",
     no_label="none",
@@ -69,8 +67,6 @@ ENGLISH = Phrases(
         "add up": "each add their own",
         "complete": "say more together than each alone",
     },
-    characters="Of the {all} characters of the text, those that were read are shown.",
-    seconds="The first {shown} of {all} s are shown.",
     more_labels="{count} more labels are not shown.",
     more_tasks="{count} more tasks are not shown; the JSON answer has them.",
     no_font="The machine that drew this has no font for some characters: they are drawn as ?, or in English. "
@@ -78,9 +74,9 @@ ENGLISH = Phrases(
 )
 
 CHINESE = Phrases(
+    language="zh",
     title="模型看了哪里",
     model="模型 {name}，版本 {version}",
-    media={"text": "文字", "image": "图像", "audio": "声音"},
     medium="媒体",
     label="标签",
     no_label="无",
@@ -106,8 +102,6 @@ CHINESE = Phrases(
         "add up": "各自起作用，互不影响",
         "complete": "合起来比各自单独更有说服力",
     },
-    characters="文字共 {all} 个字符，只显示读取的部分。",
-    seconds="只显示前 {shown} 秒，共 {all} 秒。",
     more_labels="另有 {count} 个标签未显示。",
     more_tasks="另有 {count} 个任务未显示，见 JSON 答案。",
     no_font="生成此图的机器缺少某些字符的字体，这些字符画成 ?。请改用 text/html，或在该机器上安装字体，"

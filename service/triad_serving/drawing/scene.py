@@ -4,24 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triad_serving.drawing.colours import Tone
-from triad_serving.drawing.media import Picture, Wave
-from triad_serving.inference.schemas import Language
-from triad_serving.media.image.decode import Region
+from triad_serving.contract.language import Language
+from triad_serving.media.figures import Canvas, Figure, Heat, Picture, Rows, Tone, Track, Wave, Words
 
 MOST_NAME_CHARACTERS = 40  # of a label or a task
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scale:
-    """What a shade means. most: the value (a drop's magnitude) that has the strongest colour."""
-
-    tone: Tone
-    most: float
-
-    def level(self, value: float) -> float:
-        """Within [0, 1], of drops within [-1, 1]."""
-        return max(-1.0, min(value / self.most, 1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,62 +33,54 @@ class Bars:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
-    """The text in pieces, each with its value, None between words."""
-
-    title: str
-    scale: Scale
-    pieces: tuple[tuple[str, float | None], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Heat:
-    """The image under a grid of values. region: where the grid lies, in pixels of the image as sent."""
-
-    title: str
-    scale: Scale
-    values: tuple[tuple[float, ...], ...]
-    region: Region
-
-    @property
-    def levels(self) -> list[list[float]]:
-        return [[self.scale.level(value) for value in row] for row in self.values]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Track:
-    """The wave over a value for each of its columns, None where the model did not hear it."""
-
-    title: str
-    scale: Scale
-    values: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class TaskPart:
-    """Everything about one task. remarks: sentences. Words, images and sounds: by what they show."""
+    """Everything about one task. remarks: sentences. figures: each layer of each medium."""
 
     name: str
     answer: str
     bars: tuple[Bars, ...]
     remarks: tuple[str, ...]
-    words: tuple[Words, ...]
-    heats: tuple[Heat, ...]
-    tracks: tuple[Track, ...]
+    figures: tuple[Figure, ...]
+
+    @property
+    def words(self) -> tuple[Words, ...]:
+        return tuple(figure for figure in self.figures if isinstance(figure, Words))
+
+    @property
+    def heats(self) -> tuple[Heat, ...]:
+        return tuple(figure for figure in self.figures if isinstance(figure, Heat))
+
+    @property
+    def rows(self) -> tuple[Rows, ...]:
+        return tuple(figure for figure in self.figures if isinstance(figure, Rows))
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        return tuple(figure for figure in self.figures if isinstance(figure, Track))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """notes: about the whole answer. legend: what the shades mean, by tone that occurs."""
+    """canvases: of the media that are there. notes: about the whole answer.
+
+    legend: what the shades mean, by tone that occurs.
+    """
 
     language: Language
     title: str
     subtitle: str
-    picture: Picture | None
-    wave: Wave | None
+    canvases: tuple[Canvas, ...]
     tasks: tuple[TaskPart, ...]
     legend: dict[Tone, str]
     notes: tuple[str, ...]
+
+    @property
+    def picture(self) -> Picture | None:
+        return next((canvas for canvas in self.canvases if isinstance(canvas, Picture)), None)
+
+    @property
+    def wave(self) -> Wave | None:
+        return next((canvas for canvas in self.canvases if isinstance(canvas, Wave)), None)
 
 
 def shorten(name: str) -> str:

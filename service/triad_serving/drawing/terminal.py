@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from triad_serving.drawing.bars import number
-from triad_serving.drawing.scene import Bars, Column, Heat, Scene, TaskPart, Track, Words
+from triad_serving.drawing.bars import bars_of, number
+from triad_serving.drawing.scene import Bars, Column, Scene, TaskPart
+from triad_serving.media.figures import Heat, Track, Words
 
 NARROWEST, WIDEST = 48, 100  # columns of a line
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -42,6 +43,9 @@ def _task(part: TaskPart, width: int) -> Iterator[str]:
     for track in part.tracks:
         yield track.title
         yield _heights(track, width)
+    for rows in part.rows:
+        yield rows.title
+        yield from list(_bars(bars_of(rows), width))[1:]  # its columns have no titles
 
 
 def _bars(bars: Bars, width: int) -> Iterator[str]:

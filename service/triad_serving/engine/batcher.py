@@ -22,9 +22,8 @@ from typing import Any, TypeAlias, TypeVar
 
 from triad_serving.contract.errors import InferenceError, OverloadedError, TriadError, UnavailableError
 from triad_serving.contract.outputs import ModelOutputs, Wanted
-from triad_serving.media.audio.spec import SHORT_SAMPLES
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.text.spec import SHORT_TOKENS
+from triad_serving.media.registry import MEDIA
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ GOOD_BATCH = 8  # jobs: they cost 0.7 of what they cost one by one, and more win
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ran:
+class BatchResult:
     """A batch's answer to each row of one request, and how long it waited and ran, in seconds."""
 
     rows: Sequence[ModelOutputs]
@@ -43,7 +42,7 @@ class Ran:
     inference_s: float
 
 
-Answer: TypeAlias = Future[Ran]
+Answer: TypeAlias = Future[BatchResult]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -279,8 +278,8 @@ class Batcher:
         rows = iter(answered)
         for job in batch:
             own = list(itertools.islice(rows, len(job.rows)))
-            ran = Ran(rows=own, queue_s=start_s - job.enqueued_s, inference_s=inference_s)
-            _succeed(job.answer, ran)
+            result = BatchResult(rows=own, queue_s=start_s - job.enqueued_s, inference_s=inference_s)
+            _succeed(job.answer, result)
 
     def _die(self) -> None:
         with self._arrived:
@@ -293,11 +292,11 @@ class Batcher:
             fail(answer, UnavailableError("The batch worker died; the service must be restarted."))
 
 
-def padding_class(inputs: ModelInputs) -> tuple[int, int]:
-    """Examples of one class pad each other's sound and text to at most twice their length."""
-    samples = len(inputs.audio.samples_T) if inputs.audio else 0
-    tokens = len(inputs.text.ids_L) if inputs.text else 0
-    return (max(samples, SHORT_SAMPLES) - 1).bit_length(), (max(tokens, SHORT_TOKENS) - 1).bit_length()
+def padding_class(inputs: ModelInputs) -> tuple[int, ...]:
+    """Examples of one class pad each other to at most twice their length; an absent medium has none."""
+    return tuple(
+        0 if (item := inputs.of(medium.name)) is None else medium.length_class(item) for medium in MEDIA
+    )
 
 
 def _start(answer: Future[Any]) -> bool:
@@ -331,6 +330,6 @@ def _succeed(answer: Future[T], result: T) -> None:
 def fail(answer: Future[Any], error: TriadError) -> None:
     """Delivers an error, unless the answer was resolved or cancelled meanwhile."""
     try:
-        answer.set_exception(error.forget_frames())
+        answer.set_exception(error.without_tracebacks())
     except InvalidStateError:
         logger.debug("Nobody waits for this failure any more.")

@@ -1,39 +1,21 @@
-"""Catalog: every served model and version, loaded and warmed up, and what the service says about them."""
+"""Catalog: every served model and version, loaded and warmed up."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from triad_serving.contract.errors import BundleError, NotFoundError
 from triad_serving.contract.outputs import Wanted
 from triad_serving.inference.bundle import Bundle, find_bundles, read_bundle
-from triad_serving.inference.schemas import (
-    AudioFormat,
-    ImageFormat,
-    ModelInputFormats,
-    ModelList,
-    ModelReport,
-    ModelVersion,
-    TaskReport,
-    TextFormat,
-)
 from triad_serving.inference.session import Session
-from triad_serving.media.audio.decode import FORMATS as AUDIO_FORMATS
-from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import ModelInputs, PreprocessSpec
-from triad_serving.media.image.decode import FORMATS as IMAGE_FORMATS
-from triad_serving.media.image.spec import ImageInput
-from triad_serving.media.limits import MediaLimits
+from triad_serving.media.registry import present
 from triad_serving.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-WARM_UP_TEXT = "七 seven"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,42 +76,9 @@ class Catalog:
             raise NotFoundError(detail, field="version", value=version)
         return versions[version]
 
-    def describe_all(self) -> ModelList:
-        return ModelList(default=self.names[0], models=[self.describe(name) for name in self.names])
-
-    def describe(self, name: str) -> ModelReport:
-        """Raises NotFoundError."""
-        model = self.find(name)
-        return ModelReport(
-            name=model.name,
-            description=model.bundle.manifest.description,
-            default_version=model.version,
-            versions=list(self._models[name]),
-            media=list(model.bundle.spec.media),
-            tasks=[task.name for task in model.bundle.tasks],
-        )
-
-    def describe_version(self, name: str, version: str) -> ModelVersion:
-        """Raises NotFoundError."""
-        model = self.find(name, version)
-        manifest = model.bundle.manifest
-        return ModelVersion(
-            name=manifest.name,
-            version=manifest.version,
-            created=manifest.created,
-            description=manifest.description,
-            parameters=manifest.parameters,
-            device=model.session.device,
-            inputs=_input_formats(model.bundle),
-            tasks=[
-                TaskReport(name=task.name, type=task.type, labels=list(task.labels))
-                for task in manifest.tasks
-            ],
-            metrics=manifest.metrics,
-            data=manifest.provenance.data,
-            licence=manifest.provenance.licence,
-            intended_use=manifest.provenance.intended_use,
-        )
+    def versions(self, name: str) -> list[str]:
+        """Of a model that is served, lowest first."""
+        return list(self._models[name])
 
 
 def load_catalog(path: Path, settings: Settings) -> Catalog:
@@ -177,47 +126,21 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = 
             return
 
 
-def _input_formats(bundle: Bundle) -> ModelInputFormats:
-    spec = bundle.spec
-    text = image = audio = None
-    if spec.text and bundle.lexicon:
-        text = TextFormat(max_tokens=spec.text.max_tokens, vocabulary=bundle.lexicon.size)
-    if spec.image:
-        image = ImageFormat(width=spec.image.width, height=spec.image.height, formats=list(IMAGE_FORMATS))
-    if spec.audio:
-        audio = AudioFormat(
-            sample_rate=spec.audio.sample_rate_hz, max_seconds=spec.audio.max_s, formats=list(AUDIO_FORMATS)
-        )
-    return ModelInputFormats(text=text, image=image, audio=audio)
-
-
 def _blank_inputs(bundle: Bundle) -> ModelInputs:
     """One example of all media that the model reads."""
-    spec = bundle.spec
-    text = image = audio = None
-    if spec.text and bundle.lexicon:
-        words = bundle.lexicon.words(WARM_UP_TEXT, spec.text, MediaLimits())  # loads its dictionaries
-        text = bundle.lexicon.encode(words, spec.text, characters=len(WARM_UP_TEXT))
-    if spec.image:
-        pixels_HW3 = np.zeros((spec.image.height, spec.image.width, 3), dtype=np.uint8)
-        image = ImageInput(pixels_HW3=pixels_HW3, format="", width=1, height=1, region=(0, 0, 1, 1))
-    if spec.audio:
-        rate_hz = spec.audio.sample_rate_hz
-        samples_T = np.zeros(max(rate_hz, spec.audio.window), dtype=np.int16)
-        audio = AudioInput(
-            samples_T=samples_T, format="", seconds=1.0, sample_rate_hz=rate_hz, truncated=False, peak=0.0
-        )
-    return ModelInputs(text=text, image=image, audio=audio)
+    return ModelInputs(
+        **{
+            medium.name: medium.blank(own, bundle.assets.get(medium.name))
+            for medium, own in present(bundle.spec)
+        }
+    )
 
 
 def _resized(inputs: ModelInputs, spec: PreprocessSpec, *, longest: bool) -> ModelInputs:
-    """With as much or as little of text and sound as the graph can be given."""
-    text, audio = inputs.text, inputs.audio
-    if text and spec.text:
-        size = spec.text.max_tokens if longest else 1
-        tags = None if text.pos_L is None else np.resize(text.pos_L, size)
-        text = replace(text, ids_L=np.resize(text.ids_L, size), pos_L=tags)
-    if audio and spec.audio:
-        samples_T = np.zeros(spec.audio.max_samples if longest else spec.audio.window, dtype=np.int16)
-        audio = replace(audio, samples_T=samples_T)
-    return replace(inputs, text=text, audio=audio)
+    """With as much or as little of each medium as the graph can be given."""
+    return ModelInputs(
+        **{
+            medium.name: medium.resized(item, spec.of(medium.name), longest=longest)
+            for medium, item in present(inputs)
+        }
+    )

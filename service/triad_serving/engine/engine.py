@@ -21,16 +21,17 @@ from typing import TypeVar
 
 from triad_serving.contract.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
 from triad_serving.contract.outputs import Wanted
-from triad_serving.engine.batcher import Answer, Batcher, Ran, fail
+from triad_serving.engine.batcher import Answer, Batcher, BatchResult, fail
 from triad_serving.engine.catalog import Catalog, Model, load_catalog
 from triad_serving.explanation.explain import Plan, check_target, explain, plan
+from triad_serving.inference.answer import Prediction
+from triad_serving.inference.options import Options
 from triad_serving.inference.postprocess import (
     describe_fusion,
     describe_inputs,
     predict_tasks,
     warnings_about,
 )
-from triad_serving.inference.schemas import Options, Prediction
 from triad_serving.media.example import ModelInputs, RawInputs, require_media
 from triad_serving.media.preprocess import preprocess
 from triad_serving.settings import Settings
@@ -61,7 +62,6 @@ class Pending:
     options: Options
     answer: Answer
     raw: RawInputs | None
-    text: str | None
     inputs: ModelInputs = dataclasses.field(default_factory=ModelInputs)
     planned: Plan | None = None
     preprocess_s: float = 0.0
@@ -143,8 +143,8 @@ class Engine:
         """Raises RequestError, OverloadedError, UnavailableError, InferenceError."""
         pending = self.start(raw, options, request_id=request_id)
         try:
-            ran = await asyncio.wrap_future(pending.answer)
-            return self.finish(pending, ran)[0]
+            result = await asyncio.wrap_future(pending.answer)
+            return self.finish(pending, result)[0]
         finally:
             del pending, raw  # of which an error's traceback would keep hold
 
@@ -165,7 +165,7 @@ class Engine:
     def start(self, raw: RawInputs, options: Options, *, request_id: str | None) -> Pending:
         """Admits a request; its answer arrives in `.answer`. Raises what refuses it at once."""
         model = self.catalog.find(options.model, options.version)
-        if raw.text is None and raw.image is None and raw.audio is None:
+        if not raw.media:
             known = ", ".join(model.bundle.spec.media)
             raise NothingToPredictError(f"Nothing to predict from: send at least one of {known}.")
         require_media(raw, model.bundle.spec)
@@ -177,25 +177,23 @@ class Engine:
             options=options,
             answer=answer,
             raw=raw,
-            text=raw.text,
         )
         # Weakly: two that hold each other, and all that was decoded, are freed only by the garbage collector.
         answer.add_done_callback(functools.partial(_drop_raw, weakref.ref(pending)))
         self._running_batcher().prepare(functools.partial(self._prepare, pending))
         return pending
 
-    def finish(self, pending: Pending, ran: Ran) -> tuple[Prediction, Timings]:
+    def finish(self, pending: Pending, result: BatchResult) -> tuple[Prediction, Timings]:
         """Raises InferenceError where the model's answer is no number."""
         started_s = time.perf_counter()
-        manifest, options, outputs = pending.model.bundle.manifest, pending.options, ran.rows[0]
-        predictions = predict_tasks(outputs, pending.inputs, pending.text, manifest, options)
+        manifest, options, outputs = pending.model.bundle.manifest, pending.options, result.rows[0]
+        predictions = predict_tasks(outputs, pending.inputs, manifest, options)
         if options.explain != "none":
             assert pending.planned is not None
             predictions = explain(
                 predictions,
                 pending.planned,
-                ran.rows,
-                text=pending.text,
+                result.rows,
                 manifest=manifest,
                 target=options.target,
             )
@@ -204,15 +202,15 @@ class Engine:
             id=pending.id,
             model=manifest.name,
             version=manifest.version,
-            inputs=describe_inputs(pending.inputs),
+            inputs=describe_inputs(pending.inputs, manifest.preprocess),
             predictions=predictions,
             fusion=describe_fusion(outputs.fusion_HMM, pending.inputs, manifest.preprocess) if full else None,
             warnings=warnings_about(pending.inputs, manifest.preprocess),
         )
         timings = Timings(
             preprocess_s=pending.preprocess_s,
-            queue_s=ran.queue_s,
-            inference_s=ran.inference_s,
+            queue_s=result.queue_s,
+            inference_s=result.inference_s,
             postprocess_s=time.perf_counter() - started_s,
         )
         return prediction, timings
@@ -229,7 +227,7 @@ class Engine:
             return
         bundle, options, most_parts = pending.model.bundle, pending.options, self.settings.max_occlusions
         try:
-            pending.inputs = preprocess(raw, bundle.spec, bundle.lexicon, self._limits)
+            pending.inputs = preprocess(raw, bundle.spec, bundle.assets, self._limits)
             planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
         except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
             if not isinstance(error, TriadError):

@@ -14,30 +14,16 @@ import numpy as np
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.errors import ParameterError
 from triad_serving.contract.outputs import MediumName, ModelOutputs, media_subsets
+from triad_serving.contract.schema import DECIMALS
 from triad_serving.contract.tasks import Task
-from triad_serving.explanation.occlusion import Part, Parts, hide, parts_of, total
-from triad_serving.explanation.shapley import (
-    COALITIONS,
-    F64,
-    coalition_of,
-    interaction_values,
-    shapley_values,
-)
+from triad_serving.explanation.occlusion import Parts, hide, parts_of, total
+from triad_serving.explanation.shapley import F64, coalition_of, interaction_values, shapley_values
+from triad_serving.inference.answer import Attribution, Interaction, Occlusion, Relation, TaskPrediction
 from triad_serving.inference.bundle import BundleManifest
-from triad_serving.inference.postprocess import DECIMALS, describe_moment, probabilities
-from triad_serving.inference.schemas import (
-    Attribution,
-    ImageOcclusion,
-    Interaction,
-    Occlusion,
-    Options,
-    Relation,
-    SoundOcclusion,
-    TaskPrediction,
-    WordOcclusion,
-)
+from triad_serving.inference.options import Options
+from triad_serving.inference.postprocess import probabilities
 from triad_serving.media.example import ModelInputs, PreprocessSpec
-from triad_serving.media.names import MEDIA
+from triad_serving.media.registry import present
 
 NEGLIGIBLE = 0.02  # effect of a medium, or of two together, as a share of the range of the coalitions' values
 
@@ -46,8 +32,8 @@ NEGLIGIBLE = 0.02  # effect of a medium, or of two together, as a share of the r
 class Plan:
     """The rows of one request, the example itself first.
 
-    coalitions: row by coalition of media, where Shapley values are wanted. parts: what is hidden, where
-    occlusion is wanted; hidden: the row without each, None where nothing else is left.
+    coalitions: row by coalition of the present media, where Shapley values are wanted. parts: what is hidden,
+    where occlusion is wanted; hidden: the row without each, None where nothing else is left.
     """
 
     rows: tuple[ModelInputs, ...]
@@ -65,7 +51,7 @@ def plan(inputs: ModelInputs, options: Options, spec: PreprocessSpec, *, most_pa
     if options.explain in ("shapley", "all"):
         for subset in media_subsets(inputs.media):
             whole = subset == inputs.media
-            coalitions[coalition_of(subset)] = 0 if whole else len(rows)
+            coalitions[coalition_of(subset, inputs.media)] = 0 if whole else len(rows)
             rows += [] if whole else [inputs.only(*subset)]
     if options.explain in ("occlusion", "all"):
         parts = parts_of(inputs, spec, most=most_parts)
@@ -96,11 +82,10 @@ def explain(
     planned: Plan,
     rows: Sequence[ModelOutputs],
     *,
-    text: str | None,
     manifest: BundleManifest,
     target: str | None,
 ) -> dict[str, TaskPrediction]:
-    """The predictions, each with what the rows say about it. text: as sent. target: a label to explain."""
+    """The predictions, each with what the rows say about it. target: a label to explain."""
     explained = {}
     for task in manifest.tasks:
         game = _play(task, np.stack([row.logits_K[task.name] for row in rows]), target)
@@ -109,7 +94,7 @@ def explain(
             details["attribution"] = _attribute(game, planned)
         if planned.parts:
             weights = rows[0].attention[task.name]
-            details["occlusion"] = _occlude(game, planned, weights, text, manifest.preprocess)
+            details["occlusion"] = _occlude(game, planned, weights, manifest.preprocess)
         explained[task.name] = predictions[task.name].model_copy(update=details)
     return explained
 
@@ -124,31 +109,28 @@ def _play(task: Task, logits_RK: F32, target: str | None) -> _Game:
 
 
 def _attribute(game: _Game, planned: Plan) -> Attribution:
+    """Among the present media: one that is absent adds nothing, and changes nobody's value."""
     media = planned.rows[0].media
-    values_1S = np.full((1, COALITIONS), game.baseline)
-    for coalition in range(COALITIONS):
-        of_present = coalition & coalition_of(media)  # an absent medium adds nothing
-        if of_present:
-            values_1S[0, coalition] = game.values_R[planned.coalitions[of_present]]
+    values_1S = np.full((1, 1 << len(media)), game.baseline)
+    for coalition, row in planned.coalitions.items():
+        values_1S[0, coalition] = game.values_R[row]
     phi_M = shapley_values(values_1S)[0]
-    values = {medium: _rounded(phi_M[MEDIA.index(medium)]) for medium in media}
     interactions = [
-        Interaction(media=pair, value=_rounded(index_E[0]), relation=_relate(pair, index_E[0], values_1S[0]))
-        for pair, index_E in interaction_values(values_1S).items()
-        if set(pair) <= set(media)
+        Interaction(
+            media=pair,
+            value=_rounded(index_E[0]),
+            relation=_relate([media.index(medium) for medium in pair], index_E[0], values_1S[0]),
+        )
+        for pair, index_E in interaction_values(values_1S, media).items()
     ]
-    return Attribution(
-        target=game.label,
-        baseline=_rounded(game.baseline),
-        interactions=interactions,
-        **values,
-    )
+    found = Attribution(target=game.label, baseline=_rounded(game.baseline), interactions=interactions)
+    return found.model_copy(update={medium: _rounded(phi_M[m]) for m, medium in enumerate(media)})
 
 
-def _relate(pair: tuple[MediumName, MediumName], index: float, values_S: F64) -> Relation:
+def _relate(pair: Sequence[int], index: float, values_S: F64) -> Relation:
     """By what each would say alone, then by what they add together."""
     negligible = NEGLIGIBLE * float(np.ptp(values_S))
-    one, other = (values_S[coalition_of([medium])] - values_S[0] for medium in pair)
+    one, other = (values_S[1 << m] - values_S[0] for m in pair)
     if one * other < 0 and min(abs(one), abs(other)) > negligible:
         return "contradict"
     if abs(index) <= negligible:
@@ -157,52 +139,23 @@ def _relate(pair: tuple[MediumName, MediumName], index: float, values_S: F64) ->
 
 
 def _occlude(
-    game: _Game,
-    planned: Plan,
-    weights: Mapping[MediumName, F32],
-    text: str | None,
-    spec: PreprocessSpec,
+    game: _Game, planned: Plan, weights: Mapping[MediumName, F32], spec: PreprocessSpec
 ) -> Occlusion:
     inputs, parts = planned.rows[0], planned.parts
     assert parts is not None
     left = [game.baseline if row is None else game.values_R[row] for row in planned.hidden]
     drops = [_rounded(game.values_R[0] - value) for value in left]
     details: dict[str, object] = {}
-    if inputs.text and text is not None:
-        details["text"] = [
-            WordOcclusion(
-                token=text[start:end],
-                start=start,
-                end=end,
-                drop=drops[n],
-                weight=_weight(weights, part, spec),
-            )
-            for n, part in parts.of("text")
-            for start, end in [(inputs.text.spans[part.first][0], inputs.text.spans[part.last - 1][1])]
-        ]
-    if inputs.image:
-        cells = parts.of("image")
-        grid = range(0, len(cells), parts.columns)
-        details["image"] = ImageOcclusion(
-            rows=len(grid),
-            columns=parts.columns,
-            region=inputs.image.region,
-            drops=[[drops[n] for n, _ in cells[i : i + parts.columns]] for i in grid],
-            weights=[
-                [_weight(weights, part, spec) for _, part in cells[i : i + parts.columns]] for i in grid
-            ],
+    for medium, item in present(inputs):
+        places = parts.of(medium.name)
+        details[medium.name] = medium.describe_occlusion(
+            item,
+            spec.of(medium.name),
+            [part for _, part in places],
+            [drops[n] for n, _ in places],
+            [_rounded(total(weights[medium.name], part, spec)) for _, part in places],
         )
-    if inputs.audio and spec.audio:
-        details["audio"] = [
-            SoundOcclusion(start=start, end=end, drop=drops[n], weight=_weight(weights, part, spec))
-            for n, part in parts.of("audio")
-            for start, end in [describe_moment(part.first, part.last, inputs.audio, spec.audio)]
-        ]
     return Occlusion(target=game.label, value=_rounded(game.values_R[0])).model_copy(update=details)
-
-
-def _weight(weights: Mapping[MediumName, F32], part: Part, spec: PreprocessSpec) -> float:
-    return _rounded(total(weights[part.medium], part, spec))
 
 
 def _rounded(value: float) -> float:

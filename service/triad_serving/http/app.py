@@ -19,7 +19,7 @@ from triad_serving.http.openapi import METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UN
 from triad_serving.http.pages import build_pages_router
 from triad_serving.http.problems import http_problem, validation_problem
 from triad_serving.http.routes import ProblemRoute, build_router
-from triad_serving.inference.schemas import Health
+from triad_serving.http.schemas import Health
 from triad_serving.settings import Settings
 
 DESCRIPTION = """\

@@ -1,6 +1,6 @@
 """multipart/form-data: the body of a predict request, parsed while it streams in, under byte caps.
 
-Parts: text (a field, or a file of UTF-8), image, audio (a file, or a field's bytes). Source: RFC 7578.
+One part for each medium, a field or a file; its name is the medium's. Source: RFC 7578.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from triad_serving.contract.errors import (
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.example import RawInputs
 from triad_serving.media.limits import MediaLimits
-from triad_serving.media.names import MEDIA
+from triad_serving.media.registry import MEDIA, NAMES, by_name
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-UTF8_BYTES = 4  # most bytes of one character
 MAX_HEADERS, MAX_HEADER_BYTES = 8, 4096  # of one part
 FRAME_BYTES = 64 * 1024  # boundaries and headers of all parts, and an epilogue
 
@@ -55,11 +54,7 @@ class Upload:
     """One request's body: `read` it inside a `with` block, whose end gives its bytes back to the budget."""
 
     def __init__(self, limits: MediaLimits, budget: UploadBudget) -> None:
-        self._caps: dict[MediumName, int] = {
-            "text": UTF8_BYTES * limits.max_characters,
-            "image": limits.max_image_bytes,
-            "audio": limits.max_audio_bytes,
-        }
+        self._caps = {medium.name: medium.max_bytes(limits) for medium in MEDIA}
         self._max_bytes = sum(self._caps.values()) + FRAME_BYTES
         self._budget = budget
         self._taken = 0
@@ -107,7 +102,7 @@ class Upload:
 
 
 class _Form:
-    """Collects the three parts from a parser's callbacks, refuses everything else.
+    """Collects the parts from a parser's callbacks, refuses whatever is no medium.
 
     It does not know the parser: two that hold each other, and a request's bytes, are freed only when the
     garbage collector comes.
@@ -117,7 +112,7 @@ class _Form:
         self._caps = caps
         self._parts: dict[MediumName, list[bytes]] = {}
         self._file_names: dict[MediumName, bytes] = {}
-        self._medium: MediumName = "text"
+        self._medium = NAMES[0]
         self._size = 0
         self._header = self._value = self._disposition = b""
         self._complete = False
@@ -134,20 +129,16 @@ class _Form:
         }
 
     def inputs(self) -> RawInputs:
-        """Raises where the final boundary has not come, a named file is empty, or text is not UTF-8."""
+        """Raises where the final boundary is missing, a named file is empty, or a part cannot be read."""
         if not self._complete:
             raise MalformedRequestError("The multipart body is cut off: its final boundary is missing.")
         data = {medium: b"".join(pieces) for medium, pieces in self._parts.items()}
         for medium, content in data.items():
             if not content and self._file_names.get(medium):
                 raise DecodeError(f"The {medium} file is empty (0 bytes).", field=medium)
-        try:
-            text = data.get("text", b"").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DecodeError(
-                f"The text is not UTF-8 (byte {error.start} cannot be decoded).", field="text"
-            ) from error
-        return RawInputs(text=text or None, image=data.get("image") or None, audio=data.get("audio") or None)
+        return RawInputs(
+            **{medium: by_name(medium).parse(content) for medium, content in data.items() if content}
+        )
 
     def _begin_part(self) -> None:
         self._header = self._value = self._disposition = b""
@@ -168,15 +159,14 @@ class _Form:
         name = options.get(b"name", b"").decode("utf-8", errors="replace")
         if kind != b"form-data" or not name:
             raise MalformedRequestError("A part has no name (Content-Disposition: form-data; name=...).")
-        medium = next((medium for medium in MEDIA if medium == name), None)
-        if medium is None:
-            raise MalformedRequestError(f"Unknown part {name[:80]!r}; parts are {', '.join(MEDIA)}.")
-        if medium in self._parts:
+        if name not in NAMES:
+            raise MalformedRequestError(f"Unknown part {name[:80]!r}; parts are {', '.join(NAMES)}.")
+        if name in self._parts:
             raise MalformedRequestError(f"Two parts are named {name!r}.", field=name)
-        self._medium = medium
+        self._medium = name
         self._size = 0
-        self._parts[medium] = []
-        self._file_names[medium] = options.get(b"filename", b"")
+        self._parts[name] = []
+        self._file_names[name] = options.get(b"filename", b"")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start

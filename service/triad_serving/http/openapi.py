@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
-from triad_serving.inference.schemas import Options, Problem
+from triad_serving.http.schemas import Problem
+from triad_serving.inference.options import Options
+from triad_serving.media.registry import MEDIA
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -17,10 +20,10 @@ TAGS = [
     {"name": "operations", "description": "What operators and their machines ask."},
 ]
 
-PREDICT_DESCRIPTION = """\
+PREDICT_DESCRIPTION = f"""\
 Send at least one of `text`, `image` and `audio`; the model answers every task from whatever is present.
 
-Images: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF. Sounds: WAV, FLAC, OGG (Vorbis, Opus), MP3, AIFF.
+{" ".join(medium.request.about for medium in MEDIA if medium.request.about)}
 
     curl -F text='seven' -F image=@seven.png -F audio=@seven.wav 'localhost:8000/v1/predict'
 """
@@ -65,84 +68,40 @@ _BODY: dict[str, Any] = {
                     "title": "PredictForm",
                     "additionalProperties": False,
                     "minProperties": 1,
-                    "properties": {
-                        "text": {
-                            "type": "string",
-                            "description": "UTF-8; Chinese and English.",
-                            "examples": ["这是数字七"],
-                        },
-                        "image": {"type": "string", "format": "binary", "description": "An image file."},
-                        "audio": {"type": "string", "format": "binary", "description": "A sound file."},
-                    },
+                    "properties": {medium.name: dict(medium.request.schema) for medium in MEDIA},
                 },
             }
         },
     }
 }
 
-_ATTENTION = {"modalities": {"text": 0.21, "image": 0.47, "audio": 0.32}}
-_FULL_ATTENTION = {
-    **_ATTENTION,
-    "text": [
-        {"token": "数字", "start": 2, "end": 4, "weight": 0.03, "rollout": 0.08},
-        {"token": "七", "start": 4, "end": 5, "weight": 0.18, "rollout": 0.2},
-    ],
-    "image": {
-        "rows": 2,
-        "columns": 2,
-        "region": [0, 0, 28, 28],
-        "weights": [[0.1, 0.2], [0.1, 0.07]],
-        "rollout": [[0.1, 0.15], [0.1, 0.1]],
-    },
-    "audio": [
-        {"start": 0.0, "end": 0.04, "weight": 0.12, "rollout": 0.13},
-        {"start": 0.04, "end": 0.06, "weight": 0.2, "rollout": 0.14},
-    ],
-}
-
+_EXAMPLES = {medium.name: medium.examples for medium in MEDIA if medium.examples}
+_ATTENTION = {"modalities": {name: each.share for name, each in _EXAMPLES.items()}}
+_FULL_ATTENTION = {**_ATTENTION, **{name: each.attention for name, each in _EXAMPLES.items()}}
+_LOOKED = ((0.6, 0.3, 0.1), (0.2, 0.5, 0.3), (0.2, 0.4, 0.4))  # from each medium to each
 _FUSION = [
     {
         "heads": [
-            {
-                "text": {"text": 0.6, "image": 0.3, "audio": 0.1},
-                "image": {"text": 0.2, "image": 0.5, "audio": 0.3},
-                "audio": {"text": 0.2, "image": 0.4, "audio": 0.4},
-            }
+            {of: dict(zip(_EXAMPLES, row, strict=True)) for of, row in zip(_EXAMPLES, _LOOKED, strict=True)}
         ]
     }
 ]
+_RELATIONS = ((-0.21, "overlap"), (0.004, "add up"), (-0.16, "overlap"))  # of each pair
 _ATTRIBUTION = {
     "method": "shapley",
     "target": "7",
     "baseline": 0.1,
-    "text": 0.2,
-    "image": 0.5,
-    "audio": 0.18,
+    **{name: each.contribution for name, each in _EXAMPLES.items()},
     "interactions": [
-        {"media": ["text", "image"], "value": -0.21, "relation": "overlap"},
-        {"media": ["text", "audio"], "value": 0.004, "relation": "add up"},
-        {"media": ["image", "audio"], "value": -0.16, "relation": "overlap"},
+        {"media": list(pair), "value": value, "relation": relation}
+        for pair, (value, relation) in zip(itertools.combinations(_EXAMPLES, 2), _RELATIONS, strict=True)
     ],
 }
 _OCCLUSION = {
     "method": "occlusion",
     "target": "7",
     "value": 0.98,
-    "text": [
-        {"token": "数字", "start": 2, "end": 4, "drop": 0.001, "weight": 0.03},
-        {"token": "七", "start": 4, "end": 5, "drop": 0.09, "weight": 0.18},
-    ],
-    "image": {
-        "rows": 2,
-        "columns": 2,
-        "region": [0, 0, 28, 28],
-        "drops": [[0.02, 0.2], [0.1, -0.01]],
-        "weights": [[0.1, 0.2], [0.1, 0.07]],
-    },
-    "audio": [
-        {"start": 0.0, "end": 0.04, "drop": 0.01, "weight": 0.12},
-        {"start": 0.04, "end": 0.06, "drop": 0.05, "weight": 0.2},
-    ],
+    **{name: each.occlusion for name, each in _EXAMPLES.items()},
 }
 _PAGE = """\
 <!DOCTYPE html>
@@ -162,11 +121,7 @@ def _prediction(*, fusion: list[Any] | None = None, **explained: Any) -> dict[st
         "id": EXAMPLE_ID,
         "model": "digits",
         "version": "1",
-        "inputs": {
-            "text": {"characters": 5, "tokens": 2, "truncated": False},
-            "image": {"format": "PNG", "width": 28, "height": 28},
-            "audio": {"format": "WAV", "seconds": 0.06, "sample_rate": 8000, "truncated": False},
-        },
+        "inputs": {name: each.report for name, each in _EXAMPLES.items()},
         "predictions": {
             "digit": {
                 "type": "classification",

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from triad_serving.contract.errors import TriadError
 from triad_serving.engine.engine import new_request_id
-from triad_serving.inference.schemas import Problem
+from triad_serving.http.schemas import Problem
 
 REQUEST_ID = re.compile(r"[!-~]{1,128}")
 SCOPE_KEY = "triad.request_id"

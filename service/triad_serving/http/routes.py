@@ -19,8 +19,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from triad_serving.contract.errors import DeadlineError, MalformedRequestError, TriadError
-from triad_serving.engine.batcher import Ran
+from triad_serving.contract.schema import Schema
+from triad_serving.engine.batcher import BatchResult
 from triad_serving.engine.engine import Engine, Pending, Timings
+from triad_serving.http.descriptions import describe_all, describe_model, describe_version
 from triad_serving.http.multipart import Upload, UploadBudget
 from triad_serving.http.openapi import (
     EXPLAIN_DESCRIPTION,
@@ -31,16 +33,10 @@ from triad_serving.http.openapi import (
     describe_request,
 )
 from triad_serving.http.problems import http_problem, request_id_of, triad_problem, validation_problem
+from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion
 from triad_serving.http.view import AS_JSON, View
-from triad_serving.inference.schemas import (
-    ExplainOptions,
-    ModelList,
-    ModelReport,
-    ModelVersion,
-    Options,
-    Prediction,
-    Schema,
-)
+from triad_serving.inference.answer import Prediction
+from triad_serving.inference.options import ExplainOptions, Options
 from triad_serving.media.example import RawInputs
 from triad_serving.settings import MIB
 
@@ -67,7 +63,7 @@ class ProblemRoute(APIRoute):
             except HTTPException:
                 raise  # the application's own: it knows how it wants them
             except TriadError as error:
-                return triad_problem(request, error.forget_frames())
+                return triad_problem(request, error.without_tracebacks())
             except RequestValidationError as error:
                 return validation_problem(request, error)
             except Exception:  # a defect of ours: logged here, told without its inner life
@@ -126,7 +122,7 @@ def build_router(engine: Engine) -> APIRouter:
         responses=MODEL_RESPONSES,
     )
     async def list_models() -> Response:
-        return _json(engine.catalog.describe_all())
+        return _json(describe_all(engine.catalog))
 
     @router.get(
         "/models/{name}",
@@ -137,7 +133,7 @@ def build_router(engine: Engine) -> APIRouter:
         responses=MODEL_RESPONSES,
     )
     async def get_model(name: ModelName) -> Response:
-        return _json(engine.catalog.describe(name))
+        return _json(describe_model(engine.catalog, name))
 
     @router.get(
         "/models/{name}/versions/{version}",
@@ -148,7 +144,7 @@ def build_router(engine: Engine) -> APIRouter:
         responses=MODEL_RESPONSES,
     )
     async def get_model_version(name: ModelName, version: ModelVersionNumber) -> Response:
-        return _json(engine.catalog.describe_version(name, version))
+        return _json(describe_version(engine.catalog, name, version))
 
     return router
 
@@ -187,15 +183,15 @@ async def _predict(
         pending = engine.start(raw, options, request_id=request_id_of(request))
         to_draw = raw if view.drawn else None
         del raw
-        ran = await _await_answer(request, pending)
-        finish = functools.partial(engine.finish, pending, ran)
-        many = len(ran.rows) > MANY_ROWS
+        result = await _await_answer(request, pending)
+        finish = functools.partial(engine.finish, pending, result)
+        many = len(result.rows) > MANY_ROWS
         prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
         if to_draw is None:
             return _json(prediction, headers={"Server-Timing": server_timing(timings)})
         started_s = time.perf_counter()
-        heard, limits = pending.model.bundle.spec.audio, engine.settings.media_limits
-        draw = functools.partial(view.draw, prediction, to_draw, heard, limits)
+        spec, limits = pending.model.bundle.spec, engine.settings.media_limits
+        draw = functools.partial(view.draw, prediction, to_draw, spec, limits)
         response = await asyncio.wrap_future(engine.offload(draw))
     spent_s = time.perf_counter() - started_s
     response.headers["Server-Timing"] = f"{server_timing(timings)}, draw;dur={1000 * spent_s:.2f}"
@@ -210,7 +206,7 @@ async def _read(request: Request, upload: Upload) -> RawInputs:
         raise MalformedRequestError("The client went away before its request was complete.") from error
 
 
-async def _await_answer(request: Request, pending: Pending) -> Ran:
+async def _await_answer(request: Request, pending: Pending) -> BatchResult:
     """Drops the work where the client goes away before it runs."""
     watcher = asyncio.create_task(_cancel_on_disconnect(request, pending))
     try:

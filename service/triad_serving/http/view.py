@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from triad_serving.contract.errors import NotAcceptableError
+from triad_serving.contract.language import Language
 from triad_serving.drawing.compose import compose
 from triad_serving.drawing.html.page import to_html
 from triad_serving.drawing.html.style import content_security_policy
 from triad_serving.drawing.png.page import drawable, to_png
 from triad_serving.http.negotiation import preferred_language, preferred_type
-from triad_serving.inference.schemas import Language, Prediction
-from triad_serving.media.audio.spec import AudioSpec
-from triad_serving.media.example import RawInputs
+from triad_serving.inference.answer import Prediction
+from triad_serving.media.example import PreprocessSpec, RawInputs
 from triad_serving.media.limits import MediaLimits
 
 MediaType = Literal["application/json", "image/png", "text/html"]
@@ -46,11 +46,11 @@ class View:
         return self.media_type != "application/json"
 
     def draw(
-        self, prediction: Prediction, raw: RawInputs, heard: AudioSpec | None, limits: MediaLimits
+        self, prediction: Prediction, raw: RawInputs, spec: PreprocessSpec, limits: MediaLimits
     ) -> Response:
-        """raw: what was predicted from. heard: the model's spec of sound. Up to half a second of work."""
+        """raw: what was predicted from. spec: the model's. Up to half a second of work."""
         language = drawable(self.language) if self.media_type == "image/png" else self.language
-        scene = compose(prediction, raw, heard, limits, language)
+        scene = compose(prediction, raw, spec, limits, language)
         headers = {"Content-Language": language, "X-Content-Type-Options": "nosniff"}
         if self.media_type == "image/png":
             return Response(to_png(scene, asked=self.language), media_type=self.media_type, headers=headers)

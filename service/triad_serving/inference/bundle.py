@@ -24,7 +24,8 @@ from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.tasks import Task
 from triad_serving.media.example import PreprocessSpec
-from triad_serving.media.text.lexicon import Lexicon, read_lexicon
+from triad_serving.media.medium import Assets
+from triad_serving.media.registry import present
 
 FORMAT_VERSION: Literal[1] = 1
 MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, CARD_FILE = (
@@ -84,11 +85,11 @@ class BundleManifest(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """A verified bundle on disk. assets: what its other files hold for the media."""
 
     path: Path
     manifest: BundleManifest
-    lexicon: Lexicon | None
+    assets: Assets
 
     @property
     def model_path(self) -> Path:
@@ -116,8 +117,10 @@ def read_bundle(path: Path) -> Bundle:
             raise BundleError(f"Bundle {path}: {name} cannot be read ({error.strerror}).") from error
         if found != expected:
             raise BundleError(f"Bundle {path}: {name} was changed (SHA-256 {found}, expected {expected}).")
-    lexicon = read_lexicon(path, manifest.files) if manifest.preprocess.text is not None else None
-    return Bundle(path=path, manifest=manifest, lexicon=lexicon)
+    assets = {
+        medium.name: medium.open_asset(path, manifest.files) for medium, _ in present(manifest.preprocess)
+    }
+    return Bundle(path=path, manifest=manifest, assets=assets)
 
 
 def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes]) -> Bundle:

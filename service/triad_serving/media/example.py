@@ -1,14 +1,15 @@
-"""One example: as a user holds it, and ready for the graph."""
+"""Records with an entry for each medium, None where absent: one example, and what a model reads of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from triad_serving.contract.errors import ParameterError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioInput, AudioSpec
 from triad_serving.media.image.spec import ImageInput, ImageSpec
-from triad_serving.media.names import MEDIA
+from triad_serving.media.registry import present
 from triad_serving.media.text.spec import TextInput, TextSpec
 
 
@@ -22,16 +23,24 @@ class PreprocessSpec:
 
     @property
     def media(self) -> tuple[MediumName, ...]:
-        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
+        return _names(self)
+
+    def of(self, medium: MediumName) -> Any:
+        """Its spec, of the type that the medium says. Only of a medium that the model reads."""
+        return getattr(self, medium)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RawInputs:
-    """One example as a user holds it: a string and the bytes of two files, None where absent."""
+    """One example as a user holds it: a string and the bytes of two files."""
 
     text: str | None = None
     image: bytes | None = None
     audio: bytes | None = None
+
+    @property
+    def media(self) -> tuple[MediumName, ...]:
+        return _names(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +53,11 @@ class ModelInputs:
 
     @property
     def media(self) -> tuple[MediumName, ...]:
-        return tuple(medium for medium in MEDIA if getattr(self, medium) is not None)
+        return _names(self)
+
+    def of(self, medium: MediumName) -> Any:
+        """Its item, of the type that the medium says; None where absent."""
+        return getattr(self, medium)
 
     def only(self, *media: MediumName) -> ModelInputs:
         """The same example with every other medium removed; items stay shared."""
@@ -53,7 +66,11 @@ class ModelInputs:
 
 def require_media(raw: RawInputs, spec: PreprocessSpec) -> None:
     """Raises ParameterError where the example holds a medium that the model does not read."""
-    for medium in MEDIA:
-        if getattr(raw, medium) is not None and getattr(spec, medium) is None:
+    for medium in raw.media:
+        if medium not in spec.media:
             known = ", ".join(spec.media)
             raise ParameterError(f"This model does not read {medium}; it reads {known}.", field=medium)
+
+
+def _names(record: object) -> tuple[MediumName, ...]:
+    return tuple(medium.name for medium, _ in present(record))

@@ -7,6 +7,7 @@ from textwrap import indent
 
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import Bundle
+from triad_serving.media.registry import present
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]  # subset of media -> task -> score -> value
 
@@ -37,14 +38,8 @@ def describe_bundle(bundle: Bundle) -> str:
 
 
 def _describe_media(bundle: Bundle) -> Iterator[str]:
-    spec = bundle.spec
-    if spec.text and bundle.lexicon:
-        yield f"  text   up to {spec.text.max_tokens} tokens of {bundle.lexicon.size} known"
-    if spec.image:
-        done = {"stretch": "resized", "pad": "resized and padded", "crop": "resized and cropped"}
-        yield f"  image  {done[spec.image.fit]} to {spec.image.width} x {spec.image.height} pixels"
-    if spec.audio:
-        yield f"  audio  up to {spec.audio.max_s:g} s, resampled to {spec.audio.sample_rate_hz} Hz"
+    for medium, own in present(bundle.spec):
+        yield f"  {medium.name:5}  {medium.describe_spec(own, bundle.assets.get(medium.name))}"
 
 
 def _describe_task(task: Task) -> str:

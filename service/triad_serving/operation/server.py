@@ -41,11 +41,11 @@ def serve(settings: Settings, bound: socket.socket) -> None:
     engine = Engine.open(settings.models, settings)
     server = _Server(uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings)), engine, bound)
     with engine:
-        settle()
+        tune_garbage_collector()
         server.run(sockets=[bound])
 
 
-def settle() -> None:
+def tune_garbage_collector() -> None:
     """What was loaded by now stays, and requests leave no rings behind: the garbage collector may rest."""
     gc.collect()
     gc.freeze()

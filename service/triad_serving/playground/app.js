@@ -1,22 +1,24 @@
 // The playground: what is given goes to the service, and whatever it answers is shown. Read from the bottom.
 
-import { showAnswer } from "./answer.js";
+import { showAnswer } from "./answer/answer.js";
 import { showCard } from "./card.js";
 import { chooseModel, listen, showChoices } from "./choices.js";
 import { by, make } from "./dom.js";
-import { acceptFiles } from "./drops.js";
-import { Edits } from "./edits.js";
-import { ImageInput } from "./image-input.js";
-import { language, t } from "./language.js";
+import { acceptFiles } from "./give/drops.js";
+import { FieldsInput, readFields } from "./give/fields-input.js";
+import { ImageInput } from "./give/image/image-input.js";
+import { EXAMPLES, example, reads } from "./give/samples.js";
+import { SoundInput } from "./give/sound/sound-input.js";
+import { TextInput } from "./give/text-input.js";
+import { language, t } from "./language/language.js";
+import { MEDIA } from "./media.js";
 import { Newest } from "./newest.js";
-import { readLink } from "./link.js";
-import { EXAMPLES, example, reads } from "./samples.js";
 import { Problem, listModels, predict } from "./service.js";
-import { Shading } from "./shading.js";
-import { SoundInput } from "./sound-input.js";
+import { Edits } from "./shading/edits.js";
+import { Shading } from "./shading/shading.js";
 import { options, same, seen, state } from "./state.js";
-import { Take } from "./take.js";
-import { TextInput } from "./text-input.js";
+import { readLink } from "./take/link.js";
+import { Take } from "./take/take.js";
 
 const ALL_LABELS = 1000;
 const PAUSE_MS = 250; // in typing or drawing, before an answer is worth asking for
@@ -26,7 +28,8 @@ const formats = (medium) => state.model.inputs[medium]?.formats ?? [];
 const text = new TextInput(changed);
 const image = new ImageInput(() => formats("image"), changed);
 const sound = new SoundInput(() => ({ max_seconds: 60, ...state.model.inputs.audio, formats: formats("audio") }), changed);
-const shading = new Shading(edited);
+const fields = new FieldsInput(() => state.model?.inputs.fields, changed);
+const shading = new Shading((name) => fields.rowOf(name), edited);
 const take = new Take(given, settings);
 let filling = Promise.resolve();
 let insisted = false; // the person pressed Ask: answer even if there is nothing to answer from
@@ -34,15 +37,19 @@ let insisted = false; // the person pressed Ask: answer even if there is nothing
 /** Only media that the model reads. */
 function given() {
   const read = (medium, value) => (state.model?.inputs[medium] ? value : null);
-  return { text: read("text", text.value || null), image: read("image", image.value), audio: read("audio", sound.value) };
+  return {
+    text: read("text", text.value || null), image: read("image", image.value),
+    audio: read("audio", sound.value), fields: read("fields", fields.value),
+  };
 }
 
 function settings() {
-  const { image: picture, audio } = given();
+  const { image: picture, audio, fields: columns } = given();
   const { task, layer, chosen } = state;
   const usual = task === state.model?.tasks[0].name ? "" : task;
   const samples = { image: picture?.sample ?? "", audio: audio?.sample ?? "" };
-  return { text: text.value, ...samples, ...chosen, task: usual, layer, live: by("live").checked ? "1" : "0" };
+  const written = columns ? JSON.stringify(columns) : "";
+  return { text: text.value, ...samples, fields: written, ...chosen, task: usual, layer, live: by("live").checked ? "1" : "0" };
 }
 
 function changed(done) {
@@ -109,6 +116,7 @@ async function askWithout() {
 function show() {
   if (state.model === null) return;
   const media = given();
+  state.mistyped = fields.mistyped;
   showAnswer(state.before !== null && !same(media, state.before.media));
   shading.show(media);
   take.show();
@@ -135,8 +143,11 @@ function showModel() {
   if (state.model === null) return;
   const digits = reads(state.model);
   by("samples").hidden = !digits;
-  for (const medium of ["text", "image", "audio"]) by(`${medium}-card`).hidden = !state.model.inputs[medium];
+  for (const medium of MEDIA) by(`${medium}-card`).hidden = !state.model.inputs[medium];
   for (const input of [text, image, sound]) input.refresh(digits);
+  fields.refresh();
+  by("empty").dataset.t = state.model.inputs.fields ? "empty_fields" : "empty";
+  by("empty").textContent = t(by("empty").dataset.t);
   showChoices();
   by("card").hidden = false;
   by("card-title").textContent = t("card", state.model);
@@ -151,11 +162,12 @@ async function useExample(name) {
   changed(true);
 }
 
-/** media: the text, and the names of samples. One after the other: a quick second click must not mix two. */
+/** media: the text, the names of samples, and the fields by name. One after the other: a quick second click must not mix two. */
 function fillIn(media) {
   const fill = (input, name) => (name ? input.setSample(name) : input.set(null));
   filling = filling.then(async () => {
     text.set(media.text);
+    fields.set(media.fields ?? null);
     await Promise.all([fill(image, media.image), fill(sound, media.audio)]);
   });
   return filling;
@@ -188,7 +200,7 @@ async function open() {
     return;
   }
   try {
-    if (link) await fillIn(reads(state.model) ? link : { text: link.text });
+    if (link) await fillIn({ ...(reads(state.model) ? link : { text: link.text }), fields: readFields(link.fields) });
     else if (reads(state.model)) await fillIn(example("7", language()));
   } finally {
     showModel(); // only now: what a person gives is never written over
@@ -206,7 +218,9 @@ acceptFiles(async (medium, file) => {
 by("ask").addEventListener("click", () => { insisted = true; newest.now(); });
 by("retry").addEventListener("click", () => (state.model === null ? open() : (insisted = true, newest.now())));
 by("restore").addEventListener("click", () => { state.edits = new Edits(); edited(); });
-by("text").addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) by("ask").click(); });
+for (const id of ["text", "fields-form"]) {
+  by(id).addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) by("ask").click(); });
+}
 by("live").addEventListener("change", () => changed(true));
 by("to-model").addEventListener("click", () => by("card").focus());
 by("summary").addEventListener("click", () => by("answer").focus());

@@ -1,11 +1,12 @@
 // The model's card: what it answers, how good it is with which media, from what data, under which licence.
 
 import { make } from "./dom.js";
-import { known, number, percent, t } from "./language.js";
+import { known, number, percent, plain, t } from "./language/language.js";
 
 const SHARES = new Set(["accuracy", "precision", "recall", "f1", "ece"]);
 const SCORES = ["accuracy", "f1", "mae", "r2"]; // what is worth a column; the JSON has them all
 const MANY_LABELS = 24;
+const MANY_CATEGORIES = 6;
 
 /** model: what /v1/models/NAME/versions/VERSION answers. */
 export function showCard(box, model) {
@@ -50,10 +51,24 @@ function task({ name, type, labels }) {
   );
 }
 
-function* inputs({ text, image, audio }) {
+function* inputs({ text, image, audio, fields }) {
   if (text) yield make("p", { text: t("card_text", text) });
   if (image) yield make("p", { text: t("card_image", { ...image, formats: image.formats.join(", ") }) });
   if (audio) yield make("p", { text: t("card_audio", { ...audio, formats: audio.formats.join(", ") }) });
+  if (fields) yield make("p", {}, `${t("card_fields")} `, ...tags(fields));
+}
+
+/** A range or the labels of each field. */
+function tags({ numeric = [], categorical = [] }) {
+  const tag = (text) => make("span", { class: "tag", text });
+  const labelled = ({ labels }) => {
+    const few = labels.slice(0, MANY_CATEGORIES).join(", ");
+    return labels.length > MANY_CATEGORIES ? `${few} ${t("card_more", { count: labels.length - MANY_CATEGORIES })}` : few;
+  };
+  return [
+    ...numeric.map(({ name, low, high }) => tag(`${name}: ${t("field_range", { low: plain(low), high: plain(high) })}`)),
+    ...categorical.map((field) => tag(`${field.name}: ${labelled(field)}`)),
+  ];
 }
 
 function scores(model, split) {

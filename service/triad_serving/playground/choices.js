@@ -1,7 +1,7 @@
 // The choices besides the media: model, version, task, shading, what to explain, language, theme.
 
 import { by, fillSelect } from "./dom.js";
-import { language, preferredLanguage, rememberLanguage, speak, t } from "./language.js";
+import { language, preferredLanguage, rememberLanguage, speak, t } from "./language/language.js";
 import { describeModel } from "./service.js";
 import { state } from "./state.js";
 

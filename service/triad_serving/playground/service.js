@@ -22,12 +22,13 @@ export function query(options) {
   return new URLSearchParams(Object.entries(options).filter(([, value]) => value !== ""));
 }
 
-/** media: text, image and audio, each of the latter two with a blob and a name; null where absent. */
+/** media: text; image and audio, each with a blob and a name; fields, by name. null where absent. */
 export async function predict(media, options) {
   const form = new FormData();
   if (media.text) form.append("text", media.text);
   if (media.image) form.append("image", media.image.blob, media.image.name);
   if (media.audio) form.append("audio", media.audio.blob, media.audio.name);
+  if (media.fields) form.append("fields", new Blob([JSON.stringify(media.fields)], { type: "application/json" }));
   const started = performance.now();
   const response = await ask(`v1/predict?${query(options)}`, { method: "POST", body: form });
   const answer = await response.json();

@@ -1,7 +1,7 @@
 // What the page holds. Whoever changes it calls for a refresh; views only read it.
 
-import { Edits } from "./edits.js";
-import { measure } from "./measure.js";
+import { Edits } from "./shading/edits.js";
+import { measure } from "./shading/measure.js";
 
 export const state = {
   models: [], // as /v1/models lists them
@@ -15,6 +15,7 @@ export const state = {
   after: null, // the answer to what is left of it after the edits
   problem: null, // of either
   misfit: null, // the problem with a model or version that was wanted
+  mistyped: null, // the problem with what stands in the page and was not sent
 };
 
 export const options = () => ({ ...state.chosen, attention: "full" });

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import SPEC, wav_bytes
+from triad_serving.contract.language import Language
 from triad_serving.drawing.compose import compose
 from triad_serving.drawing.scene import Scene
 from triad_serving.engine.engine import Engine
-from triad_serving.inference.schemas import ExplainOptions, Language, Prediction
+from triad_serving.inference.answer import Prediction
+from triad_serving.inference.options import ExplainOptions
 from triad_serving.media.example import RawInputs
 from triad_serving.settings import Settings
 
@@ -54,4 +56,4 @@ def draw(engine: Engine) -> Draw:
 
 
 def scene_of(prediction: Prediction, raw: RawInputs, language: Language = "en") -> Scene:
-    return compose(prediction, raw, SPEC.audio, Settings().media_limits, language)
+    return compose(prediction, raw, SPEC, Settings().media_limits, language)

@@ -6,7 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from triad_serving.drawing.colours import Tone, colour_of, ink_on, shade
+from triad_serving.drawing.colours import colour_of, ink_on, shade
+from triad_serving.media.figures import Tone
 
 LEVELS = np.linspace(0, 1, 256)
 

@@ -10,21 +10,12 @@ import pytest
 from PIL import ExifTags, Image
 
 from tests.conftest import SPEC, png_bytes, wav_bytes
-from triad_serving.drawing.media import (
-    MOST_CHARACTERS,
-    NARROWEST,
-    PICTURE_SIDE,
-    TAIL,
-    WAVE_COLUMNS,
-    Picture,
-    Wave,
-    frame_of,
-    picture_of,
-    pieces_of,
-    values_by_column,
-    wave_of,
-)
+from triad_serving.drawing.frame import NARROWEST, frame_of
+from triad_serving.media.audio.drawing import WAVE_COLUMNS, values_by_column, wave_of
+from triad_serving.media.figures import Picture, Wave
+from triad_serving.media.image.drawing import PICTURE_SIDE, picture_of
 from triad_serving.media.limits import MediaLimits
+from triad_serving.media.text.drawing import MOST_CHARACTERS, TAIL, pieces_of
 
 LIMITS = MediaLimits()
 

@@ -8,8 +8,8 @@ from typing import get_args
 import pytest
 
 from tests.triad_serving.drawing.conftest import Draw, spotted_png
+from triad_serving.contract.language import Language
 from triad_serving.drawing.terminal import NARROWEST, WIDEST, to_terminal
-from triad_serving.inference.schemas import Language
 from triad_serving.media.example import RawInputs
 
 

@@ -53,7 +53,7 @@ def first_id(inputs: ModelInputs) -> int:
 
 
 def example(first: int, *, tokens: int = 1, samples: int = 0) -> ModelInputs:
-    text = TextInput(ids_L=np.full(tokens, first), spans=((0, 1),) * tokens, characters=1, truncated=False)
+    text = TextInput(text="x", ids_L=np.full(tokens, first), spans=((0, 1),) * tokens, truncated=False)
     audio = AudioInput(
         samples_T=np.zeros(samples, dtype=np.int16),
         format="WAV",

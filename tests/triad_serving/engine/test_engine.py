@@ -28,8 +28,9 @@ from triad_serving.contract.errors import (
 from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.engine.catalog import Catalog, warm_up
 from triad_serving.engine.engine import Engine
+from triad_serving.inference.answer import Classification, Prediction, Regression
 from triad_serving.inference.bundle import read_bundle, write_bundle
-from triad_serving.inference.schemas import Classification, Options, Prediction, Regression
+from triad_serving.inference.options import Options
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, RawInputs
 from triad_serving.settings import Settings

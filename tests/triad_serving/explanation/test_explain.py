@@ -12,14 +12,16 @@ import pytest
 from tests.conftest import SPEC, png_bytes, wav_bytes
 from triad_serving.contract.errors import ParameterError
 from triad_serving.engine.engine import Engine
-from triad_serving.inference.schemas import Attribution, Classification, Occlusion, Options, TaskPrediction
-from triad_serving.inference.session import Session, pack_batch
+from triad_serving.inference.answer import Attribution, Classification, Occlusion, TaskPrediction
+from triad_serving.inference.options import Options
+from triad_serving.inference.packing import pack_batch
+from triad_serving.inference.session import Session
 from triad_serving.media.example import RawInputs
-from triad_serving.media.names import MEDIA
 
 # t = (2 + 3) / 10, i = 4 * 102 / 255, a = 4 * 0.5
 WHOLE = RawInputs(text="seven 七", image=png_bytes(value=102), audio=wav_bytes(0.1, peak=0.5))
 TEXT, IMAGE, AUDIO = 0.5, 1.6, 2.0
+MEDIA = ("text", "image", "audio")
 SUBSETS = [subset for size in (1, 2, 3) for subset in itertools.combinations(MEDIA, size)]
 
 

@@ -19,7 +19,6 @@ def test_every_token_is_a_part_where_there_are_few() -> None:
     parts = parts_of(WHOLE, SPEC, most=64)
     assert [(part.first, part.last) for _, part in parts.of("text")] == [(0, 1), (1, 2), (2, 3)]
     assert [(part.first, part.left) for _, part in parts.of("image")] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert parts.columns == 2
     assert len(parts.of("audio")) == 3  # (1000 - 200) // 80 + 1 = 11 frames, four to a token
     assert [n for medium in ("text", "image", "audio") for n, _ in parts.of(medium)] == list(range(10))
 

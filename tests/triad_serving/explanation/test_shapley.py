@@ -7,8 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from triad_serving.explanation.shapley import COALITIONS, coalition_of, interaction_values, shapley_values
+from triad_serving.explanation.shapley import coalition_of, interaction_values, shapley_values
 
+MEDIA = ("text", "image", "audio")
+COALITIONS = 8
 # v by coalition: nobody, t, i, ti, a, ta, ia, tia
 ADDITIVE = [0.1, 0.3, 0.2, 0.4, 0.5, 0.7, 0.6, 0.8]
 GLOVES = [0, 0, 0, 1, 0, 1, 0, 1]  # a left one (t), two right ones (i, a); a pair is worth 1
@@ -33,7 +35,7 @@ def test_values_are_the_mean_over_all_orders_of_arrival() -> None:
 
 
 def test_interactions_of_known_games() -> None:
-    found = interaction_values(np.array([ADDITIVE, GLOVES, MAJORITY]))
+    found = interaction_values(np.array([ADDITIVE, GLOVES, MAJORITY]), MEDIA)
     assert found["text", "image"] == pytest.approx(np.array([0, 0.5, 0]), abs=1e-12)
     assert found["image", "audio"] == pytest.approx(np.array([0, -0.5, 0]), abs=1e-12)
 
@@ -41,10 +43,10 @@ def test_interactions_of_known_games() -> None:
 def test_interaction_is_how_a_value_changes_with_another_there_and_not() -> None:
     """Grabisch and Roubens' recursion: I_ab = value of a where b is always there, less where it never is."""
     values_ES = np.random.default_rng(1).normal(size=(9, COALITIONS))
-    text, image = coalition_of(["text"]), coalition_of(["image"])
+    text, image = coalition_of(["text"], MEDIA), coalition_of(["image"], MEDIA)
     always, never = values_ES.copy(), values_ES.copy()
     for s in range(COALITIONS):
         always[:, s], never[:, s] = values_ES[:, s | image], values_ES[:, s & ~image]
     expected = shapley_values(always)[:, 0] - shapley_values(never)[:, 0]
     assert text == 1
-    assert interaction_values(values_ES)["text", "image"] == pytest.approx(expected)
+    assert interaction_values(values_ES, MEDIA)["text", "image"] == pytest.approx(expected)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import client_of
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
-from triad_serving.inference.schemas import Problem
+from triad_serving.http.schemas import Problem
 from triad_serving.settings import Settings
 
 Client = httpx.AsyncClient

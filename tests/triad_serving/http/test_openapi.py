@@ -13,8 +13,9 @@ import pytest
 
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
+from triad_serving.http.schemas import Problem
 from triad_serving.http.view import MEDIA_TYPES
-from triad_serving.inference.schemas import Prediction, Problem
+from triad_serving.inference.answer import Prediction
 from triad_serving.settings import Settings
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")

@@ -15,11 +15,13 @@ import pytest
 from fastapi import FastAPI
 
 from tests.conftest import client_of, png_bytes, wav_bytes
-from triad_serving.engine.batcher import Ran
+from triad_serving.engine.batcher import BatchResult
 from triad_serving.engine.engine import Engine, Pending, Timings
 from triad_serving.http.app import create_app
 from triad_serving.http.routes import build_router
-from triad_serving.inference.schemas import Options, Prediction, Problem
+from triad_serving.http.schemas import Problem
+from triad_serving.inference.answer import Prediction
+from triad_serving.inference.options import Options
 from triad_serving.media.example import ModelInputs, RawInputs
 from triad_serving.settings import Settings
 
@@ -89,9 +91,9 @@ def test_many_rows_are_put_together_by_a_worker(
     threads: list[str] = []
     real_finish = Engine.finish
 
-    def watched(self: Engine, pending: Pending, ran: Ran) -> tuple[Prediction, Timings]:
+    def watched(self: Engine, pending: Pending, result: BatchResult) -> tuple[Prediction, Timings]:
         threads.append(threading.current_thread().name)
-        return real_finish(self, pending, ran)
+        return real_finish(self, pending, result)
 
     monkeypatch.setattr(Engine, "finish", watched)
     files = {"text": text_part("seven 七!"), "image": IMAGE, "audio": SOUND}

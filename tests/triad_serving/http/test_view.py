@@ -20,7 +20,8 @@ from triad_serving.drawing.png import fonts
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.http.view import View
-from triad_serving.inference.schemas import ExplainOptions, Prediction
+from triad_serving.inference.answer import Prediction
+from triad_serving.inference.options import ExplainOptions
 from triad_serving.media.example import RawInputs
 from triad_serving.settings import Settings
 

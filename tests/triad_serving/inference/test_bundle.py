@@ -60,8 +60,7 @@ def test_what_is_written_is_what_is_read(bundle: Path) -> None:
     assert found.model_path.read_bytes() == FILES["model.onnx"]
     assert found.spec == MANIFEST.preprocess
     assert found.tasks == MANIFEST.tasks
-    assert found.lexicon is not None
-    assert found.lexicon.files() == {"vocabulary.txt": FILES["vocabulary.txt"]}
+    assert found.assets["text"].files() == {"vocabulary.txt": FILES["vocabulary.txt"]}
     assert {file.name for file in bundle.iterdir()} == {*FILES, "bundle.json"}
 
 
@@ -71,7 +70,7 @@ def test_a_bundle_that_reads_no_text_needs_no_vocabulary(tmp_path: Path) -> None
 
     found = write_bundle(tmp_path / "1", manifest, {"model.onnx": b"a"})
 
-    assert found.lexicon is None
+    assert "text" not in found.assets
     assert found.spec.media == ("image", "audio")
 
 

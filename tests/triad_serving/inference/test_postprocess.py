@@ -12,18 +12,13 @@ from tests.conftest import SPEC
 from triad_serving.contract.errors import InferenceError
 from triad_serving.contract.outputs import ModelOutputs
 from triad_serving.contract.tasks import Task
+from triad_serving.inference.answer import Attention, Classification, Multilabel, Regression
 from triad_serving.inference.bundle import BundleManifest
+from triad_serving.inference.options import Options
 from triad_serving.inference.postprocess import describe_inputs, predict_tasks, probabilities, warnings_about
-from triad_serving.inference.schemas import (
-    Attention,
-    Classification,
-    ImageAttention,
-    Multilabel,
-    Options,
-    Regression,
-)
 from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import ModelInputs
+from triad_serving.media.image.schemas import ImageAttention
 from triad_serving.media.image.spec import ImageInput
 from triad_serving.media.text.spec import TextInput
 
@@ -34,9 +29,7 @@ MANIFEST = BundleManifest(
     name="m", version="1", created="", parameters=0, preprocess=SPEC, tasks=(KIND, TAGS, SIZE)
 )
 
-TEXT = TextInput(
-    ids_L=np.array([2, 3]), spans=((0, 5), (6, 7)), characters=8, truncated=False
-)  # of "Seven 七!"
+TEXT = TextInput(text="Seven 七!", ids_L=np.array([2, 3]), spans=((0, 5), (6, 7)), truncated=False)
 IMAGE = ImageInput(
     pixels_HW3=np.zeros((4, 4, 3), np.uint8), format="PNG", width=30, height=20, region=(5, 0, 25, 20)
 )
@@ -74,7 +67,7 @@ def outputs(
 
 
 def predict(row: ModelOutputs, inputs: ModelInputs = EVERYTHING, **options: object) -> dict[str, object]:
-    return predict_tasks(row, inputs, "Seven 七!", MANIFEST, Options.model_validate(options))
+    return predict_tasks(row, inputs, MANIFEST, Options.model_validate(options))
 
 
 def test_classes_are_a_softmax_of_the_logits_over_the_temperature() -> None:
@@ -190,7 +183,7 @@ def test_an_answer_that_is_no_number_is_refused(broken: ModelOutputs) -> None:
 
 
 def test_what_arrived_is_described() -> None:
-    assert describe_inputs(EVERYTHING).to_json() == (
+    assert describe_inputs(EVERYTHING, SPEC).to_json() == (
         '{"text":{"characters":8,"tokens":2,"truncated":false},'
         '"image":{"format":"PNG","width":30,"height":20},'
         '"audio":{"format":"WAV","seconds":0.055,"sample_rate":8000,"truncated":false}}'

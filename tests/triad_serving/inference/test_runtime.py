@@ -16,8 +16,8 @@ from triad_serving.contract.device import GpuMode
 from triad_serving.contract.errors import DeviceError
 from triad_serving.inference import runtime
 from triad_serving.inference.bundle import Bundle, read_bundle
+from triad_serving.inference.packing import pack_batch
 from triad_serving.inference.runtime import Graph, cuda_options
-from triad_serving.inference.session import pack_batch
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.text.spec import TextInput
 
@@ -40,7 +40,7 @@ def replaying(bundle: Bundle) -> Graph:
 def feed_of(bundle: Bundle, *ids: int) -> Feed:
     """One text."""
     ids_L = np.array(ids, dtype=np.int64)
-    text = TextInput(ids_L=ids_L, spans=(), characters=0, truncated=False)
+    text = TextInput(text="", ids_L=ids_L, spans=(), truncated=False)
     return pack_batch([ModelInputs(text=text)], bundle.spec)
 
 

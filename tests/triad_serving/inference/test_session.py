@@ -15,13 +15,15 @@ from triad_serving.contract.errors import BundleError
 from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import Bundle, read_bundle
-from triad_serving.inference.session import Padding, Session, pack_batch
+from triad_serving.inference.packing import pack_batch
+from triad_serving.inference.session import Session
 from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.image.spec import ImageInput, ImageSpec
-from triad_serving.media.names import MEDIA
+from triad_serving.media.padding import Padding
 from triad_serving.media.text.spec import TextInput, TextSpec
 
+MEDIA = ("text", "image", "audio")
 SUBSETS: list[tuple[MediumName, ...]] = [
     subset for size in range(1, 4) for subset in itertools.combinations(MEDIA, size)
 ]
@@ -40,7 +42,7 @@ def session(bundle: Bundle) -> Session:
 
 def text_of(*ids: int) -> TextInput:
     spans = tuple((i, i + 1) for i in range(len(ids)))
-    return TextInput(ids_L=np.array(ids, dtype=np.int64), spans=spans, characters=len(ids), truncated=False)
+    return TextInput(text="x" * len(ids), ids_L=np.array(ids, dtype=np.int64), spans=spans, truncated=False)
 
 
 def image_of(value: int) -> ImageInput:
@@ -190,7 +192,7 @@ def test_parts_of_speech_are_packed_beside_the_words_where_the_spec_asks(bundle:
             ids_L=np.array(ids, dtype=np.int64),
             pos_L=np.array(ids, dtype=np.int64) * 10,
             spans=(),
-            characters=0,
+            text="",
             truncated=False,
         )
         for ids in ([2, 3], [4])
@@ -347,7 +349,7 @@ def test_a_graph_that_reads_another_size_of_image_is_refused(bundle: Bundle) -> 
         text=bundle.spec.text, image=ImageSpec(height=8, width=4, rows=2, columns=2), audio=bundle.spec.audio
     )
 
-    with pytest.raises(BundleError, match=r"reads pixels .*4, 4, 3.*, the spec says \[8, 4\]"):
+    with pytest.raises(BundleError, match=r"reads pixels .*4, 4, 3.*, the spec says \[8, 4, 3\]"):
         Session(bundle.model_path, spec=spec, tasks=bundle.tasks, device="cpu")
 
 

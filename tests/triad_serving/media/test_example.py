@@ -14,12 +14,12 @@ from triad_serving.contract.tasks import Task
 from triad_serving.media.audio.spec import AudioInput, AudioSpec, sound_tokens
 from triad_serving.media.example import ModelInputs, PreprocessSpec, RawInputs, require_media
 from triad_serving.media.image.spec import ImageInput, ImageSpec
-from triad_serving.media.names import MEDIA
 from triad_serving.media.text.spec import TextInput, TextSpec
 
+MEDIA = ("text", "image", "audio")
 ALL = PreprocessSpec(text=TextSpec(), image=ImageSpec(), audio=AudioSpec())
 FULL = ModelInputs(
-    text=TextInput(ids_L=np.array([2]), spans=((0, 1),), characters=1, truncated=False),
+    text=TextInput(text="x", ids_L=np.array([2]), spans=((0, 1),), truncated=False),
     image=ImageInput(
         pixels_HW3=np.zeros((56, 56, 3), np.uint8), format="PNG", width=1, height=1, region=(0, 0, 1, 1)
     ),

@@ -14,10 +14,10 @@ from triad_serving.contract.errors import CompressionError
 from triad_serving.contract.outputs import media_subsets
 from triad_serving.inference.bundle import Bundle
 from triad_training.compression.compare import Variant, compare
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.data.dataset import ExampleDataset
 from triad_training.evaluation.evaluate import evaluate_bundle
-from triad_training.train import prepare
+from triad_training.learning.prepare import prepare
 
 
 @pytest.fixture(scope="module")

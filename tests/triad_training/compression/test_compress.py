@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.triad_training.test_compare import blinded
 
+from tests.triad_training.compression.test_compare import blinded
 from tests.triad_training.conftest import table_folder
 from triad_serving import cli
 from triad_serving.contract.errors import ConfigError, TableError
 from triad_serving.engine.engine import Engine
+from triad_serving.inference.answer import Classification
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
-from triad_serving.inference.schemas import Classification, Options
+from triad_serving.inference.options import Options
 from triad_serving.media.example import RawInputs
 from triad_training.compression import compress
 from triad_training.compression.compress import Recipe, compress_bundle

@@ -12,10 +12,10 @@ from triad_serving.contract.outputs import media_subsets
 from triad_serving.inference.bundle import Bundle
 from triad_serving.inference.session import EVERYTHING, Session
 from triad_training.compression.float16 import convert_to_half
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
+from triad_training.learning.prepare import prepare
 from triad_training.network.export import export_graph
 from triad_training.network.rebuild import rebuild_network
-from triad_training.train import prepare
 
 
 def test_answers_stay_even_where_a_regression_is_beyond_what_16_bits_hold(toy_bundle: Bundle) -> None:

@@ -11,13 +11,16 @@ from torch import Tensor
 from tests.triad_training.conftest import table_folder
 from triad_serving.inference.bundle import Bundle
 from triad_serving.inference.session import Session
-from triad_training.compression.prune import Batch, Group, Part, choose, find_groups, prune, resize_like
-from triad_training.config.train_config import load_config
+from triad_training.compression.prune import Batch, choose, prune
+from triad_training.config.reading import load_config
 from triad_training.data.dataset import collate
+from triad_training.layers.prunable import Group, Part
 from triad_training.learning.objective import Objective
 from triad_training.learning.prepare import Prepared, build_model, prepare
-from triad_training.network.export import check_parity, export_graph
+from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
+from triad_training.network.parity import check_parity
+from triad_training.network.prunable import find_groups, resize_like
 
 
 @pytest.fixture(scope="module")

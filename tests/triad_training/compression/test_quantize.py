@@ -14,8 +14,8 @@ from triad_serving.inference.bundle import Bundle
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs
 from triad_training.compression.quantize import THIN, quantize_dynamic, quantize_static
-from triad_training.config.train_config import load_config
-from triad_training.train import Prepared, prepare
+from triad_training.config.reading import load_config
+from triad_training.learning.prepare import Prepared, prepare
 
 
 @pytest.fixture(scope="module")

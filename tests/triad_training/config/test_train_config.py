@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from triad_serving.contract.errors import ConfigError
-from triad_training.config.train_config import TrainConfig, load_config
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
 
 MINIMAL = 'name = "toy"\n[data]\ntable = "t/metadata.csv"\n[tasks.kind]\n'
 

@@ -10,14 +10,15 @@ import pytest
 from triad_serving.inference.bundle import Bundle
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.limits import MediaLimits
-from triad_serving.media.names import MEDIA
 from triad_serving.media.preprocess import preprocess
+from triad_serving.media.registry import NAMES
 from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.words import Vocabulary
-from triad_training.config.train_config import TrainConfig, load_config
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, collate
+from triad_training.data.labels import split_targets
 from triad_training.data.table import Table, read_table
-from triad_training.evaluation.evaluate import split_targets
 
 
 def same(first: ModelInputs, second: ModelInputs) -> bool:
@@ -53,8 +54,8 @@ def dataset(config: TrainConfig, table: Table, *, augmented: bool) -> ExampleDat
         train,
         labels,
         config.spec,
-        WordLexicon(vocabulary=Vocabulary(["明亮", "day"])),
-        media=table.media,
+        {"text": WordLexicon(vocabulary=Vocabulary(["明亮", "day"]))},
+        files=table.files,
         augment=augment,
         seed=config.optim.seed,
     )
@@ -66,14 +67,14 @@ def test_the_same_bytes_give_equal_arrays_in_trainer_and_service(toy_bundle: Bun
     table = read_table(config)
     examples = table.split("test")
     targets = split_targets(examples, table.tasks, config)
-    arguments = (examples, targets, toy_bundle.spec, toy_bundle.lexicon)
-    decoded, kept = ExampleDataset(*arguments), ExampleDataset(*arguments, media=table.media)
+    arguments = (examples, targets, toy_bundle.spec, toy_bundle.assets)
+    decoded, kept = ExampleDataset(*arguments), ExampleDataset(*arguments, files=table.files)
     for i, example in enumerate(examples):
-        served = preprocess(example.read(), toy_bundle.spec, toy_bundle.lexicon, MediaLimits())
+        served = preprocess(example.read(), toy_bundle.spec, toy_bundle.assets, MediaLimits())
         assert same(decoded[i].inputs, served)
         assert same(kept[i].inputs, served)
         assert served.media == example.media
-    assert {medium for example in examples for medium in example.media} == set(MEDIA)
+    assert {medium for example in examples for medium in example.media} == set(NAMES)
 
 
 def test_augmentation_depends_on_seed_epoch_and_index_only(config: TrainConfig, table: Table) -> None:

@@ -13,17 +13,20 @@ import soundfile
 import torch
 from PIL import Image
 
-import triad_training.data.files as media_module
+import triad_training.data.files as files_module
 from triad_serving.contract.errors import TableError
-from triad_serving.media.audio.decode import decode_audio, fit_audio
+from triad_serving.media.audio.decode import DecodedAudio, decode_audio, fit_audio
 from triad_serving.media.audio.spec import AudioSpec
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.image.decode import decode_image, fit_image
 from triad_serving.media.image.spec import ImageInput, ImageSpec
 from triad_serving.media.limits import MediaLimits
 from triad_training.data.cache import Cache
-from triad_training.data.files import Media
-from triad_training.data.forms import File, Form, from_bytes, stage_of, to_bytes
+from triad_training.data.codec import from_bytes, stage_of, to_bytes
+from triad_training.data.files import FileStore
+from triad_training.media.audio.stored import AUDIO_AS_READ, SOUND, decoded
+from triad_training.media.image.stored import IMAGE_AS_READ, PICTURE
+from triad_training.media.stored import File, StoredForm
 
 SPEC = PreprocessSpec(
     text=None, image=ImageSpec(height=16, width=16, rows=2, columns=2), audio=AudioSpec(max_s=1.0)
@@ -39,17 +42,27 @@ def files(tmp_path: Path) -> dict[str, File]:
     for name in ("a.png", "a.wav"):
         os.utime(tmp_path / name, (time.time() - 60, time.time() - 60))
     return {
-        form: File(form, tmp_path / name)  # type: ignore[arg-type]
-        for form, name in (("image", "a.png"), ("picture", "a.png"), ("audio", "a.wav"), ("sound", "a.wav"))
+        form.name: File(form, tmp_path / name)
+        for form, name in (
+            (IMAGE_AS_READ, "a.png"),
+            (PICTURE, "a.png"),
+            (AUDIO_AS_READ, "a.wav"),
+            (SOUND, "a.wav"),
+        )
     }
 
 
-def cached(tmp_path: Path) -> Media:
-    return Media(SPEC, cache=Cache(tmp_path / "cache", max_gib=1))
+def cached(tmp_path: Path) -> FileStore:
+    return FileStore(SPEC, cache=Cache(tmp_path / "cache", max_gib=1))
+
+
+def heard(store: FileStore, path: Path) -> DecodedAudio:
+    assert SPEC.audio
+    return decoded(store.read(File(SOUND, path)), SPEC.audio)
 
 
 def forbid_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media_module, "decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(files_module, "decode", lambda *_: pytest.fail("decoded again"))
 
 
 def test_a_checked_file_is_never_decoded_again(
@@ -64,8 +77,8 @@ def test_a_checked_file_is_never_decoded_again(
     again = cached(tmp_path)  # as the next run does
     assert again.check(files.values()) == {}
     for found, expected in (
-        (again.image(files["image"].path), image),
-        (again.audio(files["audio"].path), audio),
+        (again.read(files["image"]), image),
+        (again.read(files["audio"]), audio),
     ):
         for field in dataclasses.fields(expected):
             assert np.array_equal(getattr(found, field.name), getattr(expected, field.name)), field.name
@@ -73,16 +86,15 @@ def test_a_checked_file_is_never_decoded_again(
 
 
 def test_without_a_cache_the_same_comes_from_the_file(files: dict[str, File], tmp_path: Path) -> None:
-    kept, plain = cached(tmp_path), Media(SPEC)
+    kept, plain = cached(tmp_path), FileStore(SPEC)
     kept.check(files.values())
     for media in (kept, plain):
-        picture, sound = media.picture(files["picture"].path), media.sound(files["sound"].path)
+        picture, sound = media.read(files["picture"]), heard(media, files["sound"].path)
         assert picture.pixels_HW3.shape == (51, 34, 3)  # a sixth: the smallest that keeps twice 16
         assert (picture.width, picture.height) == (200, 301)
         assert (sound.sample_rate_hz, sound.seconds, len(sound.samples_T)) == (8000, 0.5, 4000)
-    assert np.array_equal(
-        kept.sound(files["sound"].path).samples_T, plain.sound(files["sound"].path).samples_T
-    )
+    path = files["sound"].path
+    assert np.array_equal(heard(kept, path).samples_T, heard(plain, path).samples_T)
 
 
 def test_a_changed_file_is_decoded_again(files: dict[str, File], tmp_path: Path) -> None:
@@ -91,59 +103,59 @@ def test_a_changed_file_is_decoded_again(files: dict[str, File], tmp_path: Path)
     Image.new("RGB", (30, 30), "red").save(path)
     changed = cached(tmp_path)
     changed.check([files["image"]])
-    assert changed.image(path).width == 30
+    assert changed.read(files["image"]).width == 30
     assert changed.digests[path] != media.digests[path]
 
 
 def test_a_damaged_item_is_decoded_from_its_file_and_kept_again(
     files: dict[str, File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    media, path = cached(tmp_path), files["image"].path
+    media = cached(tmp_path)
     media.check([files["image"]])
-    expected = media.image(path).pixels_HW3
+    expected = media.read(files["image"]).pixels_HW3
     assert media.cache is not None
     media.cache._change(lambda to: to.execute("UPDATE items SET crc = 1"))
-    assert np.array_equal(media.image(path).pixels_HW3, expected)
+    assert np.array_equal(media.read(files["image"]).pixels_HW3, expected)
     forbid_decoding(monkeypatch)
-    assert np.array_equal(media.image(path).pixels_HW3, expected)
+    assert np.array_equal(media.read(files["image"]).pixels_HW3, expected)
 
 
 def test_what_is_wrong_with_a_file_is_told_each_time(tmp_path: Path) -> None:
-    broken, missing = File("image", tmp_path / "b.png"), File("audio", tmp_path / "c.wav")
+    broken, missing = File(IMAGE_AS_READ, tmp_path / "b.png"), File(AUDIO_AS_READ, tmp_path / "c.wav")
     broken.path.write_bytes(b"no image")
     for _ in range(2):
         problems = cached(tmp_path).check([broken, missing])
         assert "Not an image" in problems[broken]
         assert problems[missing] == "No such file or directory"
     with pytest.raises(TableError, match=r"image: .*b\.png: Not an image"):
-        Media(SPEC).image(broken.path)
+        FileStore(SPEC).read(broken)
 
 
 @pytest.mark.parametrize("with_cache", [True, False])
 def test_processes_decode_what_one_would(
     files: dict[str, File], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_cache: bool
 ) -> None:
-    monkeypatch.setattr(media_module, "WORTH_WORKERS", 2)
-    monkeypatch.setattr(media_module, "FILES_PER_WRITE", 1)
+    monkeypatch.setattr(files_module, "WORTH_WORKERS", 2)
+    monkeypatch.setattr(files_module, "FILES_PER_WRITE", 1)
     state = torch.get_rng_state()
-    media = cached(tmp_path) if with_cache else Media(SPEC)
+    media = cached(tmp_path) if with_cache else FileStore(SPEC)
     media.workers = 2
-    broken = File("image", tmp_path / "b.png")
+    broken = File(IMAGE_AS_READ, tmp_path / "b.png")
     assert list(media.check([*files.values(), broken])) == [broken]
     assert set(media.digests) == {file.path for file in files.values()}
     assert torch.equal(torch.get_rng_state(), state)  # else the weights would depend on what was cached
     if with_cache:
         forbid_decoding(monkeypatch)
-        assert media.image(files["image"].path).height == 301
+        assert media.read(files["image"]).height == 301
 
 
 def test_a_stage_is_named_after_all_that_decides_what_bytes_become(monkeypatch: pytest.MonkeyPatch) -> None:
     louder = dataclasses.replace(SPEC, audio=AudioSpec(max_s=2.0))
-    assert stage_of("audio", SPEC) == stage_of("audio", SPEC)
-    assert stage_of("image", SPEC) == stage_of("image", louder)
-    names = {stage_of("audio", SPEC), stage_of("audio", louder), stage_of("sound", SPEC)}
+    assert stage_of(AUDIO_AS_READ, SPEC) == stage_of(AUDIO_AS_READ, SPEC)
+    assert stage_of(IMAGE_AS_READ, SPEC) == stage_of(IMAGE_AS_READ, louder)
+    names = {stage_of(AUDIO_AS_READ, SPEC), stage_of(AUDIO_AS_READ, louder), stage_of(SOUND, SPEC)}
     monkeypatch.setattr("PIL.__version__", "0.1")
-    assert len(names | {stage_of("audio", SPEC)}) == 4
+    assert len(names | {stage_of(AUDIO_AS_READ, SPEC)}) == 4
 
 
 def test_a_form_survives_being_written() -> None:
@@ -154,10 +166,10 @@ def test_a_form_survives_being_written() -> None:
     assert (found.format, found.region) == ("PNG", (0, 0, 2, 2))
 
 
-@pytest.mark.parametrize("form", ["audio", "sound"])
+@pytest.mark.parametrize("form", [AUDIO_AS_READ, SOUND], ids=lambda form: form.name)
 @pytest.mark.parametrize("trim_db", [0.0, 30.0])
 def test_a_sound_that_would_be_cut_off_is_a_problem_where_training_says_so(
-    tmp_path: Path, form: Form, trim_db: float
+    tmp_path: Path, form: StoredForm, trim_db: float
 ) -> None:
     """Known to the cache or not: a run that cuts may have kept it."""
     assert SPEC.audio
@@ -168,10 +180,10 @@ def test_a_sound_that_would_be_cut_off_is_a_problem_where_training_says_so(
         soundfile.write(file.path, np.random.default_rng(0).uniform(-0.5, 0.5, round(8000 * seconds)), 8000)
         os.utime(file.path, (1e9, 1e9))
     for refuse_long in (True, False, True):
-        problems = Media(spec, cache=cache, refuse_long=refuse_long).check(files)
+        problems = FileStore(spec, cache=cache, refuse_long=refuse_long).check(files)
         assert list(problems) == ([files[0]] if refuse_long else [])
     assert "it is 1.5 s long, and preprocess.audio.max_s = 1;" in problems[files[0]]
-    assert Media(spec, cache=cache).audio(files[0].path).truncated
+    assert FileStore(spec, cache=cache).read(File(AUDIO_AS_READ, files[0].path)).truncated
 
 
 def test_what_is_to_be_augmented_is_not_trimmed_before(tmp_path: Path) -> None:
@@ -179,6 +191,6 @@ def test_what_is_to_be_augmented_is_not_trimmed_before(tmp_path: Path) -> None:
     spec = dataclasses.replace(SPEC, audio=dataclasses.replace(SPEC.audio, trim_db=30.0))
     wave_T = np.concatenate([np.zeros(12_000), np.full(4000, 0.5)])
     soundfile.write(tmp_path / "a.wav", wave_T, 8000)
-    media = Media(spec)
-    assert len(media.sound(tmp_path / "a.wav").samples_T) == 16_000
-    assert len(media.audio(tmp_path / "a.wav").samples_T) == 4000
+    media = FileStore(spec)
+    assert len(media.read(File(SOUND, tmp_path / "a.wav")).samples_T) == 16_000
+    assert len(media.read(File(AUDIO_AS_READ, tmp_path / "a.wav")).samples_T) == 4000

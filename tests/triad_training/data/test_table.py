@@ -14,8 +14,9 @@ from tests.conftest import png_bytes
 from tests.triad_training.conftest import write_rows
 from triad_serving.contract.errors import ConfigError, TableError
 from triad_serving.contract.tasks import Task
-from triad_training.config.train_config import load_config
-from triad_training.data.table import Table, read_table, targets
+from triad_training.config.reading import load_config
+from triad_training.data.labels import targets
+from triad_training.data.table import Table, read_table
 
 
 def read(folder: Path, *overrides: str) -> Table:

@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 
 from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
-from triad_serving.media.names import MEDIA
-from triad_training.evaluation.attribution import attribute, judge_attention, spearman, trust_table
+from triad_serving.media.registry import NAMES
+from triad_training.evaluation.attribution import attribute, compare_attention, spearman, trust_table
 from triad_training.evaluation.metrics import Answers
 
 KIND = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.25, 0.75))
@@ -33,9 +33,10 @@ def answers_of(
         for subset in media_subsets(media)
     ]
     shares = [
-        [(0.6, 0.3, 0.1)[m] * (medium in name) for m, medium in enumerate(MEDIA)] for _, name, *_ in rows
+        [(0.6, 0.3, 0.1)[m] * (medium in name) for m, medium in enumerate(NAMES)] for _, name, *_ in rows
     ]
     return Answers(
+        media=NAMES,
         example_N=np.array([n for n, *_ in rows]),
         subsets_N=np.array([name for _, name, *_ in rows]),
         logits={task.name: f32([logits for *_, logits, _ in rows])},
@@ -59,7 +60,7 @@ FULL = shown(
 
 
 def test_an_additive_classifier_gets_what_each_medium_adds_to_the_prior() -> None:
-    answers = answers_of(KIND, [(MEDIA, FULL, 1)])
+    answers = answers_of(KIND, [(NAMES, FULL, 1)])
     predicted = attribute(answers, KIND)
     assert predicted.shapley_EM == pytest.approx(np.array([[0.35, 0.15, 0.0]]))
     assert predicted.drop_EM == pytest.approx(np.array([[0.35, 0.15, 0.0]]))
@@ -70,11 +71,11 @@ def test_an_additive_classifier_gets_what_each_medium_adds_to_the_prior() -> Non
 
 def test_an_absent_medium_contributes_nothing() -> None:
     pair = shown({"text": 0.6, "audio": 0.5, "text+audio": 0.9})
-    found = attribute(answers_of(KIND, [(("text", "audio"), pair, 0), (MEDIA, FULL, math.nan)]), KIND)
+    found = attribute(answers_of(KIND, [(("text", "audio"), pair, 0), (NAMES, FULL, math.nan)]), KIND)
     assert found.present_EM.tolist() == [[True, False, True], [True, True, True]]
     assert found.shapley_EM[0] == pytest.approx([(0.35 + 0.4) / 2, 0, (0.25 + 0.3) / 2])
     assert found.complete().rows_E.tolist() == [9]
-    labelled = attribute(answers_of(KIND, [(MEDIA, FULL, math.nan), (MEDIA, FULL, 0)]), KIND, label="true")
+    labelled = attribute(answers_of(KIND, [(NAMES, FULL, math.nan), (NAMES, FULL, 0)]), KIND, label="true")
     assert labelled.rows_E.tolist() == [13]
 
 
@@ -111,8 +112,8 @@ def test_rank_correlations_are_those_of_scipy_and_noise_is_a_tie() -> None:
 
 def test_attention_is_judged_on_complete_examples_by_rank_and_by_deletion() -> None:
     pair = shown({"text": 0.1, "audio": 0.9, "text+audio": 0.9})
-    answers = answers_of(KIND, [(MEDIA, FULL, 1), (("text", "audio"), pair, 0)])
-    assert judge_attention(answers, [KIND]) == {
+    answers = answers_of(KIND, [(NAMES, FULL, 1), (("text", "audio"), pair, 0)])
+    assert compare_attention(answers, [KIND]) == {
         "kind": {
             "examples": 1,
             "tied": 0,
@@ -126,18 +127,18 @@ def test_attention_is_judged_on_complete_examples_by_rank_and_by_deletion() -> N
         }
     }
     assert "| kind | 1 | 1.000 | 100.0 % | 0.350 | 0.167 | 0.000 |" in trust_table(
-        judge_attention(answers, [KIND])
+        compare_attention(answers, [KIND])
     )
 
 
 def test_a_regression_is_ranked_by_magnitude() -> None:
     logits: dict[str, object] = {"text": [8], "image": [11], "text+image": [9]}
-    numbers = judge_attention(answers_of(SIZE, [(("text", "image"), logits, 9)]), [SIZE])["size"]
+    numbers = compare_attention(answers_of(SIZE, [(("text", "image"), logits, 9)]), [SIZE])["size"]
     assert numbers["spearman"] == pytest.approx(1.0)
     assert "spearman_true" not in numbers
 
 
 def test_where_there_is_no_choice_of_media_nothing_is_judged() -> None:
     lone = answers_of(KIND, [(("text",), {"text": [1.0, 0.0]}, 0)])
-    assert judge_attention(lone, [KIND]) == {}
+    assert compare_attention(lone, [KIND]) == {}
     assert trust_table({}) == ""

@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from tests.triad_training.test_model import example
 
+from tests.triad_training.network.test_model import example
 from triad_serving.contract.tasks import Task
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.names import MEDIA
+from triad_serving.media.registry import NAMES
 from triad_serving.media.text.spec import TextInput
 from triad_training.data.dataset import LabelledInputs
 from triad_training.evaluation.metrics import (
@@ -70,6 +70,7 @@ def test_calibration_error_is_the_gap_between_confidence_and_success() -> None:
 
 def answers(logits: np.ndarray, targets: np.ndarray, task: Task) -> Answers:
     return Answers(
+        media=NAMES,
         example_N=np.arange(len(logits)),
         subsets_N=np.array(["text"] * len(logits)),
         logits={task.name: logits},
@@ -102,13 +103,13 @@ def test_every_subset_of_an_example_is_asked_once_and_scored_apart() -> None:
 
     def run(batch: list[ModelInputs]) -> BatchAnswers:
         seen.extend(batch)
-        shares = [[float(m in inputs.media) / len(inputs.media) for m in MEDIA] for inputs in batch]
+        shares = [[float(m in inputs.media) / len(inputs.media) for m in NAMES] for inputs in batch]
         logits = f32([[9, 0] if inputs.text else [0, 9] for inputs in batch])
         return BatchAnswers(logits={"kind": logits}, attention={"kind": f32(shares)})
 
     full = LabelledInputs(inputs=example(0), targets={"kind": f32(0)})
     lone = LabelledInputs(inputs=example(1).only("image"), targets={"kind": f32(0)})
-    found = answer_subsets(run, [[full], [lone]], [KIND])
+    found = answer_subsets(run, [[full], [lone]], [KIND], media=NAMES)
     scores = score_subsets(found, [KIND])
     assert len(seen) == 8
     assert found.example_N.tolist() == [0] * 7 + [1]

@@ -13,7 +13,7 @@ from tests.triad_training.conftest import table_folder
 from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import Bundle
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.data.dataset import collate
 from triad_training.learning.distillation import Teacher, soft_loss, student_config
 from triad_training.learning.objective import Objective

@@ -17,7 +17,7 @@ import torch
 import triad_training.learning.loop as fitting
 from tests.triad_training.conftest import FIT, ROOT, fit_toy
 from triad_serving.contract.errors import DiskError, TableError
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.evaluation.history import read_history
 from triad_training.layers.distributed import Batches
 from triad_training.learning.loop import RunState

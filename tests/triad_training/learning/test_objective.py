@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.triad_training.test_model import CONFIG, SPEC, TASKS, example
 
+from tests.triad_training.network.test_model import ASSETS, CONFIG, SPEC, TASKS, example
 from triad_serving.contract.tasks import Task
-from triad_serving.inference.session import pack_batch
+from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.names import MEDIA
+from triad_serving.media.registry import NAMES
 from triad_training.config.train_config import OptimConfig, TaskConfig, TrainConfig
 from triad_training.learning.objective import Objective, TaskLoss, draw_subsets
 from triad_training.network.model import TriadModel
@@ -33,7 +33,7 @@ TRAIN = TrainConfig.model_validate(
 @pytest.fixture
 def objective() -> Objective:
     torch.manual_seed(0)
-    return Objective(TriadModel(CONFIG, SPEC, TASKS, words=50), TRAIN, TASKS)
+    return Objective(TriadModel(CONFIG, SPEC, TASKS, ASSETS), TRAIN, TASKS)
 
 
 def loss(objective: Objective, batch: Sequence[ModelInputs], kind: Sequence[float]) -> torch.Tensor:
@@ -129,9 +129,9 @@ def test_a_task_without_a_label_in_the_batch_costs_nothing(objective: Objective)
 def test_all_media_each_alone_and_one_between_are_asked() -> None:
     pairs = set()
     for step in range(40):
-        drawn = draw_subsets(MEDIA, seed=(0, step))
-        assert drawn == draw_subsets(MEDIA, seed=(0, step))
-        assert [subset for subset in drawn if len(subset) != 2] == [("text",), ("image",), ("audio",), MEDIA]
+        drawn = draw_subsets(NAMES, seed=(0, step))
+        assert drawn == draw_subsets(NAMES, seed=(0, step))
+        assert [subset for subset in drawn if len(subset) != 2] == [("text",), ("image",), ("audio",), NAMES]
         pairs |= {subset for subset in drawn if len(subset) == 2}
         assert len(drawn) == 5
     assert len(pairs) == 3
@@ -141,7 +141,7 @@ def test_all_media_each_alone_and_one_between_are_asked() -> None:
 
 def test_every_medium_learns_even_where_all_are_shown_together(objective: Objective) -> None:
     loss(objective, [example(0), example(1)], [0.0, 2.0]).backward()
-    assert all(learns(objective, medium) for medium in MEDIA)
+    assert all(learns(objective, medium) for medium in NAMES)
 
 
 def test_a_batch_in_which_nobody_has_a_medium_trains_the_others(objective: Objective) -> None:

@@ -15,7 +15,7 @@ from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
 from triad_serving.inference.session import EVERYTHING, Session
 from triad_serving.media.text.lexicon import WordLexicon
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.data.dataset import collate
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import Transfer, transfer_weights
@@ -29,7 +29,7 @@ def prepared_from(folder: Path, *overrides: str) -> Prepared:
 def transferred(prepared: Prepared, bundle: Bundle) -> tuple[torch.nn.Module, Transfer]:
     torch.manual_seed(1)
     model = build_model(prepared).eval()
-    return model, transfer_weights(model, prepared.lexicon, prepared.tasks, bundle)
+    return model, transfer_weights(model, prepared.assets, prepared.tasks, bundle)
 
 
 def test_the_same_config_answers_as_the_bundle_before_its_first_step(toy_bundle: Bundle) -> None:
@@ -76,7 +76,7 @@ def test_a_task_with_other_labels_keeps_where_it_looked_and_begins_its_head_anew
 
 def test_words_that_both_vocabularies_know_keep_their_embedding(toy_bundle: Bundle) -> None:
     prepared = prepared_from(table_folder(toy_bundle))
-    old, new = toy_bundle.lexicon, prepared.lexicon
+    old, new = toy_bundle.assets["text"], prepared.assets["text"]
     assert isinstance(old, WordLexicon)
     assert isinstance(new, WordLexicon)
     tokens = ["new", *reversed(old.vocabulary.tokens[1:])]
@@ -123,9 +123,9 @@ def test_a_bundle_says_what_it_started_from_without_a_path_of_the_machine(toy_bu
 
 def test_a_bundle_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"holds no weights\.safetensors to start from"):
-        transfer_weights(torch.nn.Linear(1, 1), None, (), read_bundle(write_tiny_bundle(tmp_path)))
+        transfer_weights(torch.nn.Linear(1, 1), {}, (), read_bundle(write_tiny_bundle(tmp_path)))
 
 
 def test_a_bundle_of_which_nothing_fits_is_refused(toy_bundle: Bundle) -> None:
     with pytest.raises(ConfigError, match=r"no weight of .* fits"):
-        transfer_weights(torch.nn.Linear(1, 1), None, (), toy_bundle)
+        transfer_weights(torch.nn.Linear(1, 1), {}, (), toy_bundle)

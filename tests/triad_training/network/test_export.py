@@ -18,10 +18,11 @@ from triad_serving.inference.session import EVERYTHING, Session
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.limits import MediaLimits
 from triad_serving.media.preprocess import preprocess
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
+from triad_training.learning.prepare import build_model, prepare
 from triad_training.media.audio import front_end
-from triad_training.network.export import MAX_DRIFT, check_parity, degenerate_examples, export_graph
-from triad_training.train import build_model, prepare
+from triad_training.network.export import export_graph
+from triad_training.network.parity import MAX_DRIFT, check_parity, degenerate_examples
 
 
 def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> None:
@@ -29,7 +30,7 @@ def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> Non
     session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
     config = load_config(table_folder(toy_bundle) / "config.toml")
     examples = [
-        preprocess(example.read(), toy_bundle.spec, toy_bundle.lexicon, MediaLimits())
+        preprocess(example.read(), toy_bundle.spec, toy_bundle.assets, MediaLimits())
         for example in prepare(config).test.examples
     ]
     batch = [example.only(*subset) for example in examples for subset in media_subsets(example.media)]

@@ -8,13 +8,16 @@ import torch
 
 from triad_serving.contract.outputs import media_subsets
 from triad_serving.contract.tasks import Task, TaskType
-from triad_serving.inference.session import pack_batch
+from triad_serving.inference.packing import pack_batch
 from triad_serving.media.audio.spec import AudioInput, AudioSpec
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.image.spec import ImageInput, ImageSpec
+from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.spec import TextInput, TextSpec
-from triad_training.config.train_config import ModelConfig
-from triad_training.network.fusion import Head, Looked, segment_masks
+from triad_serving.media.text.words import Vocabulary
+from triad_training.config.train_config import ModelConfig, TrainConfig
+from triad_training.network.fusion import AttentionReading, segment_masks
+from triad_training.network.head import Head
 from triad_training.network.model import TriadModel
 
 SPEC = PreprocessSpec(
@@ -24,13 +27,17 @@ TASKS = (
     Task(name="kind", type="classification", labels=("a", "b", "c")),
     Task(name="size", type="regression"),
 )
-CONFIG = ModelConfig(width=16, heads=2, mels=16)
+CONFIG = TrainConfig.model_validate(
+    {"name": "toy", "data": {"table": "t.csv"}, "tasks": {"kind": {}, "size": {"type": "regression"}}}
+    | {"model": ModelConfig(width=16, heads=2, mels=16)}
+)
+ASSETS = {"text": WordLexicon(vocabulary=Vocabulary([f"word{n}" for n in range(48)]))}  # 50 ids
 
 
 @pytest.fixture
 def model() -> TriadModel:
     torch.manual_seed(0)
-    return TriadModel(CONFIG, SPEC, TASKS, words=50).eval()
+    return TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval()
 
 
 def example(seed: int) -> ModelInputs:
@@ -38,7 +45,7 @@ def example(seed: int) -> ModelInputs:
     samples = rng.integers(-9000, 9000, 1000 + 700 * seed).astype(np.int16)
     pixels = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
     return ModelInputs(
-        text=TextInput(ids_L=rng.integers(2, 50, 3 + seed), spans=(), characters=9, truncated=False),
+        text=TextInput(ids_L=rng.integers(2, 50, 3 + seed), spans=(), text="a text it", truncated=False),
         image=ImageInput(pixels_HW3=pixels, format="PNG", width=16, height=16, region=(0, 0, 16, 16)),
         audio=AudioInput(
             samples_T=samples, format="WAV", seconds=1.0, sample_rate_hz=8000, truncated=False, peak=0.3
@@ -89,25 +96,25 @@ def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: Tri
     mask = segment_masks([torch.ones(1, 4, dtype=torch.bool), torch.tensor([[True, False]])])
     with torch.no_grad():
         fused, own = torch.randn(1, 6, 16), torch.randn(1, 6, 16)
-        looked = attention(fused, own, mask)
+        reading = attention(fused, own, mask)
         changed = own.clone()
         changed[:, 4:] += 100.0
-        assert torch.equal(attention(fused, changed, mask).reads_BMD[:, 0], looked.reads_BMD[:, 0])
-        weights = looked.weights_BMP[0, 0]
+        assert torch.equal(attention(fused, changed, mask).reads_BMD[:, 0], reading.reads_BMD[:, 0])
+        weights = reading.weights_BMP[0, 0]
         assert weights[:4].sum() == pytest.approx(1)
         assert not weights[4:].any()
         expected = (weights[:4, None] * attention.value(own[0, :4])).sum(0)
-        assert torch.allclose(looked.reads_BMD[0, 0], expected, atol=1e-6)
+        assert torch.allclose(reading.reads_BMD[0, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["classification", "multilabel"])
 def test_evidence_weighs_opinions_and_grows_with_agreement(kind: TaskType) -> None:
     torch.manual_seed(0)
     head = Head(16, Task(name="kind", type=kind, labels=("a", "b", "c"), prior=(0.5, 0.3, 0.2)), 0.0)
-    looked = Looked(torch.randn(1, 2, 16), torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2, 9))
+    reading = AttentionReading(torch.randn(1, 2, 16), torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2, 9))
     with torch.no_grad():
-        logits_BK, shares_BM = head(looked)
-        opinions = torch.tanh(head.net(looked.reads_BMD[0])).numpy().astype(float)
+        logits_BK, shares_BM = head(reading)
+        opinions = torch.tanh(head.net(reading.reads_BMD[0])).numpy().astype(float)
         offset = head.offset.numpy().astype(float)
     first = offset + np.array([2.0, 1.0]) @ opinions
     if kind == "classification":
@@ -123,7 +130,7 @@ def test_evidence_weighs_opinions_and_grows_with_agreement(kind: TaskType) -> No
 def test_without_evidence_the_answer_is_the_training_prior() -> None:
     kind = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.9, 0.1))
     tags = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.2, 0.0))
-    nothing = Looked(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 3, 9))
+    nothing = AttentionReading(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 3, 9))
     with torch.no_grad():
         assert Head(16, kind, 0.0)(nothing)[0].softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
         assert Head(16, tags, 0.0)(nothing)[0].sigmoid()[0].tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
@@ -138,7 +145,7 @@ def test_a_regression_answers_in_the_targets_own_unit(model: TriadModel) -> None
 @pytest.mark.parametrize("media", media_subsets(SPEC.media))
 def test_a_model_may_read_any_subset_of_media(media: tuple[str, ...]) -> None:
     spec = PreprocessSpec(**{m: getattr(SPEC, m) if m in media else None for m in SPEC.media})
-    model = TriadModel(CONFIG, spec, TASKS, words=50).eval()
+    model = TriadModel(CONFIG, spec, TASKS, ASSETS).eval()
     outputs = run(model, [example(0).only(*media)])
     assert outputs["logits.kind"].shape == (1, 3)
     assert {name.rsplit(".", 1)[1] for name in outputs if name.startswith("attention.kind")} == set(media)

@@ -11,11 +11,10 @@ from tests.triad_training.conftest import table_folder
 from triad_serving.contract.errors import BundleError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, write_bundle
 from triad_serving.inference.session import Session
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.learning.prepare import prepare
-from triad_training.network.export import MAX_DRIFT, check_parity
+from triad_training.network.parity import MAX_DRIFT, check_parity, parity_examples
 from triad_training.network.rebuild import rebuild_network
-from triad_training.train import parity_examples
 
 
 def rewritten(bundle: Bundle, folder: Path, weights: bytes | None) -> Bundle:

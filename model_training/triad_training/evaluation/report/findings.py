@@ -19,18 +19,11 @@ from triad_training.evaluation.evaluate import Evaluation
 from triad_training.evaluation.metrics import MAIN_SCORE, SCORE_NAMES
 from triad_training.evaluation.removal import Removals
 from triad_training.evaluation.report.style import decimals
-from triad_training.evaluation.robustness import Kind
 
 HONEST = 0.03  # calibration error
 TELLS, HINTS = 0.8, 0.5  # rank correlations
 MATTERS = 0.02  # of a probability
 LOST = 0.05  # of a score
-CAUSES: dict[Kind, str] = {
-    "image noise": "under image noise of deviation {:g}",
-    "occlusion": "when a grey square covers {:.0%} of the image",
-    "sound noise": "under sound noise at {:g} dB",
-    "word dropout": "when {:.0%} of the words are left out",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +101,8 @@ def find_weak(evaluation: Evaluation) -> Iterator[str]:
         yield from _costly_corruption(evaluation, breakdown.task)
 
 
-def judge(task: str, numbers: Mapping[str, float]) -> Iterator[str]:
-    """Whether a task's attention can be believed. numbers: of attribution.judge_task."""
+def describe_attention(task: str, numbers: Mapping[str, float]) -> Iterator[str]:
+    """Whether a task's attention can be believed. numbers: of attribution.compare_task."""
     if "spearman" not in numbers:
         yield f"{task}: every medium contributes the same, so there is nothing to rank."
         return
@@ -127,7 +120,7 @@ def judge(task: str, numbers: Mapping[str, float]) -> Iterator[str]:
     )
 
 
-def judge_parts(task: str, removals: Removals) -> str:
+def describe_removal(task: str, removals: Removals) -> str:
     """What is left of the answer as its parts go in each order."""
     left = {each.order: f"{each.deletion_area:.2f}" for each in removals.orders}
     return (
@@ -191,7 +184,7 @@ def _costly_corruption(evaluation: Evaluation, task: Task) -> Iterator[str]:
         points = curve.points[task.name]
         sent, middle = points[0], points[len(points) // 2]
         if sent.together is not None and middle.together is not None and middle.level is not None:
-            cause = CAUSES[curve.corruption.kind].format(middle.level)
+            cause = curve.corruption.cause.format(middle.level)
             fall = f"{_score_name(task)} falls from {sent.together:.3f} to {middle.together:.3f} {cause}"
             falls.append((sent.together - middle.together, fall))
     if falls and (worst := max(falls))[0] > LOST:

@@ -12,13 +12,12 @@ import numpy as np
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.outputs import MediumName, Wanted
 from triad_serving.contract.tasks import Task
-from triad_serving.media.names import MEDIA
 from triad_serving.media.preprocess import preprocess
-from triad_training.data.forms import LIMITS
 from triad_training.evaluation.attribution import Attribution, attribute
 from triad_training.evaluation.breakdown import Breakdown
 from triad_training.evaluation.evaluate import Evaluation
-from triad_training.evaluation.report.exhibit import Exhibit, show_example
+from triad_training.evaluation.report.sample_view import SampleView, view_sample
+from triad_training.media.stored import LIMITS
 
 SHOWN = 6  # per task
 
@@ -32,7 +31,7 @@ class Mistake:
     true: str
     sure: str
     shapley: dict[MediumName, float]
-    exhibit: Exhibit
+    sample: SampleView
 
 
 def worst_mistakes(evaluation: Evaluation, breakdown: Breakdown) -> list[Mistake]:
@@ -66,12 +65,12 @@ def _describe(
     index = int(evaluation.answers.example_N[breakdown.rows_E[e]])
     example = dataset.examples[index]
     raw = example.read()
-    inputs = preprocess(raw, dataset.spec, dataset.lexicon, LIMITS)
+    inputs = preprocess(raw, dataset.spec, dataset.assets, LIMITS)
     [outputs] = evaluation.session.run([inputs], Wanted(attention=True))
     shapley: dict[MediumName, float] = {}
     if game is not None:
         shapley_M = game.shapley_EM[index].tolist()
-        shapley = {m: value for m, value in zip(MEDIA, shapley_M, strict=True) if m in inputs.media}
+        shapley = {m: value for m, value in zip(game.media, shapley_M, strict=True) if m in inputs.media}
     regression = task.type == "regression"
     return Mistake(
         line=example.line,
@@ -79,7 +78,7 @@ def _describe(
         true=_words(task, breakdown.targets[e]),
         sure=f"off by {wrongness:.4g}" if regression else f"{100 * wrongness:.1f} % sure",
         shapley=shapley,
-        exhibit=show_example(raw, inputs, dict(outputs.attention[task.name]), dataset.spec),
+        sample=view_sample(raw, inputs, dict(outputs.attention[task.name]), dataset.spec),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+import triad_training.media
 from triad_serving.contract.errors import SetupError
 from triad_serving.contract.tasks import Task
 from triad_training.config.train_config import TrainConfig
@@ -21,14 +22,19 @@ from triad_training.evaluation.evaluate import Evaluation
 from triad_training.evaluation.history import EpochRecord
 from triad_training.evaluation.metrics import SCORE_NAMES
 from triad_training.evaluation.report.advice import advise
+from triad_training.evaluation.report.attention_charts import (
+    draw_agreement,
+    draw_deletion,
+    draw_removal,
+    draw_use,
+)
 from triad_training.evaluation.report.cost import draw_times, peak_memory_bytes, time_subsets
-from triad_training.evaluation.report.course import draw_course
 from triad_training.evaluation.report.findings import (
+    describe_attention,
+    describe_removal,
     find_good,
     find_weak,
     headline,
-    judge,
-    judge_parts,
     main_scores,
 )
 from triad_training.evaluation.report.mistakes import Mistake, worst_mistakes
@@ -42,10 +48,12 @@ from triad_training.evaluation.report.quality import (
 )
 from triad_training.evaluation.report.rows import count_rows, draw_labels, draw_lengths, open_sample
 from triad_training.evaluation.report.style import decimals, drawing, to_png
-from triad_training.evaluation.report.trust import draw_agreement, draw_deletion, draw_removal, draw_use
+from triad_training.evaluation.report.training_curves import draw_training
+from triad_training.media.registry import present
 
 PAGE_FILE = "report.html"
 TEMPLATE = "page.html.j2"
+MEDIA_FOLDER = Path(triad_training.media.__file__).parent  # of NAME/view.html.j2, which show a medium
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,11 +150,11 @@ def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
 def _common_charts(evaluation: Evaluation, history: Sequence[EpochRecord]) -> dict[str, Chart]:
     figures: dict[str, tuple[Figure, str]] = {}
     if history:
-        figures["course"] = (draw_course(history), "Loss, validation score, learning rate, time by epoch")
+        figures["course"] = (draw_training(history), "Loss, validation score, learning rate, time by epoch")
     opened = open_sample(evaluation.dataset, evaluation.examples)
     lengths = draw_lengths(opened)
     if lengths is not None:
-        figures["lengths"] = (lengths, "Lengths of texts and sounds, sizes of images")
+        figures["lengths"] = (lengths, "Sizes of what the rows hold")
     counted = count_rows(evaluation.examples, _config(evaluation), evaluation.bundle.tasks)
     for task in evaluation.bundle.tasks:
         if any(rows.classes.get(task.name) for rows in counted):
@@ -165,7 +173,7 @@ def _render(
 ) -> str:
     config, manifest = _config(evaluation), evaluation.bundle.manifest
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, MEDIA_FOLDER]),
         autoescape=True,  # texts and labels are a user's
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -181,11 +189,16 @@ def _render(
         good=[sentence for part in parts for sentence in find_good(part.breakdown)],
         weak=list(find_weak(evaluation)),
         verdicts=[
-            *(sentence for name, each in evaluation.trust.items() for sentence in judge(name, each)),
-            *(judge_parts(name, each) for name, each in evaluation.removals.items()),
+            *(
+                sentence
+                for name, each in evaluation.trust.items()
+                for sentence in describe_attention(name, each)
+            ),
+            *(describe_removal(name, each) for name, each in evaluation.removals.items()),
         ],
         advice=list(advise(evaluation, history, config)),
         parts=parts,
+        **_labels_of_media(evaluation),
         common=common,
         history=history,
         curves=evaluation.curves,
@@ -196,6 +209,24 @@ def _render(
         changed=_pretty(config.model_dump(mode="json", exclude_defaults=True)),
         every_setting=_pretty(config.model_dump(mode="json")),
     )
+
+
+def _labels_of_media(evaluation: Evaluation) -> dict[str, str]:
+    """What the page says of the media that the model reads."""
+    media = [medium for medium, _ in present(evaluation.bundle.spec)]
+    hidden = ", ".join(medium.hidden_label for medium in media)
+    attended = _listed([medium.attended_label for medium in media])
+    return {
+        "parts_labels": _listed([medium.parts_label for medium in media]),
+        "hidden_labels": hidden[:1].upper() + hidden[1:],
+        "attended_labels": attended[:1].upper() + attended[1:],
+    }
+
+
+def _listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _config(evaluation: Evaluation) -> TrainConfig:

@@ -15,20 +15,21 @@ from triad_serving.contract.arrays import I64
 from triad_serving.contract.tasks import Task
 from triad_training.evaluation.breakdown import Breakdown, Reliability
 from triad_training.evaluation.metrics import MAIN_SCORE, SCORE_NAMES
-from triad_training.evaluation.report.style import FAINT, INK, MEDIUM_STYLES, label_bars, new_figure, shorten
+from triad_training.evaluation.report.style import FAINT, INK, label_bars, new_figure, shorten
 from triad_training.evaluation.robustness import Curve
+from triad_training.media.registry import by_name
 
 MOST_CLASSES = 24  # beyond it, a confusion matrix shows the classes that are most confused
 NUMBERED_CLASSES = 15  # up to it, its cells hold their counts
 WORST_SHOWN = -0.5  # the R² of a subset that knows nothing can be -50
-HATCHES = ("", "///", "xxx")  # by number of media
+HATCHES = ("", "///", "xxx", "...")  # by number of media; beyond, the last
 
 
 def draw_scores(task: Task, scores: Mapping[str, float]) -> Figure:
     """The main score of every subset of media, as bars that thicken in texture with the number of media."""
     figure, (axes,) = new_figure(5.2, 0.7 + 0.32 * len(scores))
     values = list(scores.values())
-    hatches = [HATCHES[subset.count("+")] for subset in scores]
+    hatches = [HATCHES[min(subset.count("+"), len(HATCHES) - 1)] for subset in scores]
     axes.barh(range(len(scores)), values, height=0.66, color="#cbd2d9", edgecolor=INK, hatch=hatches, lw=0.6)
     axes.set_yticks(range(len(scores)), [subset.replace("+", " + ") for subset in scores])
     axes.invert_yaxis()
@@ -122,7 +123,7 @@ def draw_robustness(task: Task, curves: Sequence[Curve]) -> Figure:
 
 
 def _draw_curve(axes: Axes, task: Task, curve: Curve) -> None:
-    points, style = curve.points[task.name], MEDIUM_STYLES[curve.corruption.medium]
+    points, style = curve.points[task.name], by_name(curve.corruption.medium).style
     places = range(len(points))
 
     def line(values: Sequence[float | None], look: str, colour: str, face: str, label: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +15,17 @@ from triad_serving.media.example import ModelInputs
 from triad_serving.media.preprocess import preprocess
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
-from triad_training.data.forms import LIMITS
+from triad_training.data.labels import split_tags
 from triad_training.data.splits import SPLITS
-from triad_training.data.table import Example, split_tags
 from triad_training.evaluation.report.style import INK, new_figure, shorten
+from triad_training.media.example import Example
+from triad_training.media.registry import MEDIA
+from triad_training.media.stored import LIMITS
 
 SAMPLE = 150  # rows per split whose media are opened
 MOST_CLASSES = 24
 LINES = {"train": "-", "validation": "--", "test": ":"}
 OTHER_LINE = "-."  # of a split of data.more_splits
-TOKENS, SIDE, SECONDS = "tokens of a text", "side of an image, pixels (root of area)", "seconds of a sound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def open_sample(dataset: ExampleDataset, examples: Sequence[Example]) -> dict[st
     for split in _splits(examples):
         chosen = [example for example in examples if example.split == split]
         for i in rng.permutation(len(chosen))[:SAMPLE].tolist():
-            inputs = preprocess(chosen[i].read(), dataset.spec, dataset.lexicon, LIMITS)
+            inputs = preprocess(chosen[i].read(), dataset.spec, dataset.assets, LIMITS)
             opened.setdefault(split, []).append(inputs)
     return opened
 
@@ -103,12 +103,15 @@ def draw_labels(task: Task, counted: Sequence[SplitRows]) -> Figure:
 
 
 def draw_lengths(opened: dict[str, list[ModelInputs]]) -> Figure | None:
-    """Distributions of tokens, seconds and image sizes by split; None where there is nothing to draw."""
-    panels: dict[str, dict[str, list[float]]] = {TOKENS: {}, SIDE: {}, SECONDS: {}}
-    for split, sample in opened.items():
-        panels[TOKENS][split] = [len(each.text.ids_L) for each in sample if each.text]
-        panels[SIDE][split] = [math.sqrt(e.image.width * e.image.height) for e in sample if e.image]
-        panels[SECONDS][split] = [each.audio.seconds for each in sample if each.audio]
+    """Distributions of the media's sizes by split; None where there is nothing to draw."""
+    panels: dict[str, dict[str, list[float]]] = {}
+    for medium in MEDIA:
+        panels[medium.size_label] = {
+            split: [
+                medium.size(item) for each in sample if (item := each.of(medium.serving.name)) is not None
+            ]
+            for split, sample in opened.items()
+        }
     used = {name: by_split for name, by_split in panels.items() if any(by_split.values())}
     if not used:
         return None

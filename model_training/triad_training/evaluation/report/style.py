@@ -10,7 +10,6 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -21,8 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 from matplotlib.typing import RcKeyType
 from PIL import Image
-
-from triad_serving.contract.outputs import MediumName
 
 DPI = 144
 LATIN = "DejaVu Sans"  # comes with matplotlib
@@ -39,21 +36,6 @@ CHINESE = (  # the first that is installed lends its characters
     "Droid Sans Fallback",
 )
 INK, FAINT = "#1f2933", "#9aa5b1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MediumStyle:
-    """The colours differ in brightness, so that they differ in grey."""
-
-    colour: str
-    marker: str
-
-
-MEDIUM_STYLES: dict[MediumName, MediumStyle] = {
-    "text": MediumStyle(colour="#243b6b", marker="o"),
-    "image": MediumStyle(colour="#3fa796", marker="s"),
-    "audio": MediumStyle(colour="#f2c063", marker="^"),
-}
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from scipy import fft
 
 from triad_serving.contract.arrays import F32
 from triad_serving.media.audio.decode import DecodedAudio
+from triad_training.media.audio.config import AudioAugment
 from triad_training.media.audio.noise import Noise
-from triad_training.media.config import AudioAugment
 
 Generator = np.random.Generator
 

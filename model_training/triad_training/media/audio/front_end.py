@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triad_serving.media.audio.spec import AudioSpec
-from triad_training.config.train_config import Features
-from triad_training.media.config import SpectrumAugment
+from triad_training.media.audio.config import Features, SpectrumAugment
 
 FULL_SCALE = 32768  # of 16-bit samples
 LOG_FLOOR = 1e-10  # power; below the quantisation noise of 16-bit samples

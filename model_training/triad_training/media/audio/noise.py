@@ -14,8 +14,8 @@ from scipy import fft
 
 from triad_serving.contract.arrays import F32, I16
 from triad_serving.contract.errors import ConfigError
-from triad_training.data.files import Media
-from triad_training.data.forms import File
+from triad_training.media.audio.stored import NOISE
+from triad_training.media.stored import File, Files
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff")
 MAX_SAMPLES = 2**26  # of all recordings together (128 MiB); of longer ones the beginnings are kept
@@ -44,15 +44,15 @@ class Noise:
         return np.asarray(excerpt_T / np.float32(math.sqrt(power)), dtype=np.float32)
 
 
-def recorded_noise(folder: Path, media: Media) -> Noise:
+def recorded_noise(folder: Path, files: Files) -> Noise:
     """Every sound under the folder, decoded as examples are. Raises ConfigError."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise ConfigError(f"augment.audio.noise_folder: {folder} holds no sound ({', '.join(SUFFIXES)}).")
-    for file, problem in media.check([File("noise", path) for path in paths]).items():
+    for file, problem in files.check([File(NOISE, path) for path in paths]).items():
         raise ConfigError(f"augment.audio.noise_folder: {file.path}: {problem}")
     samples = MAX_SAMPLES // len(paths)
-    recordings_T = [media.noise(path)[:samples] for path in paths]
+    recordings_T = [files.read(File(NOISE, path)).samples_T[:samples] for path in paths]
     audible_T = [recording_T for recording_T in recordings_T if recording_T.any()]
     if not audible_T:
         raise ConfigError(f"augment.audio.noise_folder: every sound in {folder} is silent.")

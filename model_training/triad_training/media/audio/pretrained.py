@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from triad_serving.contract.errors import ConfigError
 from triad_serving.media.audio.spec import AudioSpec, sound_tokens
-from triad_training.config.train_config import MAX_SOUND_TOKENS
+from triad_training.media.audio.config import MAX_SOUND_TOKENS
 from triad_training.media.audio.wave import WAVE_TYPES, WaveEncoder, wave_spec
 from triad_training.media.audio.whisper import WhisperEncoder, whisper_spec
 from triad_training.media.pretrained.config import PretrainedConfig

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter, ImageOps
 from triad_serving.contract.arrays import F32, U8
 from triad_serving.media.image.decode import DecodedImage
 from triad_serving.media.image.spec import ImageSpec
-from triad_training.media.config import ImageAugment
+from triad_training.media.image.config import ImageAugment
 
 Generator = np.random.Generator
 CROP_SIDES = math.log(

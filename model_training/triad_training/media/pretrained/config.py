@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from triad_training.media.config import Section
+from triad_training.media.section import Section
 
 
 class PretrainedConfig(Section):

@@ -15,12 +15,16 @@ from torch import nn
 
 from triad_serving.contract.errors import ConfigError, SetupError
 from triad_serving.contract.outputs import MediumName
-from triad_serving.inference.bundle import Bundle
-from triad_serving.media.text.tokenizer import TOKENIZER_FILE, TokenizerLexicon
-from triad_training.config.train_config import PRETRAINED, TrainConfig
 from triad_training.media.pretrained.config import PretrainedConfig
 
 Loaded = TypeVar("Loaded")
+
+# Architectures that this project's tests train and serve; unispeech's code is wav2vec2's.
+TESTED = {
+    *("bert", "roberta", "xlm-roberta", "distilbert"),
+    *("vit", "dinov2", "dinov2_with_registers", "siglip_vision_model", "convnext"),
+    *("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "whisper"),
+}
 
 # Arrays that a checkpoint may lack without harm: for pre-training or pooling, which Triad does not use.
 UNUSED = ("pooler", "masked_spec_embed", "head.", "mask_token")
@@ -45,8 +49,8 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
     be random, and stay so where they are frozen.
     """
     auto = library().AutoModel
-    if _in_bundle(encoder):
-        return _tower(_try(lambda: auto.from_config(_config(encoder)), encoder, medium))
+    if in_bundle(encoder):
+        return _tower(try_loading(lambda: auto.from_config(_config(encoder)), encoder, medium))
 
     def load() -> tuple[Any, dict[str, Any]]:
         loaded: tuple[Any, dict[str, Any]] = auto.from_pretrained(
@@ -54,7 +58,7 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
         )
         return loaded
 
-    model, info = _try(load, encoder, medium)
+    model, info = try_loading(load, encoder, medium)
     missing = sorted(name for name in info["missing_keys"] if not any(part in name for part in UNUSED))
     if missing:
         raise ConfigError(
@@ -66,9 +70,9 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
 
 def model_shape(encoder: PretrainedConfig, medium: MediumName) -> Any:
     """The same model without weights: on torch's meta device, for shapes and its configuration alone."""
-    config = _try(lambda: _config(encoder), encoder, medium)
+    config = try_loading(lambda: _config(encoder), encoder, medium)
     with torch.device("meta"):
-        model = _try(lambda: library().AutoModel.from_config(config), encoder, medium)
+        model = try_loading(lambda: library().AutoModel.from_config(config), encoder, medium)
     return _tower(model.eval())
 
 
@@ -77,44 +81,25 @@ def load_processor(encoder: PretrainedConfig, medium: MediumName) -> Any:
     transformers = library()
     auto = transformers.AutoImageProcessor if medium == "image" else transformers.AutoFeatureExtractor
     source = encoder.source
-    if _in_bundle(encoder):
+    if in_bundle(encoder):
         source = str(Path(source).with_name(f"{medium}_processor.json"))
-    return _try(lambda: auto.from_pretrained(source), encoder, medium)
+    return try_loading(lambda: auto.from_pretrained(source), encoder, medium)
 
 
-def load_lexicon(encoder: PretrainedConfig) -> TokenizerLexicon:
-    """The source's tokenizer, as the service runs it. Raises ConfigError, SetupError."""
-    if _in_bundle(encoder):
-        return TokenizerLexicon(Path(encoder.source).with_name(TOKENIZER_FILE).read_bytes())
-    auto = library().AutoTokenizer
-    tokenizer = _try(lambda: auto.from_pretrained(encoder.source), encoder, "text")
-    fast = getattr(tokenizer, "backend_tokenizer", None)
-    if fast is None:
-        raise ConfigError(f"model.text_encoder.source: {encoder.source} has no {TOKENIZER_FILE}.")
-    return TokenizerLexicon(fast.to_str().encode())
-
-
-def bundle_files(encoder: PretrainedConfig, medium: MediumName) -> dict[str, bytes]:
-    """What builds the encoder again; the tokenizer is among the lexicon's files."""
+def network_files(encoder: PretrainedConfig, medium: MediumName) -> dict[str, bytes]:
+    """What builds the network again."""
     config = model_shape(encoder, medium).config
     config.name_or_path = ""  # a path of this machine, maybe
-    files = {f"{medium}_encoder.json": config.to_json_string(use_diff=False)}
-    if medium != "text":
-        files[f"{medium}_processor.json"] = load_processor(encoder, medium).to_json_string()
-    return {name: text.encode() for name, text in files.items()}
+    return {f"{medium}_encoder.json": config.to_json_string(use_diff=False).encode()}
 
 
-def with_bundled_sources(config: TrainConfig, bundle: Bundle) -> TrainConfig:
-    """A bundle's config with its own files as sources."""
-    sources = {
-        name: encoder.model_copy(update={"source": str(bundle.path / f"{name}.json")})
-        for name in PRETRAINED
-        if (encoder := getattr(config.model, name))
-    }
-    return config.model_copy(update={"model": config.model.model_copy(update=sources)})
+def processor_files(encoder: PretrainedConfig, medium: MediumName) -> dict[str, bytes]:
+    """What builds its processor again."""
+    return {f"{medium}_processor.json": load_processor(encoder, medium).to_json_string().encode()}
 
 
-def _in_bundle(encoder: PretrainedConfig) -> bool:
+def in_bundle(encoder: PretrainedConfig) -> bool:
+    """Whether its source is a file of a bundle, without weights."""
     return encoder.source.endswith("_encoder.json")
 
 
@@ -140,7 +125,8 @@ def _tower(model: Any) -> Any:
     return model
 
 
-def _try(load: Callable[[], Loaded], encoder: PretrainedConfig, medium: MediumName) -> Loaded:
+def try_loading(load: Callable[[], Loaded], encoder: PretrainedConfig, medium: MediumName) -> Loaded:
+    """Raises ConfigError, which names the option."""
     try:
         return load()
     except (OSError, ValueError, ImportError) as error:  # what transformers raises on what it cannot load

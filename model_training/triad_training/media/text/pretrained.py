@@ -5,15 +5,17 @@ Shape letters: N texts, L tokens, P Q tokens that the model wants before and beh
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
 from triad_serving.contract.errors import ConfigError
 from triad_serving.media.text.spec import PAD_ID, UNKNOWN_ID, TextSpec
-from triad_serving.media.text.tokenizer import FIRST_ID
+from triad_serving.media.text.tokenizer import FIRST_ID, TOKENIZER_FILE, TokenizerLexicon
 from triad_training.media.pretrained.backbone import Backbone, Projection, nothing_to_encode
 from triad_training.media.pretrained.config import PretrainedConfig
-from triad_training.media.pretrained.source import load_lexicon, load_model
+from triad_training.media.pretrained.source import in_bundle, library, load_model, try_loading
 
 
 class PretrainedTextEncoder(nn.Module):
@@ -69,3 +71,15 @@ def _require_positions(model: nn.Module, max_tokens: int, specials: int, encoder
             f"preprocess.text.max_tokens: {encoder.source} cannot read {max_tokens} tokens and {specials} "
             f"around them ({str(error).splitlines()[0]})."
         ) from error
+
+
+def load_lexicon(encoder: PretrainedConfig) -> TokenizerLexicon:
+    """The source's tokenizer, as the service runs it. Raises ConfigError, SetupError."""
+    if in_bundle(encoder):
+        return TokenizerLexicon(Path(encoder.source).with_name(TOKENIZER_FILE).read_bytes())
+    auto = library().AutoTokenizer
+    tokenizer = try_loading(lambda: auto.from_pretrained(encoder.source), encoder, "text")
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    if fast is None:
+        raise ConfigError(f"model.text_encoder.source: {encoder.source} has no {TOKENIZER_FILE}.")
+    return TokenizerLexicon(fast.to_str().encode())

@@ -26,8 +26,8 @@ from triad_serving.media.text.lexicon import WordLexicon, read_stop_words
 from triad_serving.media.text.segmenter import read_user_dictionary
 from triad_serving.media.text.spec import TextSpec
 from triad_serving.media.text.words import Vocabulary
-from triad_training.config.train_config import LANGUAGE, LexiconConfig, WordScore
-from triad_training.data.forms import LIMITS
+from triad_training.media.stored import LIMITS
+from triad_training.media.text.config import LANGUAGE, LexiconConfig, WordScore
 
 F64 = npt.NDArray[np.float64]
 REGRESSION_CLASSES = 10  # a number counts as its decile
@@ -42,7 +42,7 @@ def build_lexicon(
 ) -> WordLexicon:
     """The lexicon of a training split: words by choice, then every character, to spell others out.
 
-    targets: by task, one row per text; see manifest.targets. Raises SetupError about a file that is named.
+    targets: by task, one row per text; see data/labels.targets. Raises SetupError about a file that is named.
     """
     wordless = WordLexicon(
         vocabulary=Vocabulary([]),

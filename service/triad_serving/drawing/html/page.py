@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from triad_serving.drawing.bars import number
-from triad_serving.drawing.colours import Tone
+from triad_serving.drawing.bars import bars_of, number
 from triad_serving.drawing.html.style import content_security_policy, style_sheet, word_class
 from triad_serving.drawing.html.svg import (
     define_image,
@@ -17,7 +16,8 @@ from triad_serving.drawing.html.svg import (
     draw_track,
 )
 from triad_serving.drawing.phrases import PHRASES, Phrases
-from triad_serving.drawing.scene import Bars, Scene, TaskPart, Track, Words
+from triad_serving.drawing.scene import Bars, Scene, TaskPart
+from triad_serving.media.figures import Tone, Track, Words
 
 # Control characters, which HTML cannot hold, C1 among them.
 CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "\ufffd")
@@ -55,6 +55,7 @@ def _task(part: TaskPart, scene: Scene, phrases: Phrases) -> str:
 {_lines(map(_words, part.words))}
 {_pictures(part, scene, phrases)}
 {_lines(_track(each, scene) for each in part.tracks)}
+{_lines(_figure(_table(bars_of(rows)), rows.title) for rows in part.rows)}
 </section>"""
 
 

@@ -6,7 +6,8 @@ import base64
 import functools
 import hashlib
 
-from triad_serving.drawing.colours import AGAINST, FOR, PLAIN, Tone, colour_of, ink_on
+from triad_serving.drawing.colours import AGAINST, FOR, PLAIN, colour_of, ink_on
+from triad_serving.media.figures import Tone
 
 STEPS = 32  # shades of a word, from nothing to the strongest; elements may carry no style of their own
 

@@ -12,9 +12,10 @@ from itertools import groupby
 from PIL import Image
 
 from triad_serving.drawing.bars import number
-from triad_serving.drawing.colours import Tone, colour_of, ink_on, veil
-from triad_serving.drawing.media import Picture, Wave, frame_of
-from triad_serving.drawing.scene import Column, Heat, Track
+from triad_serving.drawing.colours import colour_of, ink_on, veil
+from triad_serving.drawing.frame import frame_of
+from triad_serving.drawing.scene import Column
+from triad_serving.media.figures import Heat, Picture, Tone, Track, Wave
 
 SIDE = 280  # pixels of the square that an image is drawn in
 SMALL = 200  # pixels: a smaller image is kept losslessly, and enlarged without blur

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from triad_serving.contract.language import Language
+from triad_serving.drawing.bars import bars_of
 from triad_serving.drawing.phrases import PHRASES, Phrases
 from triad_serving.drawing.png.fonts import Letters
 from triad_serving.drawing.png.raster import (
@@ -26,7 +28,6 @@ from triad_serving.drawing.png.raster import (
     draw_words,
 )
 from triad_serving.drawing.scene import Scene, TaskPart
-from triad_serving.inference.schemas import Language
 
 MARGIN, GAP = 32, 28
 INNER = 3 * SIDE + 2 * GAP
@@ -104,6 +105,9 @@ def _task(part: TaskPart, scene: Scene, type_: _Type, phrases: Phrases) -> Image
             ends = _ends("0 s", f"{scene.wave.shown_s:.2f} s", type_, INNER)
             drawn = draw_track(track, scene.wave, INNER)
             rows.append(below([_caption(track.title, type_, INNER), drawn, ends], gap=4))
+    for each in part.rows:
+        drawn = draw_bars(bars_of(each), type_.body, type_.small, HALF)
+        rows.append(below([_caption(each.title, type_, INNER), drawn], gap=0))
     return below(rows, gap=14)
 
 

@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from triad_serving.contract.arrays import U8
-from triad_serving.drawing.colours import AGAINST, FOR, PLAIN, Tone, colour_of, ink_on, inks_on, shade, veil
-from triad_serving.drawing.media import Picture, Wave, frame_of
+from triad_serving.drawing.colours import AGAINST, FOR, PLAIN, colour_of, ink_on, inks_on, shade, veil
+from triad_serving.drawing.frame import frame_of
 from triad_serving.drawing.png.fonts import Letters
-from triad_serving.drawing.scene import Bars, Column, Heat, Track, Words
+from triad_serving.drawing.scene import Bars, Column
+from triad_serving.media.figures import Heat, Picture, Tone, Track, Wave, Words
 
 PAPER, INK, SOFT, LINE = "#ffffff", "#1f2933", "#5a6774", "#d5dbe1"
 SIDE = 292  # pixels of the square that an image is drawn in

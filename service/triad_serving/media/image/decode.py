@@ -9,13 +9,14 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from triad_serving.contract.arrays import U8
 from triad_serving.contract.errors import DecodeError, TooLargeError, UnsupportedFormatError
+from triad_serving.media.figures import Region
 from triad_serving.media.image.spec import ImageInput, ImageSpec
 from triad_serving.media.limits import MediaLimits
 
@@ -29,8 +30,6 @@ REDUCING_GAP = 3.0  # Pillow's, from which on it is "indistinguishable" from one
 
 # What Pillow's decoders raise on broken files besides OSError, which includes UnidentifiedImageError.
 BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
-
-Region: TypeAlias = tuple[int, int, int, int]  # left, top, right, bottom
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

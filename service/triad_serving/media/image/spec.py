@@ -7,6 +7,7 @@ from typing import Literal
 
 from triad_serving.contract.arrays import U8
 from triad_serving.contract.checks import require_positive
+from triad_serving.media.figures import Region
 
 Fit = Literal["stretch", "pad", "crop"]
 
@@ -45,4 +46,4 @@ class ImageInput:
     format: str
     width: int
     height: int
-    region: tuple[int, int, int, int]
+    region: Region

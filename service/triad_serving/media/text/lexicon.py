@@ -29,8 +29,8 @@ class Lexicon(Protocol):
         """Raises TooLargeError over limits.max_characters, DecodeError where there is no word in it."""
         ...
 
-    def encode(self, words: Sequence[Word], spec: TextSpec, *, characters: int) -> TextInput:
-        """characters: length of the text as sent, for the answer."""
+    def encode(self, words: Sequence[Word], spec: TextSpec, *, text: str) -> TextInput:
+        """text: as sent, for the answer."""
         ...
 
     @property
@@ -62,8 +62,8 @@ class WordLexicon:
         kept = [word for word in words if word.text not in self.stop_words and word.pos not in spec.drop_pos]
         return tuple(kept) or words
 
-    def encode(self, words: Sequence[Word], spec: TextSpec, *, characters: int) -> TextInput:
-        return encode_words(words, self.vocabulary, spec, characters=characters)
+    def encode(self, words: Sequence[Word], spec: TextSpec, *, text: str) -> TextInput:
+        return encode_words(words, self.vocabulary, spec, text=text)
 
     @property
     def size(self) -> int:

@@ -49,13 +49,13 @@ class TextSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextInput:
-    """spans: character offsets (Unicode code points) of each token in the text as sent.
+    """text: as sent. spans: character offsets (Unicode code points) of each token in it.
 
     pos_L: parts of speech where the spec asks for them.
     """
 
+    text: str
     ids_L: I64
     pos_L: I64 | None = None
     spans: tuple[tuple[int, int], ...]
-    characters: int
     truncated: bool

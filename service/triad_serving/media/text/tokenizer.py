@@ -44,12 +44,12 @@ class TokenizerLexicon:
         spans = (_without_space(text, *span) for span in encoding.offsets)
         return tuple(Word(token, *span) for token, span in zip(encoding.tokens, spans, strict=True))
 
-    def encode(self, words: Sequence[Word], spec: TextSpec, *, characters: int) -> TextInput:
+    def encode(self, words: Sequence[Word], spec: TextSpec, *, text: str) -> TextInput:
         kept = words[: spec.max_tokens]
         return TextInput(
+            text=text,
             ids_L=np.array([self.id_of(word.text) for word in kept], dtype=np.int64),
             spans=tuple((word.start, word.end) for word in kept),
-            characters=characters,
             truncated=len(words) > len(kept),
         )
 

@@ -99,12 +99,10 @@ def segment_text(
     return tuple(words)
 
 
-def encode_words(
-    words: Sequence[Word], vocabulary: Vocabulary, spec: TextSpec, *, characters: int
-) -> TextInput:
+def encode_words(words: Sequence[Word], vocabulary: Vocabulary, spec: TextSpec, *, text: str) -> TextInput:
     """Token ids of words; a word outside the vocabulary becomes its characters, each with its own offsets.
 
-    characters: length of the text as sent, for the answer.
+    text: as sent, for the answer.
     """
     ids: list[int] = []
     spans: list[tuple[int, int]] = []
@@ -121,10 +119,10 @@ def encode_words(
         tags += [POS_IDS.get(word.pos, 0)] * (len(ids) - len(tags))
     kept = slice(spec.max_tokens)
     return TextInput(
+        text=text,
         ids_L=np.array(ids[kept], dtype=np.int64),
         pos_L=np.array(tags[kept], dtype=np.int64) if spec.pos else None,
         spans=tuple(spans[kept]),
-        characters=characters,
         truncated=len(ids) > spec.max_tokens,
     )
 

@@ -16,10 +16,10 @@ from PIL import Image
 
 from tests.conftest import png_bytes
 from tests.triad_serving.drawing.conftest import EVIL, WHOLE, Draw, spotted_png
+from triad_serving.contract.language import Language
 from triad_serving.drawing.colours import colour_of
 from triad_serving.drawing.html.page import to_html
 from triad_serving.drawing.html.style import content_security_policy, style_sheet
-from triad_serving.inference.schemas import Language
 from triad_serving.media.example import RawInputs
 
 VOID = {"meta", "br"}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from triad_serving.contract.language import Language
 from triad_serving.drawing.phrases import PHRASES, Phrases
 from triad_serving.drawing.png import fonts
 from triad_serving.drawing.png.fonts import Letters
-from triad_serving.inference.schemas import Language
 
 CHINESE = pytest.mark.skipif(
     not Letters.of(16).has("模型"), reason="no font of this machine has Chinese characters"

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triad_serving.drawing.colours import FOR, PLAIN, Tone, colour_of
-from triad_serving.drawing.media import Picture, Wave
+from triad_serving.drawing.colours import FOR, PLAIN, colour_of
 from triad_serving.drawing.png.fonts import Letters
 from triad_serving.drawing.png.raster import (
     INK,
@@ -27,7 +26,8 @@ from triad_serving.drawing.png.raster import (
     draw_track,
     draw_words,
 )
-from triad_serving.drawing.scene import Bars, Column, Heat, Scale, Track, Words
+from triad_serving.drawing.scene import Bars, Column
+from triad_serving.media.figures import Heat, Picture, Scale, Tone, Track, Wave, Words
 
 ATTENTION, DROP = Scale(tone="attention", most=0.5), Scale(tone="drop", most=0.5)
 BODY, SMALL = Letters.of(16), Letters.of(14)

@@ -42,7 +42,7 @@ def test_parts_of_speech_are_left_out_and_told_to_the_graph() -> None:
     text = "我爱北京，他呢？"
     spec = TextSpec(pos=True, drop_pos=("x", "y"))
     words = STOPPING.words(text, spec, LIMITS)
-    found = STOPPING.encode(words, spec, characters=len(text))
+    found = STOPPING.encode(words, spec, text=text)
 
     assert [text[start:end] for start, end in found.spans] == ["我", "爱", "北", "京", "他"]
     assert found.pos_L is not None
@@ -51,7 +51,7 @@ def test_parts_of_speech_are_left_out_and_told_to_the_graph() -> None:
 
 
 def test_a_word_nobody_tagged_has_the_id_of_padding() -> None:
-    found = STOPPING.encode([Word("天气", 0, 2)], TextSpec(pos=True), characters=2)
+    found = STOPPING.encode([Word("天气", 0, 2)], TextSpec(pos=True), text="天气")
 
     assert found.pos_L is not None
     assert (found.ids_L.tolist(), found.pos_L.tolist()) == ([2], [0])
@@ -61,7 +61,7 @@ def test_without_parts_of_speech_none_are_made() -> None:
     words = STOPPING.words("我爱北京", PLAIN, LIMITS)
 
     assert {word.pos for word in words} == {""}
-    assert STOPPING.encode(words, PLAIN, characters=4).pos_L is None
+    assert STOPPING.encode(words, PLAIN, text=4 * "x").pos_L is None
 
 
 def test_a_lexicon_survives_being_written_and_read(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def lexicon() -> TokenizerLexicon:
 
 def read(lexicon: TokenizerLexicon, text: str) -> tuple[list[tuple[str, int]], bool]:
     """Each token's text as sent and its id; whether some were cut off."""
-    encoded = lexicon.encode(lexicon.words(text, SPEC, LIMITS), SPEC, characters=len(text))
+    encoded = lexicon.encode(lexicon.words(text, SPEC, LIMITS), SPEC, text=text)
     pieces = [text[start:end] for start, end in encoded.spans]
     return list(zip(pieces, encoded.ids_L.tolist(), strict=True)), encoded.truncated
 

@@ -27,7 +27,7 @@ AWKWARD = st.text(alphabet="aAéßİΣﬁﷺㄱ각각ｶﾞが가e\u0301\u
 def slices(text: str, *, vocabulary: Vocabulary = NOTHING_KNOWN) -> list[str]:
     """What each token of a text points at, in the text as sent."""
     words = segment_text(text, LIMITS, segmenter())
-    found = encode_words(words, vocabulary, SPEC, characters=len(text))
+    found = encode_words(words, vocabulary, SPEC, text=text)
     return [text[start:end] for start, end in found.spans]
 
 
@@ -71,7 +71,7 @@ def test_composed_and_decomposed_characters_mean_the_same_word() -> None:
 def test_words_outside_the_vocabulary_become_their_characters() -> None:
     words = (Word("数字", 0, 2), Word("七", 2, 3), Word("zz", 3, 5))
 
-    found = encode_words(words, Vocabulary(["数", "七", "z"]), SPEC, characters=5)
+    found = encode_words(words, Vocabulary(["数", "七", "z"]), SPEC, text=5 * "x")
 
     assert found.ids_L.tolist() == [2, UNKNOWN_ID, 3, 4, 4]
     assert found.spans == ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5))
@@ -91,8 +91,8 @@ def test_words_beyond_the_maximum_are_cut_off_and_flagged() -> None:
     words = segment_text("one two three", LIMITS, segmenter())
     vocabulary = Vocabulary(["one", "two", "three"])
 
-    exact = encode_words(words, vocabulary, TextSpec(max_tokens=3), characters=13)
-    short = encode_words(words, vocabulary, TextSpec(max_tokens=2), characters=13)
+    exact = encode_words(words, vocabulary, TextSpec(max_tokens=3), text=13 * "x")
+    short = encode_words(words, vocabulary, TextSpec(max_tokens=2), text=13 * "x")
 
     assert (exact.ids_L.tolist(), exact.truncated) == ([2, 3, 4], False)
     assert (short.ids_L.tolist(), short.truncated) == ([2, 3], True)
@@ -124,7 +124,7 @@ def test_tokens_stand_in_order_within_the_text_whatever_it_is(text: str) -> None
     except DecodeError:
         assert not unicodedata.normalize("NFKC", text).strip()
         return
-    spelled = encode_words(words, NOTHING_KNOWN, TextSpec(max_tokens=10**6), characters=len(text))
+    spelled = encode_words(words, NOTHING_KNOWN, TextSpec(max_tokens=10**6), text=text)
 
     for spans in ([(word.start, word.end) for word in words], list(spelled.spans)):
         assert spans == sorted(spans)
@@ -158,7 +158,7 @@ def test_no_text_under_the_cap_takes_long(text: str) -> None:
     start = time.process_time()
 
     words = segment_text(text, LIMITS, segmenter())
-    encode_words(words, NOTHING_KNOWN, SPEC, characters=len(text))
+    encode_words(words, NOTHING_KNOWN, SPEC, text=text)
 
     assert time.process_time() - start < 20  # quadratic, each of these takes minutes
 

@@ -14,8 +14,13 @@ from PIL import Image
 from triad_training.evaluation.attribution import attribute, use_by_class
 from triad_training.evaluation.evaluate import Evaluation
 from triad_training.evaluation.history import EpochRecord
+from triad_training.evaluation.report.attention_charts import (
+    draw_agreement,
+    draw_deletion,
+    draw_removal,
+    draw_use,
+)
 from triad_training.evaluation.report.cost import draw_times, peak_memory_bytes, time_subsets
-from triad_training.evaluation.report.course import draw_course
 from triad_training.evaluation.report.findings import main_scores
 from triad_training.evaluation.report.quality import (
     MOST_CLASSES,
@@ -25,15 +30,9 @@ from triad_training.evaluation.report.quality import (
     draw_robustness,
     draw_scores,
 )
-from triad_training.evaluation.report.style import (
-    MEDIUM_STYLES,
-    decimals,
-    drawing,
-    new_figure,
-    shorten,
-    to_png,
-)
-from triad_training.evaluation.report.trust import draw_agreement, draw_deletion, draw_removal, draw_use
+from triad_training.evaluation.report.style import decimals, drawing, new_figure, shorten, to_png
+from triad_training.evaluation.report.training_curves import draw_training
+from triad_training.media.registry import MEDIA
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +118,7 @@ def test_the_best_epoch_is_the_one_with_the_star() -> None:
         EpochRecord(epoch=n, loss=1.0, validation=v, learning_rate=0.1, seconds=8.0, data_share=0.25)
         for n, v in ((1, 0.2), (2, 0.9), (3, 0.5))
     ]
-    figure = draw_course(history)
+    figure = draw_training(history)
     star = figure.axes[1].lines[1]
     assert (star.get_xdata()[0], star.get_ydata()[0]) == (2, 0.9)
     waiting = figure.axes[3].patches[3]
@@ -139,11 +138,10 @@ def test_times_are_measured_for_every_subset_and_drawn_as_ratios(evaluation: Eva
 
 
 def test_media_differ_in_brightness_and_marker() -> None:
-    greys = sorted(
-        sum(np.array(to_rgb(style.colour)) * (0.299, 0.587, 0.114)) for style in MEDIUM_STYLES.values()
-    )
+    styles = [medium.style for medium in MEDIA]
+    greys = sorted(sum(np.array(to_rgb(style.colour)) * (0.299, 0.587, 0.114)) for style in styles)
     assert min(np.diff(greys)) > 0.2
-    assert len({style.marker for style in MEDIUM_STYLES.values()}) == 3
+    assert len({style.marker for style in styles}) == 3
 
 
 def test_charts_are_the_same_file_each_time_and_survive_any_label() -> None:

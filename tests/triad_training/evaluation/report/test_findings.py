@@ -14,7 +14,13 @@ from triad_training.evaluation.breakdown import Breakdown, Reliability
 from triad_training.evaluation.evaluate import Evaluation
 from triad_training.evaluation.history import EpochRecord
 from triad_training.evaluation.report.advice import advise
-from triad_training.evaluation.report.findings import find_good, find_weak, headline, judge, wilson
+from triad_training.evaluation.report.findings import (
+    describe_attention,
+    find_good,
+    find_weak,
+    headline,
+    wilson,
+)
 
 NUMBERS = {"examples": 9.0, "tied": 0.0, "drop_most": 0.4, "drop_random": 0.2, "drop_least": 0.05}
 
@@ -90,15 +96,15 @@ def test_the_costliest_corruption_is_named(evaluation: Evaluation) -> None:
 
 @pytest.mark.parametrize(("correlation", "verdict"), [(0.9, "yes"), (0.6, "roughly"), (0.2, "no")])
 def test_attention_gets_a_verdict(correlation: float, verdict: str) -> None:
-    [sentence] = judge("kind", NUMBERS | {"spearman": correlation})
+    [sentence] = describe_attention("kind", NUMBERS | {"spearman": correlation})
     assert sentence.startswith(f"kind: {verdict}. ")
     assert "falls by 0.40, without the least attended one by 0.05" in sentence
 
 
 def test_attention_over_media_that_replace_each_other_is_no_matter() -> None:
-    [sentence] = judge("kind", NUMBERS | {"spearman": -0.2, "drop_most": 0.001})
+    [sentence] = describe_attention("kind", NUMBERS | {"spearman": -0.2, "drop_most": 0.001})
     assert "no single medium is needed" in sentence
-    assert "nothing to rank" in next(judge("kind", NUMBERS))
+    assert "nothing to rank" in next(describe_attention("kind", NUMBERS))
 
 
 def advice(evaluation: Evaluation, history: list[EpochRecord], epochs: int = 3, alignment: float = 0) -> str:

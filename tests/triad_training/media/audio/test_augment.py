@@ -7,8 +7,8 @@ import pytest
 
 from triad_serving.media.audio.decode import DecodedAudio
 from triad_training.media.audio.augment import augment_sound
+from triad_training.media.audio.config import AudioAugment
 from triad_training.media.audio.noise import coloured_noise
-from triad_training.media.config import AudioAugment
 
 RATE_HZ = 8000
 NOISE = coloured_noise()

@@ -11,8 +11,9 @@ import torch
 from scipy import fft
 
 from triad_serving.media.audio.spec import AudioSpec
-from triad_training.config.train_config import Features, load_config
+from triad_training.config.reading import load_config
 from triad_training.learning.prepare import build_model, prepare
+from triad_training.media.audio.config import Features, SpectrumAugment
 from triad_training.media.audio.front_end import (
     LogMel,
     cosine_matrix,
@@ -20,7 +21,6 @@ from triad_training.media.audio.front_end import (
     hide_parts,
     mel_matrix,
 )
-from triad_training.media.config import SpectrumAugment
 
 SPEC = AudioSpec()
 

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import soundfile
 
-import triad_training.data.files as media_module
+import triad_training.data.files as files_module
 from triad_serving.contract.errors import ConfigError
 from triad_serving.media.audio.spec import AudioSpec
 from triad_serving.media.example import PreprocessSpec
-from triad_training.config.train_config import load_config
+from triad_training.config.reading import load_config
 from triad_training.data.cache import Cache
-from triad_training.data.files import Media
+from triad_training.data.files import FileStore
 from triad_training.learning.prepare import prepare
 from triad_training.media.audio.noise import Noise, coloured_noise, recorded_noise
+from triad_training.media.audio.stored import AUDIO_AS_READ
+from triad_training.media.stored import File
 
 SPEC = PreprocessSpec(text=None, image=None, audio=AudioSpec(max_s=0.5))
 
@@ -51,7 +53,7 @@ def test_recordings_are_heard_from_anywhere_in_them_at_the_graphs_rate(tmp_path:
     soundfile.write(tmp_path / "deep" / "high.flac", 0.5 * np.sin(2 * np.pi * 2000 * time_T), 16_000)
     soundfile.write(tmp_path / "silence.wav", np.zeros(4000), 8000)
     (tmp_path / "readme.txt").write_text("not a sound")
-    noise = recorded_noise(tmp_path, Media(SPEC))
+    noise = recorded_noise(tmp_path, FileStore(SPEC))
     hz = set()
     for seed in range(20):
         wave_T = noise.draw(12_000, rng(seed))  # longer than the spec's sounds may be
@@ -73,11 +75,11 @@ def test_a_silent_part_of_a_recording_is_not_made_loud() -> None:
 def test_recordings_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "n.wav", rng().uniform(-0.5, 0.5, 8000), 8000)
     caches = [Cache(tmp_path / "cache", max_gib=1) for _ in range(2)]
-    recorded_noise(tmp_path, Media(SPEC, cache=caches[0]))
+    recorded_noise(tmp_path, FileStore(SPEC, cache=caches[0]))
     os.utime(tmp_path / "n.wav", (1e9, 1e9))
-    recorded_noise(tmp_path, Media(SPEC, cache=caches[0]))
-    monkeypatch.setattr(media_module, "decode", lambda *_: pytest.fail("decoded again"))
-    recorded_noise(tmp_path, Media(SPEC, cache=caches[1]))
+    recorded_noise(tmp_path, FileStore(SPEC, cache=caches[0]))
+    monkeypatch.setattr(files_module, "decode", lambda *_: pytest.fail("decoded again"))
+    recorded_noise(tmp_path, FileStore(SPEC, cache=caches[1]))
 
 
 @pytest.mark.parametrize(
@@ -87,13 +89,13 @@ def test_a_folder_without_noise_is_refused(tmp_path: Path, content: bytes | None
     if content is not None:
         (tmp_path / "n.wav").write_bytes(content)
     with pytest.raises(ConfigError, match=rf"augment\.audio\.noise_folder: .*{said}"):
-        recorded_noise(tmp_path, Media(SPEC))
+        recorded_noise(tmp_path, FileStore(SPEC))
 
 
 def test_a_folder_of_silence_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "n.wav", np.zeros(4000), 8000)
     with pytest.raises(ConfigError, match="is silent"):
-        recorded_noise(tmp_path, Media(SPEC))
+        recorded_noise(tmp_path, FileStore(SPEC))
 
 
 def test_the_config_names_the_folder_and_its_bundle_does_not_tell_where_it_lay(toy_folder: Path) -> None:
@@ -105,7 +107,7 @@ def test_the_config_names_the_folder_and_its_bundle_does_not_tell_where_it_lay(t
     prepared = prepare(config)
     found = prepared.train[0].inputs.audio
     assert found is not None
-    tone = prepared.train.media.audio(toy_folder / "0.wav").samples_T.astype(float)
+    tone = prepared.train.files.read(File(AUDIO_AS_READ, toy_folder / "0.wav")).samples_T.astype(float)
     noise = found.samples_T - tone
     assert np.mean(noise**2) == pytest.approx(np.mean(tone**2), rel=0.1)
     with pytest.raises(ConfigError, match="nowhere holds no sound"):

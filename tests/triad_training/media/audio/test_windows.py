@@ -11,12 +11,15 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.session import Session
 from triad_serving.media.audio.spec import AudioInput, AudioSpec, sound_tokens
 from triad_serving.media.example import ModelInputs, PreprocessSpec
+from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.spec import TextInput, TextSpec
-from triad_training.config.train_config import ModelConfig
+from triad_serving.media.text.words import Vocabulary
+from triad_training.config.train_config import ModelConfig, TrainConfig
+from triad_training.media.audio.encoder import AudioEncoder
 from triad_training.media.audio.windows import Windowed
-from triad_training.media.encoders import AudioEncoder
-from triad_training.network.export import MAX_DRIFT, check_parity, export_graph
+from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
+from triad_training.network.parity import MAX_DRIFT, check_parity
 
 SPEC = AudioSpec(max_s=60.0, window_s=1.0)  # 25 tokens in a window
 
@@ -84,10 +87,14 @@ def test_the_exported_graph_answers_as_the_network_does() -> None:
     """With noise taken out and cosines on top; the check asks with and without a sound, alone and mixed."""
     spec = PreprocessSpec(text=TextSpec(), image=None, audio=SPEC)
     tasks = (Task(name="kind", type="classification", labels=("a", "b")),)
-    config = ModelConfig(width=16, heads=2, mels=16, denoise=True, features="mfcc")
-    model = TriadModel(config, spec, tasks, words=9)
+    config = TrainConfig.model_validate(
+        {"name": "toy", "data": {"table": "t.csv"}, "tasks": {"kind": {}}}
+        | {"model": ModelConfig(width=16, heads=2, mels=16, denoise=True, features="mfcc")}
+    )
+    lexicon = WordLexicon(vocabulary=Vocabulary(list("abcdefg")))
+    model = TriadModel(config, spec, tasks, {"text": lexicon})
     session = Session(export_graph(model, spec, tasks), spec=spec, tasks=tasks, device="cpu")
-    text = TextInput(ids_L=np.array([3, 4]), spans=((0, 1), (1, 2)), characters=2, truncated=False)
+    text = TextInput(ids_L=np.array([3, 4]), spans=((0, 1), (1, 2)), text="ab", truncated=False)
     examples = [
         ModelInputs(
             text=text,

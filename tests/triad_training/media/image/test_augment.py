@@ -10,8 +10,8 @@ import pytest
 from triad_serving.contract.arrays import U8
 from triad_serving.media.image.decode import DecodedImage, fit_image
 from triad_serving.media.image.spec import ImageSpec
-from triad_training.media.config import ImageAugment
 from triad_training.media.image.augment import augment_image
+from triad_training.media.image.config import ImageAugment
 
 
 def rng(seed: int = 0) -> np.random.Generator:

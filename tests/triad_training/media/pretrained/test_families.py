@@ -19,8 +19,9 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.limits import MediaLimits
 from triad_serving.media.text.spec import TextInput
 from triad_training.config.train_config import TrainConfig
-from triad_training.media.factory import build_encoders, with_sources
-from triad_training.media.pretrained.source import load_lexicon, load_model
+from triad_training.media.encoders import build_encoders, with_fitted_spec
+from triad_training.media.pretrained.source import load_model
+from triad_training.media.text.pretrained import load_lexicon
 
 SourceOf = Callable[[str], Path]
 TEXTS = ("shining 明亮", "sun", "a dark night, shining day")
@@ -42,7 +43,7 @@ class Loaded:
     def __init__(self, family: str, source: Path) -> None:
         self.medium = MEDIUM_OF[family]
         columns = {medium: medium if medium == self.medium else "" for medium in ("text", "image", "audio")}
-        config = with_sources(
+        config = with_fitted_spec(
             TrainConfig.model_validate(
                 {
                     "name": "one",
@@ -56,7 +57,7 @@ class Loaded:
         self.config = getattr(config.model, f"{self.medium}_encoder")
         self.spec: PreprocessSpec = config.spec
         torch.manual_seed(0)
-        self.encoder: Any = build_encoders(config.model, config.spec, words=0)[self.medium].eval()
+        self.encoder: Any = build_encoders(config, config.spec, {})[self.medium].eval()
         self.processor: Any = None
         if self.medium == "image":
             self.processor = transformers.AutoImageProcessor.from_pretrained(source)
@@ -82,7 +83,7 @@ class Loaded:
     def read(self, text: str) -> TextInput:
         assert self.spec.text
         words = self.lexicon.words(text, self.spec.text, MediaLimits())
-        return self.lexicon.encode(words, self.spec.text, characters=len(text))
+        return self.lexicon.encode(words, self.spec.text, text=text)
 
 
 @pytest.fixture

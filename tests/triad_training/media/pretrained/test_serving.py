@@ -13,18 +13,19 @@ from tests.triad_training.conftest import make_toy_folder, table_folder
 from tests.triad_training.media.pretrained.conftest import SIDE, save_source
 from triad_serving.contract.errors import ConfigError
 from triad_serving.engine.engine import Engine
+from triad_serving.inference.answer import Prediction
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
-from triad_serving.inference.schemas import Options, Prediction
+from triad_serving.inference.options import Options
 from triad_serving.inference.session import Session
 from triad_serving.media.example import RawInputs
-from triad_serving.media.names import MEDIA
-from triad_training.config.train_config import load_config
+from triad_serving.media.registry import NAMES
+from triad_training.config.reading import load_config
 from triad_training.learning.prepare import prepare
 from triad_training.media.pretrained.config import PretrainedConfig
 from triad_training.media.pretrained.source import UNUSED, load_model
-from triad_training.network.export import check_parity
+from triad_training.network.parity import check_parity, parity_examples
 from triad_training.network.rebuild import rebuild_network
-from triad_training.train import parity_examples, train_bundle
+from triad_training.train import train_bundle
 
 PARTLY = """
 [model.text_encoder]
@@ -147,13 +148,13 @@ def test_every_other_family_learns_and_serves_too(tmp_path: Path, families: tupl
     """Training ends with the comparison of network and graph over all subsets; Whisper hears in windows."""
     sections = "".join(
         f'[model.{medium}_encoder]\nsource = "{family}"\ntune = "all"\nlearning_rate = 1e-2\n'
-        for medium, family in zip(MEDIA, families, strict=True)
+        for medium, family in zip(NAMES, families, strict=True)
     )
     bundle = train_two_steps(
         tmp_path, sections, families, *(["preprocess.audio.window_s=0.1"] if "whisper" in families else [])
     )
     weights = load_file(bundle.path / WEIGHTS_FILE)
-    for medium, family in zip(MEDIA, families, strict=True):
+    for medium, family in zip(NAMES, families, strict=True):
         source = load_model(PretrainedConfig(source=str(tmp_path / family)), medium)
         ends = {name for name in weights if f"encoders.{medium}." in name and "backbone.model." in name}
         stored = {name.split("backbone.model.")[1].replace("original.", ""): weights[name] for name in ends}
@@ -165,7 +166,7 @@ def test_every_other_family_learns_and_serves_too(tmp_path: Path, families: tupl
         assert not [name for name in still if not any(part in name for part in UNUSED)], family
     raw = sent(bundle)
     with Engine.open(bundle.path) as engine:
-        for alone in MEDIA:
+        for alone in NAMES:
             one = RawInputs(**{alone: getattr(raw, alone)})
             assert engine.predict_sync(one, Options()).predictions["kind"]
         attention = engine.predict_sync(raw, Options(attention="full")).predictions["kind"].attention

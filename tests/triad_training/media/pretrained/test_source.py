@@ -18,14 +18,15 @@ from triad_serving.contract.errors import ConfigError, SetupError
 from triad_serving.media.audio.spec import AudioSpec
 from triad_serving.media.image.spec import ImageSpec
 from triad_serving.media.text.spec import TextSpec
-from triad_training.config.train_config import TrainConfig, load_config
-from triad_training.media import factory
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
+from triad_training.media import encoders
 from triad_training.media.audio.wave import WaveEncoder
-from triad_training.media.factory import with_sources
+from triad_training.media.encoders import with_fitted_spec
 from triad_training.media.image.pretrained import image_spec
 from triad_training.media.pretrained.config import PretrainedConfig, PretrainedImageConfig
-from triad_training.media.pretrained.source import library, load_lexicon, load_model, model_shape
-from triad_training.media.text.pretrained import PretrainedTextEncoder
+from triad_training.media.pretrained.source import library, load_model, model_shape
+from triad_training.media.text.pretrained import PretrainedTextEncoder, load_lexicon
 
 SourceOf = Callable[[str], Path]
 
@@ -60,7 +61,7 @@ def test_an_architecture_whose_padding_may_leak_is_refused(tmp_path: Path) -> No
     transformers.Data2VecAudioConfig(**SMALL).save_pretrained(tmp_path)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(tmp_path)
     with pytest.raises(ConfigError, match=r"is of type data2vec-audio; read are wav2vec2, .*, whisper\."):
-        with_sources(sounds_by(tmp_path, 1.0))
+        with_fitted_spec(sounds_by(tmp_path, 1.0))
 
 
 def test_positions_that_are_normalised_over_the_batch_are_refused(
@@ -74,19 +75,19 @@ def test_positions_that_are_normalised_over_the_batch_are_refused(
 
 
 def test_sound_beyond_whispers_positions_is_refused(source_of: SourceOf) -> None:
-    assert with_sources(sounds_by(source_of("whisper"), 2.0)).spec.audio == AudioSpec(
+    assert with_fitted_spec(sounds_by(source_of("whisper"), 2.0)).spec.audio == AudioSpec(
         sample_rate_hz=16000, max_s=2.0, window=400, hop=160, frames_per_token=2
     )
     with pytest.raises(ConfigError, match=r"preprocess\.audio\.max_s: .* reads 2 s, not 5; .*window_s = 2 "):
-        with_sources(sounds_by(source_of("whisper"), 5.0))
-    with_sources(sounds_by(source_of("whisper"), 5.0, window_s=2.0))
+        with_fitted_spec(sounds_by(source_of("whisper"), 5.0))
+    with_fitted_spec(sounds_by(source_of("whisper"), 5.0, window_s=2.0))
 
 
 def test_more_sound_than_can_attend_to_itself_is_refused(source_of: SourceOf) -> None:
     """Its tokens are counted as the source makes them, not as preprocess.audio would: 200 in a second."""
     sounds_by(source_of("wav2vec2"), 11.0)
     with pytest.raises(ConfigError, match=r"max_s: .* makes 2200 tokens of 11 s, and at most 2048 can"):
-        with_sources(sounds_by(source_of("wav2vec2"), 11.0))
+        with_fitted_spec(sounds_by(source_of("wav2vec2"), 11.0))
 
 
 def test_sound_shorter_than_one_frame_of_the_source_is_refused(source_of: SourceOf) -> None:
@@ -94,7 +95,7 @@ def test_sound_shorter_than_one_frame_of_the_source_is_refused(source_of: Source
     short = dataclasses.replace(config.preprocess.audio, max_s=0.02, window=100)
     preprocess = config.preprocess.model_copy(update={"audio": short})
     with pytest.raises(ConfigError, match=r"frames it: max_s is 320 samples, less than the window of 400\."):
-        with_sources(config.model_copy(update={"preprocess": preprocess}))
+        with_fitted_spec(config.model_copy(update={"preprocess": preprocess}))
 
 
 def test_images_smaller_than_a_patch_are_refused(source_of: SourceOf) -> None:
@@ -132,10 +133,10 @@ def test_images_that_are_not_square_need_a_size(source_of: SourceOf, tmp_path: P
 def test_more_weights_than_an_onnx_file_holds_are_refused_before_any_training(
     source_of: SourceOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(factory, "MAX_WEIGHTS", 1000)
+    monkeypatch.setattr(encoders, "MAX_WEIGHTS", 1000)
     config = sounds_by(source_of("wav2vec2"), 1.0)
     with pytest.raises(ConfigError, match=r"encoders have \d,\d+ weights; an ONNX file holds at most 1,000"):
-        factory.build_encoders(config.model, config.spec, words=0)
+        encoders.build_encoders(config, config.spec, {})
 
 
 def test_only_the_part_that_reads_the_medium_is_kept(source_of: SourceOf) -> None:

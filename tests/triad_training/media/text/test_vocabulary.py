@@ -16,7 +16,9 @@ from triad_serving.contract.errors import ConfigError, SetupError
 from triad_serving.contract.tasks import Task
 from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.spec import TextSpec
-from triad_training.config.train_config import LexiconConfig, TrainConfig, load_config
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
+from triad_training.media.text.config import LexiconConfig
 from triad_training.media.text.vocabulary import build_lexicon, mutual_information, score_words
 
 KIND = Task(name="kind", type="classification", labels=("a", "b"))
