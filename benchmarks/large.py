@@ -25,9 +25,11 @@ from triad_serving.inference.session import Session
 from triad_serving.media.preprocess import preprocess
 from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.words import Vocabulary
-from triad_training.config.train_config import TrainConfig, load_config
-from triad_training.network.export import check_parity, export_graph
+from triad_training.config.reading import load_config
+from triad_training.config.train_config import TrainConfig
+from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
+from triad_training.network.parity import check_parity
 
 HERE = Path(__file__).parent
 SEED = 20261125
@@ -61,7 +63,7 @@ def build_bundle(config: TrainConfig, destination: Path) -> Bundle:
         Task(name=name, type=task.type, labels=task.labels, prior=(1 / len(task.labels),) * len(task.labels))
         for name, task in config.tasks.items()
     ]
-    model = TriadModel(config.model, spec, tasks, words=lexicon.size)
+    model = TriadModel(config, spec, tasks, assets)
     graph = export_graph(model, spec, tasks)
     session = Session(graph, spec=spec, tasks=tasks, device="cpu", threads=torch.get_num_threads())
     sounds = make_examples(sound_s=spec.audio.max_s if spec.audio else 1.0)[:PARITY_EXAMPLES]

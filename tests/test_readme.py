@@ -23,6 +23,7 @@ from fastapi import FastAPI
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.settings import SHIPPED_MODELS, Settings
 from triad_training.config.train_config import TrainConfig
+from triad_training.media.registry import MEDIA
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -122,7 +123,8 @@ def test_the_routes_work_inside_another_application(monkeypatch: pytest.MonkeyPa
 def test_the_config_of_the_readme_is_one() -> None:
     config = TrainConfig.model_validate(tomllib.loads(block("toml")))
     assert set(config.tasks) == set(block("csv").splitlines()[0].split(",")[4:])
-    assert set(config.data.columns.values()) == set(block("csv").splitlines()[0].split(",")[:3])
+    columns = {column for medium in MEDIA for column in medium.columns(config.data)}
+    assert columns == set(block("csv").splitlines()[0].split(",")[:3])
 
 
 def test_every_setting_is_listed_with_its_default() -> None:

@@ -62,7 +62,7 @@ def train_bundle(
             Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     if config.transfer.bundle is not None and not config.optim.resume:
         bundle = read_bundle(config.transfer.bundle)
-        transfer = transfer_weights(model, prepared.assets, prepared.tasks, bundle)
+        transfer = transfer_weights(model, prepared.config.spec, prepared.assets, prepared.tasks, bundle)
         if accelerator.is_main_process:
             transfer.report(run)
     if accelerator.is_main_process:

@@ -20,11 +20,12 @@ from triad_serving.contract.errors import SetupError, TriadError
 
 if TYPE_CHECKING:  # imported where they are needed: a command starts fast
     from triad_serving.contract.language import Language
+    from triad_serving.media.example import RawInputs
     from triad_serving.settings import Settings
 
 app = typer.Typer(
     name="triad",
-    help="Train one model on text, image and sound; serve it; see what it looked at.",
+    help="Train one model on text, image, sound and fields; serve it; see what it looked at.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -66,6 +67,9 @@ ModelName = Annotated[
 Text = Annotated[str | None, typer.Option(help="A text.")]
 ImageFile = Annotated[Path | None, typer.Option(help="An image file.")]
 SoundFile = Annotated[Path | None, typer.Option(help="A sound file.")]
+FieldsJson = Annotated[
+    str | None, typer.Option("--fields", metavar="JSON", help="""Columns of the record: '{"age": 63}'.""")
+]
 Target = Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")]
 
 
@@ -146,11 +150,13 @@ def predict(
     text: Text = None,
     image: ImageFile = None,
     audio: SoundFile = None,
+    fields: FieldsJson = None,
     attention: Annotated[
         AttentionDetail, typer.Option(help="How much of it to print.")
     ] = AttentionDetail.modality,
     explain: Annotated[
-        Explanation, typer.Option(help="shapley: by medium; occlusion: by word, cell and moment; all: both.")
+        Explanation,
+        typer.Option(help="shapley: by medium; occlusion: by word, cell, moment, field; all: both."),
     ] = Explanation.none,
     target: Target = None,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Most labels listed per task.")] = 5,
@@ -158,9 +164,8 @@ def predict(
     """Predict in this process; print what the service would answer."""
     from triad_serving.engine.engine import Engine
     from triad_serving.inference.options import Options
-    from triad_serving.media.example import RawInputs
 
-    raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
+    raw = _read_inputs(text, image, audio, fields)
     settings, name = _find_model(model)
     options = Options(
         model=name,
@@ -180,6 +185,7 @@ def explain(
     text: Text = None,
     image: ImageFile = None,
     audio: SoundFile = None,
+    fields: FieldsJson = None,
     target: Target = None,
     png: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a picture.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page.")] = None,
@@ -194,9 +200,8 @@ def explain(
     from triad_serving.drawing.terminal import to_terminal
     from triad_serving.engine.engine import Engine
     from triad_serving.inference.options import ExplainOptions
-    from triad_serving.media.example import RawInputs
 
-    raw = RawInputs(text=text or None, image=_read(image), audio=_read(audio))
+    raw = _read_inputs(text, image, audio, fields)
     settings, name = _find_model(model)
     options = ExplainOptions(model=name, target=target)
     chosen = language.value if language else _own_language()
@@ -341,6 +346,25 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise SetupError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _read_inputs(text: str | None, image: Path | None, audio: Path | None, fields: str | None) -> RawInputs:
+    """What the options hold, read as parts of a request are. Raises DecodeError, SetupError."""
+    from triad_serving.media.example import RawInputs
+    from triad_serving.media.registry import by_name
+
+    sent = {
+        "text": _encode(text),
+        "image": _read(image),
+        "audio": _read(audio),
+        "fields": _encode(fields),
+    }
+    return RawInputs(**{medium: by_name(medium).parse(data) for medium, data in sent.items() if data})
+
+
+def _encode(argument: str | None) -> bytes | None:
+    """The bytes that the shell gave."""
+    return None if argument is None else argument.encode(errors="surrogateescape")
 
 
 def _read(path: Path | None) -> bytes | None:

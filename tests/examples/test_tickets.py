@@ -84,7 +84,7 @@ def test_the_first_config_makes_a_bundle_that_answers_and_the_second_starts_from
 
     more = prepare_training(load_config(EXAMPLE / "more.toml", here))
     model = build_model(more)
-    transfer = transfer_weights(model, more.assets, more.tasks, bundle)
+    transfer = transfer_weights(model, more.config.spec, more.assets, more.tasks, bundle)
     assert [transfer.taken[f"heads.{task}"] > 0 for task in more.config.tasks] == [True, True, True, False]
     assert fit(model, more, make_accelerator(more.config.optim), tmp_path / "more").heads.keys() == {
         *predictions, "outcome"

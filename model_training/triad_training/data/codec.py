@@ -39,7 +39,7 @@ def to_bytes(decoded: Any) -> bytes:
     fields = {field.name: getattr(decoded, field.name) for field in dataclasses.fields(decoded)}
     (name,) = (name for name, value in fields.items() if isinstance(value, np.ndarray))
     array = fields.pop(name)
-    head = {"name": name, "type": array.dtype.str, "shape": array.shape, "fields": fields}
+    head = {"name": name, "type": array.dtype.str, "shape": array.shape, "rest": fields}
     return b"\n".join((json.dumps(head).encode(), array.tobytes()))
 
 
@@ -48,6 +48,6 @@ def from_bytes(data: bytes, kind: type[Any]) -> Any:
     end = data.index(b"\n")
     head: dict[str, Any] = json.loads(data[:end])
     array = np.frombuffer(data, dtype=head["type"], offset=end + 1).reshape(head["shape"])
-    fields: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in head["fields"].items()}
+    fields: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in head["rest"].items()}
     fields[head["name"]] = array
     return kind(**fields)

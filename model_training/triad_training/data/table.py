@@ -17,6 +17,7 @@ from triad_training.data.labels import check_labels, check_task, doubts_about, m
 from triad_training.data.rows import Row, read_rows
 from triad_training.data.splits import SPLITS, Identity, draw_splits, find_leaks, split_named
 from triad_training.media.example import Example
+from triad_training.media.medium import AnyTrainingMedium
 from triad_training.media.registry import MEDIA, present
 from triad_training.media.stored import File
 
@@ -46,6 +47,9 @@ def read_table(config: TrainConfig) -> Table:
     examples, problems = read_examples(config.data, config.tasks, config.spec, files=files)
     tasks = tuple(make_task(name, task, examples) for name, task in config.tasks.items())
     problems += _check_coverage(examples, tasks, config.spec)
+    learnt = _training_sources(examples)
+    for medium, rows in learnt:
+        problems += [f"{medium.serving.name}: {each}" for each in medium.problems(rows, config.data)]
     for task in tasks:
         problems += check_labels(task, config.tasks[task.name], examples)
         problems += check_task(task, examples)
@@ -55,6 +59,8 @@ def read_table(config: TrainConfig) -> Table:
         warning for task in tasks for warning in doubts_about(task, config.tasks[task.name], examples)
     ]
     warnings += _repeats(examples)
+    for medium, rows in learnt:
+        warnings += [f"{medium.serving.name}: {each}" for each in medium.doubts(rows, config.data)]
     return Table(
         examples=examples,
         tasks=tasks,
@@ -108,14 +114,28 @@ def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: Pr
     problems = [f"no row is in the {name} split" for name in SPLITS if all(e.split != name for e in examples)]
     seen = {medium for example in examples if example.split == "train" for medium in example.media}
     problems += [
-        f'no training row has {medium}: set data.{medium} = "" to leave it out'
-        for medium in spec.media
-        if medium not in seen
+        f"no training row has {name}: set data.{name} = {medium.unread} to leave it out"
+        for medium, _ in present(spec)
+        for name in [medium.serving.name]
+        if name not in seen
     ]
     validation = [example for example in examples if example.split == "validation"]
     if validation and not any(task.name in example.labels for example in validation for task in tasks):
         problems.append("no validation row is labelled, so that no epoch could be called the best")
     return problems
+
+
+def _training_sources(
+    examples: Sequence[Example],
+) -> list[tuple[AnyTrainingMedium, dict[int, Any]]]:
+    """Of each medium that a training row has, what the training rows have of it, by line."""
+    found = []
+    for medium in MEDIA:
+        sources = {e.line: e.of(medium.serving.name) for e in examples if e.split == "train"}
+        rows = {line: source for line, source in sources.items() if source is not None}
+        if rows:
+            found.append((medium, rows))
+    return found
 
 
 def _repeats(examples: Sequence[Example]) -> list[str]:

@@ -84,6 +84,10 @@ def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets
 
 def build_model(prepared: Prepared) -> TriadModel:
     model = TriadModel(prepared.config, prepared.config.spec, prepared.tasks, prepared.assets)
+    for medium, own in present(prepared.config.spec):
+        name = medium.serving.name
+        sources = [source for e in prepared.train.examples if (source := e.of(name)) is not None]
+        medium.initialise(model.encoders[name], own, sources)
     for task in prepared.tasks:
         if task.type == "regression":
             labels = prepared.train.targets[task.name]

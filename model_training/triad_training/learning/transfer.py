@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from rich.console import Console
@@ -16,10 +17,14 @@ from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
+from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
+from triad_training.media.medium import Reading
 from triad_training.media.registry import by_name
 
 REPORT_FILE = "transfer.txt"
+
+Readings: TypeAlias = tuple[PreprocessSpec, Assets]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +54,9 @@ class Transfer:
             (run / REPORT_FILE).write_text(self.table() + "\n", encoding="utf-8")
 
 
-def transfer_weights(model: nn.Module, assets: Assets, tasks: Sequence[Task], bundle: Bundle) -> Transfer:
+def transfer_weights(
+    model: nn.Module, spec: PreprocessSpec, assets: Assets, tasks: Sequence[Task], bundle: Bundle
+) -> Transfer:
     """Copies into `model` every array of the bundle whose name and shape match.
 
     A medium may know better what fits (words do by name, because vocabularies differ); a task's head stays
@@ -64,7 +71,7 @@ def transfer_weights(model: nn.Module, assets: Assets, tasks: Sequence[Task], bu
     for name, target in state.items():
         count = 0
         if name in saved and not _is_head_of(changed, name):
-            count = _copy(name, saved[name], target, assets, bundle.assets)
+            count = _copy(name, saved[name], target, (spec, assets), (bundle.spec, bundle.assets))
         taken[_part(name)] += count
         fresh[_part(name)] += target.numel() - count
         if name in saved:
@@ -80,12 +87,13 @@ def transfer_weights(model: nn.Module, assets: Assets, tasks: Sequence[Task], bu
 
 
 @torch.no_grad()
-def _copy(name: str, source: Tensor, target: Tensor, new: Assets, old: Assets) -> int:
+def _copy(name: str, source: Tensor, target: Tensor, new: Readings, old: Readings) -> int:
     """How many numbers of `target` were set."""
     top, _, rest = name.partition(".")
     if top == "encoders":
         medium, _, parameter = rest.partition(".")
-        count = by_name(medium).transfer(parameter, source, target, new.get(medium), old.get(medium))
+        readings = (Reading(spec.of(medium), assets.get(medium)) for spec, assets in (new, old))
+        count = by_name(medium).transfer(parameter, source, target, *readings)
         if count is not None:
             return count
     if source.shape != target.shape:

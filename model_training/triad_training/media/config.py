@@ -10,10 +10,12 @@ from pydantic import Field, model_validator
 
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioSpec
+from triad_serving.media.fields.spec import FieldsSpec
 from triad_serving.media.image.spec import ImageSpec
 from triad_serving.media.registry import NAMES
 from triad_serving.media.text.spec import TextSpec
 from triad_training.media.audio.config import AudioAugment, Features, SpectrumAugment, check_length
+from triad_training.media.fields.config import FieldsAugment, FieldsColumns
 from triad_training.media.image.config import ImageAugment
 from triad_training.media.pretrained.config import PretrainedConfig, PretrainedImageConfig
 from triad_training.media.section import Section
@@ -26,6 +28,10 @@ class MediaColumns(Section):
     text: str = Field(default="text", description="Column of the text.")
     image: str = Field(default="image_file_name", description="Column of image paths, relative to the table.")
     audio: str = Field(default="audio_file_name", description="Column of sound paths, relative to the table.")
+    fields: FieldsColumns = Field(
+        default=FieldsColumns(),
+        description="Columns that are fields of the record: { numeric = [...], categorical = [...] }.",
+    )
     subset: tuple[MediumName, ...] = Field(
         default=NAMES,
         min_length=1,
@@ -59,6 +65,7 @@ class PreprocessConfig(Section):
     text: TextSpec = TextSpec()
     image: ImageSpec = ImageSpec()
     audio: AudioSpec = AudioSpec()
+    fields: FieldsSpec = Field(default=FieldsSpec(), description="Found out by training; not to be set.")
 
     @model_validator(mode="after")
     def _attends_to_few_enough(self) -> PreprocessConfig:
@@ -72,6 +79,7 @@ class EncodersConfig(Section):
     width: int = Field(default=96, ge=8, description="Of every token, divisible by heads.")
     heads: int = Field(default=4, ge=1, description="Of self-attention.")
     text_layers: int = Field(default=1, ge=0, description="Of self-attention over words.")
+    field_layers: int = Field(default=1, ge=0, description="Of self-attention over fields.")
     mels: int = Field(default=40, ge=8, description="Bands of the log-mel front end.")
     features: Features = Field(
         default="log_mel", description="mfcc: half as many coefficients of them, for few clean recordings."
@@ -112,6 +120,7 @@ class AugmentConfig(Section):
     image: ImageAugment = ImageAugment()
     audio: AudioAugment = AudioAugment()
     spectrum: SpectrumAugment = SpectrumAugment()
+    fields: FieldsAugment = FieldsAugment()
 
     @property
     def media(self) -> frozenset[MediumName]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.example import RawInputs
+from triad_training.media.fields.source import Source
 from triad_training.media.registry import present
 
 
@@ -25,6 +26,7 @@ class Example:
     text: str | None = None
     image: Path | None = None
     audio: Path | None = None
+    fields: Source | None = None
     labels: Mapping[str, str]
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -36,11 +36,19 @@ Change: TypeAlias = Callable[[Decoded, np.random.Generator], Decoded]
 Loader: TypeAlias = Callable[[Source, Callable[[Any], Any] | None], Item]
 
 
+class Reading(NamedTuple, Generic[Spec, Asset]):
+    """What a model reads of a medium."""
+
+    spec: Spec
+    asset: Asset
+
+
 class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
     """See the module. Every `spec` and `asset` is this medium's own.
 
     forms: in which its files are stored. may_coincide: whether two rows may hold the same by chance, as short
     texts do; then it says only of rows with nothing else that they belong together.
+    unread: what data.NAME is set to where the table's columns shall not be read, as TOML.
     aligned_inputs: inputs of the graph that must be equally long in every process: batch statistics count
     padding, too.
     size_label: what `size` is, in words. parts_label: its parts (see serving.parts). hidden_label: what a
@@ -50,6 +58,7 @@ class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
     serving: Medium[Spec, Asset, Raw, Decoded, Item]
     forms: tuple[StoredForm, ...]
     may_coincide: bool
+    unread: str
     aligned_inputs: tuple[str, ...]
     style: MediumStyle
     corruptions: tuple[Corruption, ...]
@@ -78,6 +87,14 @@ class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
 
     def identity(self, source: Source, digests: Mapping[Path, bytes]) -> bytes | None:
         """Equal for equal content; None where it is not known. digests: of the files that could be read."""
+        ...
+
+    def problems(self, rows: Mapping[int, Source], data: MediaColumns) -> Iterator[str]:
+        """What is wrong with a whole column. rows: of the training split, by line."""
+        ...
+
+    def doubts(self, rows: Mapping[int, Source], data: MediaColumns) -> Iterator[str]:
+        """What can be trained on but is likely not meant so. rows: likewise."""
         ...
 
     def raw(self, source: Source) -> Raw:
@@ -120,6 +137,10 @@ class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
         """Takes serving.inputs in their order; returns tokens and which are valid. Raises ConfigError."""
         ...
 
+    def initialise(self, encoder: nn.Module, spec: Spec, sources: Sequence[Source]) -> None:
+        """Sets what of a new encoder follows from the rows of the training split."""
+        ...
+
     def bundle_files(self, config: MediaConfig, spec: Spec, asset: Asset) -> Mapping[str, bytes]:
         """What a bundle needs to open the asset, and to build a pretrained encoder again."""
         ...
@@ -132,10 +153,12 @@ class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
         """What no table may hold and every service is sent."""
         ...
 
-    def transfer(self, name: str, source: Tensor, target: Tensor, new: Asset, old: Asset) -> int | None:
+    def transfer(
+        self, name: str, source: Tensor, target: Tensor, new: Reading[Spec, Asset], old: Reading[Spec, Asset]
+    ) -> int | None:
         """Copies what fits of an encoder's parameter into `target`; how many numbers.
 
-        None where equal shapes say that all of it fits.
+        None where equal shapes say that all of it fits. new, old: what the two encoders read.
         """
         ...
 

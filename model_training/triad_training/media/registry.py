@@ -7,11 +7,12 @@ from typing import Any
 
 from triad_serving.contract.outputs import MediumName
 from triad_training.media.audio.medium import AUDIO
+from triad_training.media.fields.medium import FIELDS
 from triad_training.media.image.medium import IMAGE
 from triad_training.media.medium import AnyTrainingMedium
 from triad_training.media.text.medium import TEXT
 
-MEDIA: tuple[AnyTrainingMedium, ...] = (TEXT, IMAGE, AUDIO)
+MEDIA: tuple[AnyTrainingMedium, ...] = (TEXT, IMAGE, AUDIO, FIELDS)
 
 
 def by_name(name: MediumName) -> AnyTrainingMedium:

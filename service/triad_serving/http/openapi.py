@@ -21,11 +21,13 @@ TAGS = [
 ]
 
 PREDICT_DESCRIPTION = f"""\
-Send at least one of `text`, `image` and `audio`; the model answers every task from whatever is present.
+Send at least one of `text`, `image`, `audio` and `fields`; the model answers every task from what is
+there. Which of them a model reads, `/v1/models/NAME/versions/VERSION` says.
 
 {" ".join(medium.request.about for medium in MEDIA if medium.request.about)}
 
     curl -F text='seven' -F image=@seven.png -F audio=@seven.wav 'localhost:8000/v1/predict'
+    curl -F 'fields={{"age": 63}};type=application/json' 'localhost:8000/v1/predict?model=patients'
 """
 
 EXPLAIN_DESCRIPTION = """\
@@ -69,6 +71,11 @@ _BODY: dict[str, Any] = {
                     "additionalProperties": False,
                     "minProperties": 1,
                     "properties": {medium.name: dict(medium.request.schema) for medium in MEDIA},
+                },
+                "encoding": {
+                    medium.name: {"contentType": medium.request.encoding}
+                    for medium in MEDIA
+                    if medium.request.encoding
                 },
             }
         },

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 from triad_serving.contract.schema import Absent, Schema
 from triad_serving.inference.answer import Medium
 from triad_serving.media.audio.schemas import AudioFormat
+from triad_serving.media.fields.schemas import FieldsFormat
 from triad_serving.media.image.schemas import ImageFormat
 from triad_serving.media.text.schemas import TextFormat
 
@@ -36,6 +37,7 @@ class ModelInputFormats(Schema):
     text: TextFormat | Absent = None
     image: ImageFormat | Absent = None
     audio: AudioFormat | Absent = None
+    fields: FieldsFormat | Absent = None
 
 
 class TaskReport(Schema):

@@ -11,6 +11,7 @@ from pydantic import Field, WithJsonSchema
 
 from triad_serving.contract.schema import Absent, Schema
 from triad_serving.media.audio.schemas import AudioReport, SoundAttention, SoundOcclusion
+from triad_serving.media.fields.schemas import FieldAttention, FieldOcclusion, FieldsReport
 from triad_serving.media.image.schemas import ImageAttention, ImageOcclusion, ImageReport
 from triad_serving.media.registry import NAMES
 from triad_serving.media.text.schemas import TextReport, WordAttention, WordOcclusion
@@ -25,6 +26,7 @@ class InputsReport(Schema):
     text: TextReport | Absent = None
     image: ImageReport | Absent = None
     audio: AudioReport | Absent = None
+    fields: FieldsReport | Absent = None
 
 
 class LabelProbability(Schema):
@@ -42,6 +44,7 @@ class Attention(Schema):
     text: list[WordAttention] | Absent = Field(default=None, description="Only with `attention=full`.")
     image: ImageAttention | Absent = Field(default=None, description="Only with `attention=full`.")
     audio: list[SoundAttention] | Absent = Field(default=None, description="Only with `attention=full`.")
+    fields: list[FieldAttention] | Absent = Field(default=None, description="Only with `attention=full`.")
 
 
 class FusionLayer(Schema):
@@ -81,6 +84,7 @@ class Attribution(Schema):
     text: float | Absent = Field(default=None, examples=[0.2])
     image: float | Absent = Field(default=None, examples=[0.5])
     audio: float | Absent = Field(default=None, examples=[0.18])
+    fields: float | Absent = Field(default=None, examples=[0.1])
     interactions: list[Interaction] = Field(description="Of every pair of present media.")
 
 
@@ -95,6 +99,7 @@ class Occlusion(Schema):
     text: list[WordOcclusion] | Absent = Field(default=None, description="Words left out.")
     image: ImageOcclusion | Absent = Field(default=None, description="Cells in the image's mean colour.")
     audio: list[SoundOcclusion] | Absent = Field(default=None, description="Moments silenced.")
+    fields: list[FieldOcclusion] | Absent = Field(default=None, description="Fields made missing.")
 
 
 # What every kind of answer may hold; named in each, since a base class would put it first in the JSON.

@@ -8,6 +8,8 @@ from typing import Any
 from triad_serving.contract.errors import ParameterError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioInput, AudioSpec
+from triad_serving.media.fields.decode import Fields
+from triad_serving.media.fields.spec import FieldsInput, FieldsSpec
 from triad_serving.media.image.spec import ImageInput, ImageSpec
 from triad_serving.media.registry import present
 from triad_serving.media.text.spec import TextInput, TextSpec
@@ -20,6 +22,7 @@ class PreprocessSpec:
     text: TextSpec | None
     image: ImageSpec | None
     audio: AudioSpec | None
+    fields: FieldsSpec | None = None
 
     @property
     def media(self) -> tuple[MediumName, ...]:
@@ -32,11 +35,12 @@ class PreprocessSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RawInputs:
-    """One example as a user holds it: a string and the bytes of two files."""
+    """One example as a user holds it: a string, the bytes of two files, values by the names of fields."""
 
     text: str | None = None
     image: bytes | None = None
     audio: bytes | None = None
+    fields: Fields | None = None
 
     @property
     def media(self) -> tuple[MediumName, ...]:
@@ -50,6 +54,7 @@ class ModelInputs:
     text: TextInput | None = None
     image: ImageInput | None = None
     audio: AudioInput | None = None
+    fields: FieldsInput | None = None
 
     @property
     def media(self) -> tuple[MediumName, ...]:

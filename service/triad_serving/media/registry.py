@@ -7,11 +7,12 @@ from typing import Any
 
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.medium import AUDIO
+from triad_serving.media.fields.medium import FIELDS
 from triad_serving.media.image.medium import IMAGE
 from triad_serving.media.medium import AnyMedium
 from triad_serving.media.text.medium import TEXT
 
-MEDIA: tuple[AnyMedium, ...] = (TEXT, IMAGE, AUDIO)
+MEDIA: tuple[AnyMedium, ...] = (TEXT, IMAGE, AUDIO, FIELDS)
 NAMES: tuple[MediumName, ...] = tuple(medium.name for medium in MEDIA)
 
 

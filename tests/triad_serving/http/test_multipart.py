@@ -20,6 +20,7 @@ from triad_serving.contract.errors import (
 )
 from triad_serving.http.multipart import FRAME_BYTES, MAX_HEADER_BYTES, MAX_HEADERS, Upload, UploadBudget
 from triad_serving.media.example import RawInputs
+from triad_serving.media.fields.decode import MAX_BYTES
 from triad_serving.media.limits import MediaLimits
 
 TYPE = "multipart/form-data; boundary=XX"
@@ -191,7 +192,7 @@ def test_a_part_over_its_cap_is_refused_before_the_rest_is_read() -> None:
 
 @pytest.mark.parametrize("announced", [True, False])
 def test_a_body_over_all_caps_is_refused(announced: bool) -> None:
-    cap = 40 + 100 + 200 + FRAME_BYTES
+    cap = 40 + 100 + 200 + MAX_BYTES + FRAME_BYTES
     data = body(part("text", b"a")) + b"e" * cap
     with pytest.raises(TooLargeError, match=f"at most {cap}"):
         read(data if not announced else b"", content_length=str(len(data)) if announced else None, step=4096)

@@ -94,7 +94,7 @@ def test_what_has_not_changed_is_not_sent_again() -> None:
 
 
 def test_text_travels_compressed_where_the_browser_can_and_pictures_never() -> None:
-    for name, compressed in (("layout.css", True), ("samples/7.png", False), ("icon.svg", True)):
+    for name, compressed in (("styles/layout.css", True), ("samples/7.png", False), ("icon.svg", True)):
         path = f"/page/{read_site().digest}/{name}"
         response = get(path, {"Accept-Encoding": "gzip, br"})
         assert ("content-encoding" in response.headers) is compressed

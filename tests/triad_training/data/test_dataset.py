@@ -11,7 +11,6 @@ from triad_serving.inference.bundle import Bundle
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.limits import MediaLimits
 from triad_serving.media.preprocess import preprocess
-from triad_serving.media.registry import NAMES
 from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.words import Vocabulary
 from triad_training.config.reading import load_config
@@ -74,7 +73,7 @@ def test_the_same_bytes_give_equal_arrays_in_trainer_and_service(toy_bundle: Bun
         assert same(decoded[i].inputs, served)
         assert same(kept[i].inputs, served)
         assert served.media == example.media
-    assert {medium for example in examples for medium in example.media} == set(NAMES)
+    assert {medium for example in examples for medium in example.media} == set(toy_bundle.spec.media)
 
 
 def test_augmentation_depends_on_seed_epoch_and_index_only(config: TrainConfig, table: Table) -> None:

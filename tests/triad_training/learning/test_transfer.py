@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import triad_training.train as training
-from tests.conftest import write_tiny_bundle
+from tests.conftest import SPEC, write_tiny_bundle
 from tests.triad_training.conftest import CONFIG, make_toy_folder, table_folder
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
@@ -29,7 +29,7 @@ def prepared_from(folder: Path, *overrides: str) -> Prepared:
 def transferred(prepared: Prepared, bundle: Bundle) -> tuple[torch.nn.Module, Transfer]:
     torch.manual_seed(1)
     model = build_model(prepared).eval()
-    return model, transfer_weights(model, prepared.assets, prepared.tasks, bundle)
+    return model, transfer_weights(model, prepared.config.spec, prepared.assets, prepared.tasks, bundle)
 
 
 def test_the_same_config_answers_as_the_bundle_before_its_first_step(toy_bundle: Bundle) -> None:
@@ -123,9 +123,9 @@ def test_a_bundle_says_what_it_started_from_without_a_path_of_the_machine(toy_bu
 
 def test_a_bundle_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"holds no weights\.safetensors to start from"):
-        transfer_weights(torch.nn.Linear(1, 1), {}, (), read_bundle(write_tiny_bundle(tmp_path)))
+        transfer_weights(torch.nn.Linear(1, 1), SPEC, {}, (), read_bundle(write_tiny_bundle(tmp_path)))
 
 
 def test_a_bundle_of_which_nothing_fits_is_refused(toy_bundle: Bundle) -> None:
     with pytest.raises(ConfigError, match=r"no weight of .* fits"):
-        transfer_weights(torch.nn.Linear(1, 1), {}, (), toy_bundle)
+        transfer_weights(torch.nn.Linear(1, 1), SPEC, {}, (), toy_bundle)

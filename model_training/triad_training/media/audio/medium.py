@@ -30,7 +30,7 @@ from triad_training.media.audio.view import SoundView, view_sound
 from triad_training.media.audio.windows import Windowed
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
-from triad_training.media.medium import Change
+from triad_training.media.medium import Change, Reading
 from triad_training.media.pretrained.source import network_files, processor_files
 from triad_training.media.stored import File, Files, StoredForm
 from triad_training.media.style import MediumStyle
@@ -42,6 +42,7 @@ class TrainingAudio:
     serving: Medium[AudioSpec, None, bytes, DecodedAudio, AudioInput] = SERVING
     forms: tuple[StoredForm, ...] = (AUDIO_AS_READ, SOUND, NOISE)
     may_coincide = False
+    unread = '""'
     aligned_inputs: tuple[str, ...] = ("samples",)
     style = MediumStyle(colour="#f2c063", marker="^")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
@@ -64,6 +65,12 @@ class TrainingAudio:
 
     def identity(self, source: Path, digests: Mapping[Path, bytes]) -> bytes | None:
         return digests.get(source)
+
+    def problems(self, rows: Mapping[int, Path], data: MediaColumns) -> Iterator[str]:
+        return iter(())
+
+    def doubts(self, rows: Mapping[int, Path], data: MediaColumns) -> Iterator[str]:
+        return iter(())
 
     def raw(self, source: Path) -> bytes:
         return source.read_bytes()
@@ -113,6 +120,9 @@ class TrainingAudio:
         _hide_spectra(encoder, config.augment.spectrum)
         return Windowed(encoder, spec) if spec.window_s else encoder
 
+    def initialise(self, encoder: nn.Module, spec: AudioSpec, sources: Sequence[Path]) -> None:
+        pass
+
     def bundle_files(self, config: MediaConfig, spec: AudioSpec, asset: None) -> dict[str, bytes]:
         encoder, name = config.model.audio_encoder, self.serving.name
         return network_files(encoder, name) | processor_files(encoder, name) if encoder else {}
@@ -133,7 +143,14 @@ class TrainingAudio:
             items += [_sound(silent, spec), _sound(click, spec)]
         return items
 
-    def transfer(self, name: str, source: Tensor, target: Tensor, new: None, old: None) -> int | None:
+    def transfer(
+        self,
+        name: str,
+        source: Tensor,
+        target: Tensor,
+        new: Reading[AudioSpec, None],
+        old: Reading[AudioSpec, None],
+    ) -> int | None:
         return None
 
     def size(self, item: AudioInput) -> float:

@@ -27,7 +27,7 @@ from triad_training.media.image.encoder import ImageEncoder
 from triad_training.media.image.pretrained import PretrainedImageEncoder, image_spec
 from triad_training.media.image.stored import IMAGE_AS_READ, PICTURE, ImageLoader
 from triad_training.media.image.view import ImageView, view_image
-from triad_training.media.medium import Change
+from triad_training.media.medium import Change, Reading
 from triad_training.media.pretrained.source import network_files, processor_files
 from triad_training.media.stored import File, Files, StoredForm
 from triad_training.media.style import MediumStyle
@@ -39,6 +39,7 @@ class TrainingImage:
     serving: Medium[ImageSpec, None, bytes, DecodedImage, ImageInput] = SERVING
     forms: tuple[StoredForm, ...] = (IMAGE_AS_READ, PICTURE)
     may_coincide = False
+    unread = '""'
     aligned_inputs: tuple[str, ...] = ()
     style = MediumStyle(colour="#3fa796", marker="s")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
@@ -61,6 +62,12 @@ class TrainingImage:
 
     def identity(self, source: Path, digests: Mapping[Path, bytes]) -> bytes | None:
         return digests.get(source)
+
+    def problems(self, rows: Mapping[int, Path], data: MediaColumns) -> Iterator[str]:
+        return iter(())
+
+    def doubts(self, rows: Mapping[int, Path], data: MediaColumns) -> Iterator[str]:
+        return iter(())
 
     def raw(self, source: Path) -> bytes:
         return source.read_bytes()
@@ -94,6 +101,9 @@ class TrainingImage:
             return PretrainedImageEncoder(spec, model.image_encoder, width=model.width)
         return ImageEncoder(spec, width=model.width)
 
+    def initialise(self, encoder: nn.Module, spec: ImageSpec, sources: Sequence[Path]) -> None:
+        pass
+
     def bundle_files(self, config: MediaConfig, spec: ImageSpec, asset: None) -> dict[str, bytes]:
         encoder, name = config.model.image_encoder, self.serving.name
         return network_files(encoder, name) | processor_files(encoder, name) if encoder else {}
@@ -112,7 +122,14 @@ class TrainingImage:
             for pixels_HW3 in (black, white, dot)
         ]
 
-    def transfer(self, name: str, source: Tensor, target: Tensor, new: None, old: None) -> int | None:
+    def transfer(
+        self,
+        name: str,
+        source: Tensor,
+        target: Tensor,
+        new: Reading[ImageSpec, None],
+        old: Reading[ImageSpec, None],
+    ) -> int | None:
         return None
 
     def size(self, item: ImageInput) -> float:

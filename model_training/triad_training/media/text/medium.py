@@ -22,7 +22,7 @@ from triad_serving.media.text.spec import UNKNOWN_ID, TextInput, TextSpec
 from triad_serving.media.text.words import RESERVED, check_text
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
-from triad_training.media.medium import Change
+from triad_training.media.medium import Change, Reading
 from triad_training.media.pretrained.source import network_files
 from triad_training.media.stored import LIMITS, File, Files, StoredForm
 from triad_training.media.style import MediumStyle
@@ -44,6 +44,7 @@ class TrainingText:
     serving: Medium[TextSpec, Lexicon, str, Cut, TextInput] = SERVING
     forms: tuple[StoredForm, ...] = ()
     may_coincide = True
+    unread = '""'
     aligned_inputs: tuple[str, ...] = ()
     style = MediumStyle(colour="#243b6b", marker="o")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
@@ -70,6 +71,12 @@ class TrainingText:
 
     def identity(self, source: str, digests: Mapping[Path, bytes]) -> bytes | None:
         return source.encode()
+
+    def problems(self, rows: Mapping[int, str], data: MediaColumns) -> Iterator[str]:
+        return iter(())
+
+    def doubts(self, rows: Mapping[int, str], data: MediaColumns) -> Iterator[str]:
+        return iter(())
 
     def raw(self, source: str) -> str:
         return source
@@ -110,6 +117,9 @@ class TrainingText:
             dropout=model.dropout,
         )
 
+    def initialise(self, encoder: nn.Module, spec: TextSpec, sources: Sequence[str]) -> None:
+        pass
+
     def bundle_files(self, config: MediaConfig, spec: TextSpec, asset: Lexicon) -> dict[str, bytes]:
         encoder = config.model.text_encoder
         return asset.files() | (network_files(encoder, self.serving.name) if encoder else {})
@@ -130,15 +140,23 @@ class TrainingText:
             )
         return items
 
-    def transfer(self, name: str, source: Tensor, target: Tensor, new: Lexicon, old: Lexicon) -> int | None:
+    def transfer(
+        self,
+        name: str,
+        source: Tensor,
+        target: Tensor,
+        new: Reading[TextSpec, Lexicon],
+        old: Reading[TextSpec, Lexicon],
+    ) -> int | None:
         """Word embeddings go by word, because vocabularies differ."""
-        if not (name == WORD_EMBEDDING and isinstance(new, WordLexicon) and isinstance(old, WordLexicon)):
+        words, known = new.asset, old.asset
+        if not (name == WORD_EMBEDDING and isinstance(words, WordLexicon) and isinstance(known, WordLexicon)):
             return None
         if source.shape[1:] != target.shape[1:]:
             return 0
-        shared = [token for token in (*RESERVED, *new.vocabulary.tokens) if token in old.vocabulary]
-        rows = torch.tensor([new.vocabulary.id_of(token) for token in shared])
-        target[rows] = source[[old.vocabulary.id_of(token) for token in shared]]
+        shared = [token for token in (*RESERVED, *words.vocabulary.tokens) if token in known.vocabulary]
+        rows = torch.tensor([words.vocabulary.id_of(token) for token in shared])
+        target[rows] = source[[known.vocabulary.id_of(token) for token in shared]]
         return target[rows].numel()
 
     def size(self, item: TextInput) -> float:

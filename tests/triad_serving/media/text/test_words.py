@@ -91,13 +91,13 @@ def test_words_beyond_the_maximum_are_cut_off_and_flagged() -> None:
     words = segment_text("one two three", LIMITS, segmenter())
     vocabulary = Vocabulary(["one", "two", "three"])
 
-    exact = encode_words(words, vocabulary, TextSpec(max_tokens=3), text=13 * "x")
-    short = encode_words(words, vocabulary, TextSpec(max_tokens=2), text=13 * "x")
+    exact = encode_words(words, vocabulary, TextSpec(max_tokens=3), text="one two three")
+    short = encode_words(words, vocabulary, TextSpec(max_tokens=2), text="one two three")
 
     assert (exact.ids_L.tolist(), exact.truncated) == ([2, 3, 4], False)
     assert (short.ids_L.tolist(), short.truncated) == ([2, 3], True)
     assert short.spans == ((0, 3), (4, 7))
-    assert short.characters == 13
+    assert short.text == "one two three"
 
 
 def test_a_text_over_the_cap_is_refused() -> None:

@@ -1,0 +1,1 @@
+"""Columns of a record: numbers and categories."""
