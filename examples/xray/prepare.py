@@ -44,7 +44,16 @@ YES_NO = {"Y": "yes", "N": "no"}
 SEXES = {"M": "male", "F": "female"}
 FOLDS = tuple(f"fold_{n + 1}" for n in range(FOLD_COUNT))
 TASKS = ("cause", "view", "sex", "survival", "intubated", "icu")
-FIELDS = ("text", "image_file_name", *TASKS, "patient", *FOLDS)
+NUMBERS = {  # columns of numbers, as the collection names them
+    "age": "age",
+    "days": "offset",  # since the onset of symptoms
+    "temperature": "temperature",
+    "saturation": "pO2_saturation",
+    "leukocytes": "leukocyte_count",
+    "neutrophils": "neutrophil_count",
+    "lymphocytes": "lymphocyte_count",
+}
+FIELDS = ("text", "image_file_name", *NUMBERS, *TASKS, "patient", *FOLDS)
 
 
 def main() -> None:
@@ -98,6 +107,7 @@ def make_rows(source: Path, out: Path) -> list[dict[str, str]]:
             "intubated": YES_NO.get(record["intubated"].strip(), ""),
             "icu": YES_NO.get(record["went_icu"].strip(), ""),
             "patient": number.group(),
+            **{column: read_number(record[name]) for column, name in NUMBERS.items()},
         }
     for row in rows.values():
         row["patient"] = person(row["patient"])
@@ -112,6 +122,15 @@ def read_records(source: Path) -> list[dict[str, str]]:
         sys.exit(f"{source} holds neither manifest.csv nor metadata.csv.")
     with table.open(encoding="utf-8", errors="replace", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def read_number(written: str) -> str:
+    """As it is; nothing where it is no number, such as "10-15" or "unknown"."""
+    try:
+        float(written)
+    except ValueError:
+        return ""
+    return written.strip()
 
 
 def shrink(source: Path) -> Image.Image:
