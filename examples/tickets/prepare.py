@@ -2,10 +2,12 @@
 
     python examples/tickets/prepare.py [--tickets 300] [--out DIR]
 
-A ticket is a message in Chinese or English, a screenshot with an error dialog, and a voice note in which the
-gadget beeps; any of them may be missing. Nothing in it is real. What tells what:
+A ticket is a message in Chinese or English, a screenshot with an error dialog, a voice note in which the gadget
+beeps, and what the shop knows: how old the gadget is and where it was bought. Any of them may be missing.
+Nothing in it is real. What tells what:
 
-    defect    the symptom in the message (a third of them are vague), the dialog's drawing and code, the beeps
+    defect    the symptom in the message (a third are vague), the dialog's drawing and code, the beeps; a little
+              the gadget's age: batteries fail late, networks early
     urgency   how the message ends, the colour of the dialog, how fast the beeps follow each other
     labels    the message alone
     outcome   follows from the other three, and most tickets have none yet
@@ -29,7 +31,13 @@ from PIL import Image, ImageDraw, ImageFont
 SEED = 20261123
 TICKETS_PER_CUSTOMER = 5
 NOT_TOLD = {"message": 0.15, "screenshot": 0.25, "voice_note": 0.35, "urgency": 0.1, "outcome": 0.6}
-FIELDS = ("customer", "message", "screenshot", "voice_note", "defect", "urgency", "labels", "outcome")
+NOT_KNOWN = {"age_months": 0.2, "shop": 0.1}
+FIELDS = (
+    *("customer", "message", "screenshot", "voice_note", "age_months", "shop"),
+    *("defect", "urgency", "labels", "outcome"),
+)
+AGES_MONTHS = {"display": 18, "battery": 32, "network": 5, "sound": 14}  # when most of them show
+SHOPS = {"zh": ("Lanzhou", "online"), "en": ("Leeds", "Lyon", "online")}
 
 DEFECTS = ("display", "battery", "network", "sound")
 PRODUCTS = {  # its language, and its faults, the frequent ones twice
@@ -121,11 +129,13 @@ def main() -> None:
         (options.out / folder).mkdir(parents=True, exist_ok=True)
     rng = random.Random(SEED)
     customers = [draw_customer(n, rng) for n in range(-(-options.tickets // TICKETS_PER_CUSTOMER))]
+    shop_rng = random.Random(SEED)
     with (options.out / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         for n in range(options.tickets):
-            writer.writerow(write_ticket(n, draw_ticket(rng.choice(customers), rng), options.out, rng))
+            ticket = draw_ticket(rng.choice(customers), rng)
+            writer.writerow(write_ticket(n, ticket, options.out, rng) | draw_sale(ticket, shop_rng))
     sys.stdout.write(f"{options.tickets} tickets in {options.out / 'metadata.csv'}\n")
 
 
@@ -147,6 +157,15 @@ def draw_ticket(customer: Customer, rng: random.Random) -> Ticket:
         urgency=round(1.5 + 1.5 * urgent + rng.uniform(-0.5, 0.5), 1),
         labels=tuple(label for label in LABELS if rng.random() < 0.3),
     )
+
+
+def draw_sale(ticket: Ticket, rng: random.Random) -> dict[str, str]:
+    """What the shop knows of the gadget, with gaps."""
+    sale = {
+        "age_months": str(max(round(rng.gauss(AGES_MONTHS[ticket.defect], 6)), 0)),
+        "shop": rng.choice(SHOPS[PRODUCTS[ticket.customer.product][0]]),
+    }
+    return {column: "" if rng.random() < NOT_KNOWN[column] else value for column, value in sale.items()}
 
 
 def write_ticket(number: int, ticket: Ticket, out: Path, rng: random.Random) -> dict[str, str]:

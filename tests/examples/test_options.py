@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from tests.examples.conftest import EXAMPLES
 from triad_training.config.reading import load_config
 from triad_training.config.train_config import TrainConfig
+from triad_training.media.config import LEARNT
 from triad_training.media.text.config import LANGUAGE
 
 CONFIGS = sorted(EXAMPLES.glob("*/*.toml"))
@@ -28,6 +29,8 @@ def options_of(section: type, prefix: str = "") -> Iterator[str]:
         else [field.name for field in dataclasses.fields(section)]
     )
     for name in fields:
+        if issubclass(section, BaseModel) and section.model_fields[name].json_schema_extra == LEARNT:
+            continue  # no option: training finds it out
         inner = section_in(types[name])
         if inner is None:
             yield prefix + name

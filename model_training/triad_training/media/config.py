@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioSpec
@@ -20,6 +20,8 @@ from triad_training.media.image.config import ImageAugment
 from triad_training.media.pretrained.config import PretrainedConfig, PretrainedImageConfig
 from triad_training.media.section import Section
 from triad_training.media.text.config import LexiconConfig, TextAugment
+
+LEARNT: dict[str, JsonValue] = {"learnt": True}  # of an entry that a user does not set
 
 
 class MediaColumns(Section):
@@ -65,7 +67,9 @@ class PreprocessConfig(Section):
     text: TextSpec = TextSpec()
     image: ImageSpec = ImageSpec()
     audio: AudioSpec = AudioSpec()
-    fields: FieldsSpec = Field(default=FieldsSpec(), description="Found out by training; not to be set.")
+    fields: FieldsSpec = Field(
+        default=FieldsSpec(), description="Found out by training.", json_schema_extra=LEARNT
+    )
 
     @model_validator(mode="after")
     def _attends_to_few_enough(self) -> PreprocessConfig:
