@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from prepare import FOLDS, TABLES
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -33,17 +32,18 @@ def main() -> None:
     parser.add_argument("--tables", type=Path, default=Path(__file__).parent / "data")
     folder = parser.parse_args().tables
     sys.stdout.write("| table | gradient boosting | linear |\n|---|---:|---:|\n")
-    for name in TABLES:
-        with (folder / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        boosted, linear = np.array([score_fold(rows, fold) for fold in FOLDS]).T * 100
+        folds = [column for column in rows[0] if column.startswith("fold_")]
+        boosted, linear = np.array([score_fold(rows, fold) for fold in folds]).T * 100
         cells = [f"{each.mean():.1f} ± {each.std():.1f}" for each in (boosted, linear)]
-        sys.stdout.write(f"| {name} | {' | '.join(cells)} |\n")
+        sys.stdout.write(f"| {path.stem} | {' | '.join(cells)} |\n")
 
 
 def score_fold(rows: Sequence[dict[str, str]], fold: str) -> tuple[float, float]:
     """Of gradient boosting and of the best linear model."""
-    columns = [column for column in rows[0] if column != "target" and column not in FOLDS]
+    columns = [column for column in rows[0] if column != "target" and not column.startswith("fold_")]
     numbers_ND = np.array([[float(row[column]) for column in columns] for row in rows])
     classes = any(not is_number(row["target"]) for row in rows)
     targets_N = np.array([row["target"] if classes else float(row["target"]) for row in rows])

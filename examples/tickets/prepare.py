@@ -2,12 +2,12 @@
 
     python examples/tickets/prepare.py [--tickets 300] [--out DIR]
 
-A ticket is a message in Chinese or English, a screenshot with an error dialog, a voice note in which the gadget
-beeps, and what the shop knows: how old the gadget is and where it was bought. Any of them may be missing.
+A ticket is a message in Chinese or English, a screenshot with an error dialog, a voice note in which the
+gadget beeps, and what the shop knows: the gadget's age and where it was bought. Any of them may be missing.
 Nothing in it is real. What tells what:
 
-    defect    the symptom in the message (a third are vague), the dialog's drawing and code, the beeps; a little
-              the gadget's age: batteries fail late, networks early
+    defect    the symptom in the message (a third are vague), the dialog's drawing and code, the beeps; and a
+              little the gadget's age: batteries fail late, networks early
     urgency   how the message ends, the colour of the dialog, how fast the beeps follow each other
     labels    the message alone
     outcome   follows from the other three, and most tickets have none yet
