@@ -10,9 +10,10 @@ from scipy.stats import spearmanr
 
 from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
-from triad_serving.media.registry import NAMES
 from triad_training.evaluation.attribution import attribute, compare_attention, spearman, trust_table
 from triad_training.evaluation.metrics import Answers
+
+NAMES = ("text", "image", "audio")
 
 KIND = Task(name="kind", type="classification", labels=("a", "b"), prior=(0.25, 0.75))
 TAGS = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.2, 0.6))

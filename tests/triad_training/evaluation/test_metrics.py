@@ -10,7 +10,6 @@ import pytest
 from tests.triad_training.network.test_model import example
 from triad_serving.contract.tasks import Task
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.registry import NAMES
 from triad_serving.media.text.spec import TextInput
 from triad_training.data.dataset import LabelledInputs
 from triad_training.evaluation.metrics import (
@@ -23,6 +22,8 @@ from triad_training.evaluation.metrics import (
     score_subsets,
     score_task,
 )
+
+NAMES = ("text", "image", "audio")
 
 KIND = Task(name="kind", type="classification", labels=("a", "b"))
 TAGS = Task(name="tags", type="multilabel", labels=("x", "y"))

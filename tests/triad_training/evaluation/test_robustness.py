@@ -76,7 +76,8 @@ def test_each_corruption_leaves_the_other_media_alone() -> None:
 def test_the_toy_falls_from_its_scores_as_its_media_get_worse(toy_bundle: Bundle) -> None:
     table = table_folder(toy_bundle) / "metadata.csv"
     evaluation = evaluate_bundle(toy_bundle.path, table, robustness=True)
-    assert [curve.corruption.kind for curve in evaluation.curves] == [c.kind for c in CORRUPTIONS]
+    read = [corruption for corruption in CORRUPTIONS if corruption.medium != "fields"]
+    assert [curve.corruption for curve in evaluation.curves] == read
     for curve in evaluation.curves:
         as_sent, *_, worst = curve.points["kind"]
         assert as_sent.alone == evaluation.scores[curve.corruption.medium]["kind"]["accuracy"]

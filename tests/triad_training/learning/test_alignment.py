@@ -11,11 +11,12 @@ from triad_serving.contract.outputs import media_subsets
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.registry import NAMES
 from triad_training.evaluation.attribution import attribute
 from triad_training.evaluation.metrics import Answers
 from triad_training.learning.alignment import alignment_loss, contributions
 from triad_training.network.model import TriadModel
+
+NAMES = ("text", "image", "audio")
 
 TASKS = (
     Task(name="kind", type="classification", labels=("a", "b", "c"), prior=(0.5, 0.3, 0.2)),

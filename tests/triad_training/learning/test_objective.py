@@ -13,10 +13,11 @@ from tests.triad_training.network.test_model import ASSETS, CONFIG, SPEC, TASKS,
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs
-from triad_serving.media.registry import NAMES
 from triad_training.config.train_config import OptimConfig, TaskConfig, TrainConfig
 from triad_training.learning.objective import Objective, TaskLoss, draw_subsets
 from triad_training.network.model import TriadModel
+
+NAMES = ("text", "image", "audio")
 
 KIND, SIZE = TASKS
 TAGS = Task(name="tags", type="multilabel", labels=("x", "y"))

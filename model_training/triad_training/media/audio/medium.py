@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from triad_serving.contract.arrays import F32, I16
+from triad_serving.contract.arrays import I16
 from triad_serving.contract.errors import ConfigError
-from triad_serving.contract.tasks import Task
 from triad_serving.media.audio.decode import DecodedAudio
 from triad_serving.media.audio.medium import AUDIO as SERVING
 from triad_serving.media.audio.schemas import SoundAttention
@@ -30,63 +29,33 @@ from triad_training.media.audio.view import SoundView, view_sound
 from triad_training.media.audio.windows import Windowed
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
-from triad_training.media.medium import Change, Reading
+from triad_training.media.file_medium import FileMedium
+from triad_training.media.medium import Change
 from triad_training.media.pretrained.source import network_files, processor_files
-from triad_training.media.stored import File, Files, StoredForm
+from triad_training.media.stored import Files, StoredForm
 from triad_training.media.style import MediumStyle
 
 
-class TrainingAudio:
-    """See TrainingMedium. Its source is a path."""
+class TrainingAudio(FileMedium):
+    """See TrainingMedium."""
 
     serving: Medium[AudioSpec, None, bytes, DecodedAudio, AudioInput] = SERVING
     forms: tuple[StoredForm, ...] = (AUDIO_AS_READ, SOUND, NOISE)
-    may_coincide = False
-    unread = '""'
+    as_read = AUDIO_AS_READ
+    as_decoded = SOUND
     aligned_inputs: tuple[str, ...] = ("samples",)
-    style = MediumStyle(colour="#f2c063", marker="^")
+    style = MediumStyle(colour="#f5cf80", marker="^")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
     size_label = "seconds of a sound"
     parts_label = "moments"
     hidden_label = "a hidden moment is silent"
     attended_label = "shaded moments"
 
-    def columns(self, data: MediaColumns) -> tuple[str, ...]:
-        return (data.audio,) if data.audio and self.serving.name in data.subset else ()
-
-    def source(self, cells: Mapping[str, str], data: MediaColumns, folder: Path) -> Path | None:
-        return next((folder / cells[column] for column in self.columns(data) if cells.get(column)), None)
-
-    def files(self, source: Path, *, augmented: bool) -> Iterator[File]:
-        yield File(SOUND if augmented else AUDIO_AS_READ, source)
-
-    def check(self, source: Path) -> str | None:
-        return None
-
-    def identity(self, source: Path, digests: Mapping[Path, bytes]) -> bytes | None:
-        return digests.get(source)
-
-    def problems(self, rows: Mapping[int, Path], data: MediaColumns) -> Iterator[str]:
-        return iter(())
-
-    def doubts(self, rows: Mapping[int, Path], data: MediaColumns) -> Iterator[str]:
-        return iter(())
-
-    def raw(self, source: Path) -> bytes:
-        return source.read_bytes()
+    def column(self, data: MediaColumns) -> str:
+        return data.audio
 
     def fit_spec(self, spec: AudioSpec, model: EncodersConfig) -> AudioSpec:
         return audio_spec(spec, model.audio_encoder) if model.audio_encoder else spec
-
-    def learn(
-        self,
-        spec: AudioSpec,
-        config: MediaConfig,
-        sources: Sequence[Path | None],
-        tasks: Sequence[Task],
-        targets: Mapping[str, F32],
-    ) -> tuple[AudioSpec, None]:
-        return spec, None
 
     def loader(self, sources: Sequence[Path], spec: AudioSpec, asset: None, files: Files) -> AudioLoader:
         return AudioLoader(spec=spec, files=files)
@@ -120,9 +89,6 @@ class TrainingAudio:
         _hide_spectra(encoder, config.augment.spectrum)
         return Windowed(encoder, spec) if spec.window_s else encoder
 
-    def initialise(self, encoder: nn.Module, spec: AudioSpec, sources: Sequence[Path]) -> None:
-        pass
-
     def bundle_files(self, config: MediaConfig, spec: AudioSpec, asset: None) -> dict[str, bytes]:
         encoder, name = config.model.audio_encoder, self.serving.name
         return network_files(encoder, name) | processor_files(encoder, name) if encoder else {}
@@ -142,16 +108,6 @@ class TrainingAudio:
             click[samples // 2] = 32767
             items += [_sound(silent, spec), _sound(click, spec)]
         return items
-
-    def transfer(
-        self,
-        name: str,
-        source: Tensor,
-        target: Tensor,
-        new: Reading[AudioSpec, None],
-        old: Reading[AudioSpec, None],
-    ) -> int | None:
-        return None
 
     def size(self, item: AudioInput) -> float:
         return item.seconds

@@ -48,7 +48,7 @@ class TrainingFields:
     may_coincide = True
     unread = "{}"
     aligned_inputs: tuple[str, ...] = ()
-    style = MediumStyle(colour="#b5495b", marker="D")
+    style = MediumStyle(colour="#8f3b60", marker="D")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
     size_label = "fields of a record"
     parts_label = "fields"

@@ -46,7 +46,7 @@ class TrainingText:
     may_coincide = True
     unread = '""'
     aligned_inputs: tuple[str, ...] = ()
-    style = MediumStyle(colour="#243b6b", marker="o")
+    style = MediumStyle(colour="#14234a", marker="o")
     corruptions: tuple[Corruption, ...] = CORRUPTIONS
     size_label = "tokens of a text"
     parts_label = "words"

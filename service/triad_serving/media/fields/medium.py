@@ -39,10 +39,11 @@ class FieldsMedium:
     request = RequestPart(
         schema={
             "type": "object",
-            "description": "Columns of the record, by name: numbers, and categories as strings. A field that "
-            "is left out or null is missing. The model's description lists those that it reads.",
+            "description": "Columns of the record, by name: numbers, and categories as strings, such as "
+            '{"age": 63, "sex": "F"}. A field that is left out or null is missing. The model\'s description '
+            "lists those that it reads.",
             "additionalProperties": {"type": ["number", "string", "boolean"]},
-            "examples": [{"age": 63, "sex": "F"}],
+            "examples": [{}],  # counts as absent; tools send it where a user changes nothing
         },
         encoding="application/json",
         about="Fields: one JSON object of numbers and categories.",

@@ -18,7 +18,6 @@ from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
 from triad_serving.inference.options import Options
 from triad_serving.inference.session import Session
 from triad_serving.media.example import RawInputs
-from triad_serving.media.registry import NAMES
 from triad_training.config.reading import load_config
 from triad_training.learning.prepare import prepare
 from triad_training.media.pretrained.config import PretrainedConfig
@@ -26,6 +25,8 @@ from triad_training.media.pretrained.source import UNUSED, load_model
 from triad_training.network.parity import check_parity, parity_examples
 from triad_training.network.rebuild import rebuild_network
 from triad_training.train import train_bundle
+
+NAMES = ("text", "image", "audio")
 
 PARTLY = """
 [model.text_encoder]
