@@ -91,8 +91,8 @@ def boost_columns(rows: Sequence[Row], task: str, fold: str) -> float:
     """On the test rows with a column and a label; the sex is a column where it is not the task."""
 
     def read(row: Row) -> list[float]:
-        sex = {"female": 0.0, "male": 1.0}.get(row["sex"], np.nan) if task != "sex" else np.nan
-        return [sex, *(float(row[name]) if row[name] else np.nan for name in NUMBERS)]
+        sex = [{"female": 0.0, "male": 1.0}.get(row["sex"], np.nan)] if task != "sex" else []
+        return sex + [float(row[name]) if row[name] else np.nan for name in NUMBERS]
 
     used = [row for row in rows if row[task] and not np.isnan(read(row)).all()]
     known, test = ([row for row in used if (row[fold] == "test") == asked] for asked in (False, True))
