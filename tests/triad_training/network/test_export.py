@@ -21,6 +21,7 @@ from triad_serving.media.preprocess import preprocess
 from triad_training.config.reading import load_config
 from triad_training.learning.prepare import build_model, prepare
 from triad_training.media.audio import front_end
+from triad_training.network import parity
 from triad_training.network.export import export_graph
 from triad_training.network.parity import MAX_DRIFT, check_parity, degenerate_examples
 
@@ -50,7 +51,8 @@ def test_the_graph_names_no_path_of_the_machine_that_made_it(toy_bundle: Bundle)
     assert b"stack_trace" not in graph
 
 
-def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
+def test_a_graph_that_drifts_is_refused(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Degenerate media have a limit of their own."""
     prepared = prepare(load_config(toy_folder / "config.toml"))
     torch.manual_seed(0)
     model = build_model(prepared)
@@ -60,6 +62,11 @@ def test_a_graph_that_drifts_is_refused(toy_folder: Path) -> None:
     )
     examples = [prepared.validation[i].inputs for i in range(4)]
     assert check_parity(model, session, spec, examples) < 1e-5
+    with monkeypatch.context() as patch:
+        patch.setattr(parity, "DEGENERATE_DRIFT", -1.0)
+        with pytest.raises(ExportError) as caught:
+            check_parity(model, session, spec, examples)
+    assert caught.value.limit == -1
     with torch.no_grad():
         model.heads["kind"].net[0].bias += 0.01
     with pytest.raises(ExportError, match="drifts from the network") as caught:
