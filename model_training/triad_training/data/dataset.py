@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,6 +69,12 @@ class ExampleDataset(Dataset[LabelledInputs]):
                 self._changes[name] = change
             sources = [example.of(name) for example in examples if example.of(name) is not None]
             self._loaders[name] = medium.loader(sources, own, assets.get(name), self.files)
+
+    def unchanged(self) -> ExampleDataset:
+        """The same rows without augmentation."""
+        plain = copy.copy(self)
+        plain._changes = {}
+        return plain
 
     def __len__(self) -> int:
         return len(self.examples)

@@ -92,4 +92,6 @@ def build_model(prepared: Prepared) -> TriadModel:
         if task.type == "regression":
             labels = prepared.train.targets[task.name]
             model.head(task.name).set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
+        elif task.type == "classification" and prepared.config.tasks[task.name].imbalance == "weights":
+            model.head(task.name).offset.zero_()  # rows are weighted so that each class counts as much
     return model

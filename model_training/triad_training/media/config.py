@@ -93,6 +93,13 @@ class EncodersConfig(Section):
         description="Subtracts from each band what its quietest moments hold: for steady noise.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    linear: bool = Field(
+        default=True,
+        description="Linear experts beside the network: n-grams, colours and gradients, sound statistics.",
+    )
+    experts: tuple[str, ...] | None = Field(
+        default=None, description="Those that were kept; found out by training.", json_schema_extra=LEARNT
+    )
     text_encoder: PretrainedConfig | None = Field(default=None, description="Pretrained, in place of ours.")
     image_encoder: PretrainedImageConfig | None = Field(default=None, description="Likewise.")
     audio_encoder: PretrainedConfig | None = Field(default=None, description="Likewise.")

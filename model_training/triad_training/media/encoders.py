@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from torch import nn
 
 from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.outputs import MediumName
+from triad_serving.contract.tasks import Task
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
+from triad_training.layers.expert import Expert, PooledExpert
 from triad_training.media.config import MediaConfig
+from triad_training.media.pretrained.encoder import PretrainedEncoder
 from triad_training.media.registry import MEDIA, present
 
 Config = TypeVar("Config", bound=MediaConfig)
@@ -52,6 +55,33 @@ def build_encoders(config: MediaConfig, spec: PreprocessSpec, assets: Assets) ->
         encoders[name] = medium.build_encoder(config, own, assets.get(name))
     _require_one_file(encoders)
     return encoders
+
+
+def build_experts(
+    config: MediaConfig,
+    spec: PreprocessSpec,
+    assets: Assets,
+    encoders: Mapping[MediumName, nn.Module],
+    tasks: Sequence[Task],
+) -> dict[MediumName, dict[str, Expert]]:
+    """By medium and name; of a network that has learnt, those that it has kept."""
+    if not config.model.linear:
+        return {}
+    kept = config.model.experts
+    experts: dict[MediumName, dict[str, Expert]] = {}
+    for medium, own in present(spec):
+        name = medium.serving.name
+        found = dict(medium.build_experts(config, own, assets.get(name), encoders[name], tasks))
+        found |= _pooled(encoders[name], tasks)
+        experts[name] = {each: found[each] for each in found if kept is None or f"{name}.{each}" in kept}
+    return experts
+
+
+def _pooled(encoder: nn.Module, tasks: Sequence[Task]) -> dict[str, Expert]:
+    """Where the encoder is pretrained, its tokens' mean is worth as much as any other feature."""
+    if not isinstance(encoder, PretrainedEncoder):
+        return {}
+    return {"pretrained": PooledExpert(tasks, encoder.hidden_width)}
 
 
 def bundle_files(config: MediaConfig, spec: PreprocessSpec, assets: Assets) -> dict[str, bytes]:

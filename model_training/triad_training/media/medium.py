@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.tasks import Task
 from triad_serving.media.medium import Medium
+from triad_training.layers.expert import Expert
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
 from triad_training.media.stored import File, Files, StoredForm
@@ -135,6 +136,12 @@ class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
 
     def build_encoder(self, config: MediaConfig, spec: Spec, asset: Asset) -> nn.Module:
         """Takes serving.inputs in their order; returns tokens and which are valid. Raises ConfigError."""
+        ...
+
+    def build_experts(
+        self, config: MediaConfig, spec: Spec, asset: Asset, encoder: nn.Module, tasks: Sequence[Task]
+    ) -> Mapping[str, Expert]:
+        """By name. encoder: as build_encoder made it."""
         ...
 
     def initialise(self, encoder: nn.Module, spec: Spec, sources: Sequence[Source]) -> None:

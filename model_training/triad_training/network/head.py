@@ -1,11 +1,12 @@
-"""A task's answer from what its attention read in each medium.
+"""A task's answer from what its attention read in each medium, and from what linear experts say.
 
-Shape letters: B rows, M media, D width, K outputs of a task.
+Shape letters: B rows, M media, E linear experts, S subsets of media, D width, K outputs of a task.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,25 @@ from triad_serving.contract.tasks import Task
 from triad_training.layers.prunable import Group, hidden_units
 from triad_training.network.fusion import AttentionReading
 
+BELIEFS = ("trust_SM", "expert_trust_SE")
+SMALL = 1e-6  # of evidence
 RAREST = 1e-3  # share below which a class's prior is not believed: a few examples do not prove it rarer
+
+
+class Said(NamedTuple):
+    """said_BMK: what each medium adds to the answer. sizes_BM: how much that is, 0 where absent."""
+
+    said_BMK: Tensor
+    sizes_BM: Tensor
+
+
+class HeadAnswer(NamedTuple):
+    """shares_BM, expert_shares_BE: of what the network's own reading of each medium and each linear expert
+    add to the answer; together they sum to 1."""
+
+    logits_BK: Tensor
+    shares_BM: Tensor
+    expert_shares_BE: Tensor
 
 
 class Head(nn.Module):
@@ -30,9 +49,14 @@ class Head(nn.Module):
     a medium disagrees, softplus lets go of it more gently than an exponential: that was 0.01 better still.
     Of a number each medium names a value, and the answer is their mean, weighted by evidence, in the target's
     own unit.
+
+    What linear experts say of a medium is added likewise. How far the network and each expert are believed
+    depends on which media are there, and is solved for on rows that they have not seen (learning/blend.py):
+    so no medium can drag another down.
     """
 
-    def __init__(self, width: int, task: Task, dropout: float) -> None:
+    def __init__(self, width: int, task: Task, dropout: float, *, media: int, experts: int) -> None:
+        """media: that the model reads. experts: of all of them."""
         super().__init__()
         self.task_type = task.type
         self.net = nn.Sequential(
@@ -45,8 +69,13 @@ class Head(nn.Module):
             self.routing = nn.Parameter(2 * torch.ones(()))
         self.register_buffer("offset", torch.zeros(()) if task.type == "regression" else prior_logits(task))
         self.register_buffer("scale", torch.ones(()))
+        # Rows: subsets of the media, by the number of which each medium is a bit.
+        self.register_buffer("trust_SM", torch.ones(1 << media, media))
+        self.register_buffer("expert_trust_SE", torch.zeros(1 << media, experts))
         self.offset: Tensor
         self.scale: Tensor
+        self.trust_SM: Tensor
+        self.expert_trust_SE: Tensor
 
     def set_unit(self, mean: float, deviation: float) -> None:
         """Of a regression's target on the training split."""
@@ -58,16 +87,46 @@ class Head(nn.Module):
         """Size of the numbers it answers: what single precision is relative to."""
         return max(float(self.scale), float(self.offset.abs())) if self.task_type == "regression" else 1.0
 
-    def forward(self, reading: AttentionReading) -> tuple[Tensor, Tensor]:
-        """logits_BK, and shares_BM: each medium's part of the evidence; they sum to 1."""
+    def say(self, reading: AttentionReading) -> Said:
+        """What the network's own reading of each medium adds to the offset, of a regression in its scale."""
         said_BMK, evidence_BM = self.net(reading.reads_BMD), reading.evidence_BM
         if self.task_type == "regression":
-            shares_BM = _shares(evidence_BM)
-            return self.offset + self.scale * _weigh(shares_BM, said_BMK), shares_BM
+            shares_BM = evidence_BM / evidence_BM.sum(1, keepdim=True)
+            return Said(shares_BM[:, :, None] * said_BMK, shares_BM)
         opinions_BMK = torch.tanh(said_BMK)
-        first_BK = self.offset + _weigh(evidence_BM, opinions_BMK)
+        first_BK = self.offset + (evidence_BM[:, :, None] * opinions_BMK).sum(1)
         evidence_BM = evidence_BM * F.softplus(self.routing * self._agreement(first_BK, opinions_BMK))
-        return self.offset + _weigh(evidence_BM, opinions_BMK), _shares(evidence_BM)
+        return Said(evidence_BM[:, :, None] * opinions_BMK, evidence_BM)
+
+    def forward(
+        self,
+        reading: AttentionReading,
+        subset_B: Tensor,
+        places: Sequence[int],
+        experts_BEK: Tensor | None = None,
+    ) -> HeadAnswer:
+        """subset_B: which of the model's media each row has, a bit each. places: of the reading's media among
+        the model's. experts_BEK: what linear experts say, zeros where their medium is absent."""
+        said = self.say(reading)
+        columns = torch.tensor(places, device=subset_B.device)
+        trust_BM = self.trust_SM.index_select(1, columns).index_select(0, subset_B)
+        added_BK = (trust_BM[:, :, None] * said.said_BMK).sum(1)
+        sizes_BM = trust_BM * said.sizes_BM
+        expert_sizes_BE = sizes_BM[:, :0]
+        if experts_BEK is not None:
+            believed_BEK = self.expert_trust_SE.index_select(0, subset_B)[:, :, None] * experts_BEK
+            added_BK = added_BK + believed_BEK.sum(1)
+            expert_sizes_BE = self._size(believed_BEK)
+        sizes_BM = sizes_BM + SMALL * (said.sizes_BM > 0).to(sizes_BM.dtype)  # where nothing says anything
+        total_B1 = sizes_BM.sum(1, keepdim=True) + expert_sizes_BE.sum(1, keepdim=True)
+        logits_BK = self.offset + self.scale * added_BK
+        return HeadAnswer(logits_BK, sizes_BM / total_B1, expert_sizes_BE / total_B1)
+
+    def _size(self, said_BEK: Tensor) -> Tensor:
+        """[B, E]: in the measure of evidence: the opinion on which it falls is at most 1."""
+        if self.task_type == "classification":
+            return (said_BEK.amax(2) - said_BEK.amin(2)) / 2
+        return said_BEK.abs().amax(2)
 
     def _agreement(self, first_BK: Tensor, opinions_BMK: Tensor) -> Tensor:
         """[B, M]: the opinion of what is answered, above that of all labels; of tags, the mean over them."""
@@ -78,14 +137,6 @@ class Head(nn.Module):
     def prunable(self, name: str) -> Iterator[Group]:
         """The hidden units of its net."""
         yield Group(parts=hidden_units(f"{name}.net", 0, 3))
-
-
-def _weigh(weights_BM: Tensor, values_BMK: Tensor) -> Tensor:
-    return (weights_BM[:, :, None] * values_BMK).sum(1)
-
-
-def _shares(evidence_BM: Tensor) -> Tensor:
-    return evidence_BM / evidence_BM.sum(1, keepdim=True)
 
 
 def prior_logits(task: Task) -> Tensor:

@@ -5,6 +5,7 @@ Shape letters: N items of one medium, B rows, P tokens of all media side by side
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -17,26 +18,45 @@ from triad_serving.contract.tasks import Task
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
-from triad_training.media.encoders import build_encoders
+from triad_training.layers.expert import Expert
+from triad_training.media.encoders import build_encoders, build_experts
+from triad_training.media.pretrained.encoder import PretrainedEncoder
 from triad_training.media.registry import present
 from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
-from triad_training.network.head import Head
+from triad_training.network.head import Head, HeadAnswer
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
 
 
 class Tokens(NamedTuple):
-    """Tokens of items (or rows) of one medium, and which of them are valid."""
+    """Tokens of items (or rows) of one medium, and which of them are valid.
+
+    experts: what the medium's linear experts say of them where they are asked, and how much each token has to
+    do with it, [N, E, K] and [N, P, E, T]; see ExpertAnswer.
+    """
 
     tokens_NPD: Tensor
     mask_NP: Tensor
+    experts: tuple[Tensor, Tensor] | None = None
+
+
+class Fused(NamedTuple):
+    """Tokens of all media side by side: of their own encoders, and knowing of each other. layers: see Fusion."""
+
+    own_BPD: Tensor
+    tokens_BPD: Tensor
+    mask_BMP: Tensor
+    layers: list[Tensor]
 
 
 Encoded: TypeAlias = Mapping[MediumName, Tokens]
 
 
 class TriadModel(nn.Module):
-    """Packed media and row indices in, the outputs of the contract out; see contract/outputs.py for both."""
+    """Packed media and row indices in, the outputs of the contract out; see contract/outputs.py for both.
+
+    asks_experts: whether linear experts take part. They do once the network itself has learnt.
+    """
 
     def __init__(
         self, config: TrainConfig, spec: PreprocessSpec, tasks: Sequence[Task], assets: Assets
@@ -49,10 +69,29 @@ class TriadModel(nn.Module):
         }
         width, heads, dropout = config.model.width, config.model.heads, config.model.dropout
         self.encoders = build_encoders(config, spec, assets)
+        self.experts = nn.ModuleDict(
+            {
+                medium: nn.ModuleDict(experts)
+                for medium, experts in build_experts(config, spec, assets, self.encoders, tasks).items()
+            }
+        )
+        self.asks_experts = False
         self.fusion = Fusion(width=width, heads=heads, layers=config.model.fusion_layers, dropout=dropout)
         self.medium_marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in spec.media})
         self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in tasks})
-        self.heads = nn.ModuleDict({task.name: Head(width, task, dropout) for task in tasks})
+        ends = list(itertools.accumulate([0, *(task.outputs for task in tasks)]))
+        self.columns = {task.name: slice(*ends[t : t + 2]) for t, task in enumerate(tasks)}
+        counts = {"media": len(self.media), "experts": len(self.expert_names)}
+        self.heads = nn.ModuleDict({task.name: Head(width, task, dropout, **counts) for task in tasks})
+
+    @property
+    def expert_names(self) -> list[tuple[MediumName, str]]:
+        """The medium and the name of each linear expert, in the order in which heads take them."""
+        return [(medium, name) for medium in self.media for name in self.experts_of(medium)]
+
+    def experts_of(self, medium: MediumName) -> dict[str, Expert]:
+        experts = self.experts[medium] if medium in self.experts else {}
+        return {name: expert for name, expert in experts.items() if isinstance(expert, Expert)}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With what fusion looked at, which only explanations need."""
@@ -61,10 +100,28 @@ class TriadModel(nn.Module):
 
     def encode(self, inputs: Mapping[str, Tensor]) -> Encoded:
         """Every packed item of every medium, once."""
-        return {
-            medium: Tokens(*self.encoders[medium](*(inputs[name] for name in self.inputs[medium])))
-            for medium in self.media
-        }
+        encoded = {}
+        for medium in self.media:
+            arrays = [inputs[name] for name in self.inputs[medium]]
+            hidden_NPH, tokens = self.look(medium, arrays)
+            if self.asks_experts:
+                experts = self.experts_of(medium).values()
+                answers = [expert(arrays, hidden_NPH, tokens.mask_NP) for expert in experts]
+                if answers:
+                    logits_NEK = torch.stack([answer.logits_NK for answer in answers], dim=1)
+                    parts_NPET = torch.stack([answer.parts_NPT for answer in answers], dim=2)
+                    tokens = Tokens(tokens.tokens_NPD, tokens.mask_NP, (logits_NEK, parts_NPET))
+            encoded[medium] = tokens
+        return encoded
+
+    def look(self, medium: MediumName, arrays: Sequence[Tensor]) -> tuple[Tensor, Tokens]:
+        """The tokens of one medium, before and after they have the width of all others."""
+        encoder = self.encoders[medium]
+        if isinstance(encoder, PretrainedEncoder):
+            hidden_NPH, mask_NP = encoder.hidden(*arrays)
+            return hidden_NPH, Tokens(encoder.project(hidden_NPH), mask_NP)
+        tokens_NPD, mask_NP = encoder(*arrays)
+        return tokens_NPD, Tokens(tokens_NPD, mask_NP)
 
     def answer(
         self, encoded: Encoded, rows: Mapping[MediumName, Tensor], *, fusion: bool = False
@@ -75,31 +132,81 @@ class TriadModel(nn.Module):
         """
         gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
         lengths = [tokens.mask_NP.shape[1] for tokens in gathered.values()]
-        mask_BMP = segment_masks([tokens.mask_NP for tokens in gathered.values()])
-        own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
-        marked = [tokens.tokens_NPD + self.medium_marks[medium] for medium, tokens in gathered.items()]
-        fused_BPD, layers = self.fusion(torch.cat(marked, dim=1), mask_BMP.any(1))
+        fused = self._fuse(gathered)
+        places = [self.media.index(medium) for medium in gathered]
+        bits_M = torch.tensor([1 << place for place in places], device=fused.mask_BMP.device)
+        subset_B = (fused.mask_BMP.any(2) * bits_M).sum(1)
+
+        experts_BEK = self._hear_experts(gathered)
 
         outputs, read = {}, []
-        for name, attention in self.attention.items():
-            reading = attention(fused_BPD, own_BPD, mask_BMP)
-            outputs[f"logits.{name}"], shares_BM = self.heads[name](reading)
+        for t, (name, attention) in enumerate(self.attention.items()):
+            reading = attention(fused.tokens_BPD, fused.own_BPD, fused.mask_BMP)
+            own_BEK = None if experts_BEK is None else experts_BEK[:, :, self.columns[name]]
+            answer: HeadAnswer = self.heads[name](reading, subset_B, places, own_BEK)
+            outputs[f"logits.{name}"] = answer.logits_BK
+            shares_BM = answer.shares_BM
             read.append((shares_BM[:, :, None] * reading.reads_BMD).sum(1))
             weights_BP = (shares_BM[:, :, None] * reading.weights_BMP).sum(1)
             kinds = {"attention": weights_BP}
             if fusion:
-                kinds["rollout"] = roll_out(weights_BP, layers)
-            for kind, of_tokens_BP in kinds.items():
-                for medium, weights in zip(gathered, of_tokens_BP.split(lengths, dim=1), strict=True):
-                    outputs[f"{kind}.{name}.{medium}"] = weights
+                kinds["rollout"] = roll_out(weights_BP, fused.layers)
+            by_medium = {kind: weights.split(lengths, dim=1) for kind, weights in kinds.items()}
+            for m, (medium, tokens) in enumerate(gathered.items()):
+                seen_BP = self._seen_by_experts(medium, tokens, t, answer.expert_shares_BE)
+                for kind, weights in by_medium.items():
+                    of_medium = weights[m] if seen_BP is None else weights[m] + seen_BP
+                    outputs[f"{kind}.{name}.{medium}"] = of_medium
         if fusion:
-            for number, weights_BHPP in enumerate(layers, start=1):
-                outputs[f"fusion.{number}"] = between_media(weights_BHPP, mask_BMP)
-        summed_BMD = mask_BMP.to(own_BPD.dtype) @ own_BPD
+            for number, weights_BHPP in enumerate(fused.layers, start=1):
+                outputs[f"fusion.{number}"] = between_media(weights_BHPP, fused.mask_BMP)
+        summed_BMD = fused.mask_BMP.to(fused.own_BPD.dtype) @ fused.own_BPD
         embedded_BMD = F.normalize(torch.cat([summed_BMD, torch.stack(read).mean(0)[:, None]], dim=1), dim=2)
         for m, part in enumerate((*gathered, "fused")):
             outputs[f"embedding.{part}"] = embedded_BMD[:, m]
         return outputs
+
+    def say(self, encoded: Encoded, rows: Mapping[MediumName, Tensor]) -> dict[str, Tensor]:
+        """By task, what the network's own reading of each medium adds for rows that read only these; see Head."""
+        gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
+        fused = self._fuse(gathered)
+        return {
+            name: self.head(name).say(attention(fused.tokens_BPD, fused.own_BPD, fused.mask_BMP)).said_BMK
+            for name, attention in self.attention.items()
+        }
+
+    def _fuse(self, gathered: Encoded) -> Fused:
+        own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
+        mask_BMP = segment_masks([tokens.mask_NP for tokens in gathered.values()])
+        marked = [tokens.tokens_NPD + self.medium_marks[medium] for medium, tokens in gathered.items()]
+        fused_BPD, layers = self.fusion(torch.cat(marked, dim=1), mask_BMP.any(1))
+        return Fused(own_BPD, fused_BPD, mask_BMP, layers)
+
+    def _hear_experts(self, gathered: Encoded) -> Tensor | None:
+        """[B, E, K]: what all experts say of all tasks, side by side; nothing of media that are not read."""
+        if not self.asks_experts or not self.expert_names:
+            return None
+        rows = next(iter(gathered.values())).mask_NP.shape[0]
+        said = []
+        for medium in self.media:
+            experts = len(self.experts_of(medium))
+            heard = gathered[medium].experts if medium in gathered else None
+            if heard is not None:
+                said.append(heard[0])
+            elif experts:
+                outputs = max(columns.stop for columns in self.columns.values())
+                said.append(self.medium_marks[medium].new_zeros(rows, experts, outputs))
+        return torch.cat(said, dim=1)
+
+    def _seen_by_experts(
+        self, medium: MediumName, tokens: Tokens, task: int, shares_BE: Tensor
+    ) -> Tensor | None:
+        """[B, P]: the attention on the tokens of a medium by its experts, which sums to their shares."""
+        if tokens.experts is None:
+            return None
+        places = [place for place, (of, _) in enumerate(self.expert_names) if of == medium]
+        own_BE = shares_BE[:, places[0] : places[-1] + 1]
+        return (tokens.experts[1][:, :, :, task] * own_BE[:, None]).sum(2)
 
     def head(self, task: str) -> Head:
         head = self.heads[task]
@@ -116,8 +223,16 @@ def _gather_rows(items: Tokens, rows_B: Tensor) -> Tokens:
     # `length if count else 0`, in arithmetic that torch 2.13's exporter neither folds nor mistranslates.
     kept = length - length // (count * MAX_TOKENS + 1)
     places = torch.arange(kept, device=rows_B.device)
-    rows = [
-        torch.cat([part, part.new_zeros(1, *part.shape[1:])]).index_select(1, places).index_select(0, rows_B)
-        for part in items
-    ]
-    return Tokens(*rows)
+
+    def of_rows(part: Tensor) -> Tensor:
+        return torch.cat([part, part.new_zeros(1, *part.shape[1:])]).index_select(0, rows_B)
+
+    def of_tokens(part: Tensor) -> Tensor:
+        return (
+            torch.cat([part, part.new_zeros(1, *part.shape[1:])])
+            .index_select(1, places)
+            .index_select(0, rows_B)
+        )
+
+    experts = items.experts and (of_rows(items.experts[0]), of_tokens(items.experts[1]))
+    return Tokens(of_tokens(items.tokens_NPD), of_tokens(items.mask_NP), experts)

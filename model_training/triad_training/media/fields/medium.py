@@ -18,12 +18,14 @@ from triad_serving.media.fields.medium import FIELDS as SERVING
 from triad_serving.media.fields.schemas import FieldAttention
 from triad_serving.media.fields.spec import MISSING_ID, UNKNOWN_ID, FieldsInput, FieldsSpec
 from triad_serving.media.medium import Medium
+from triad_training.layers.expert import Expert
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
 from triad_training.media.fields.augment import augment_fields
 from triad_training.media.fields.config import FieldsAugment
 from triad_training.media.fields.corruption import CORRUPTIONS
 from triad_training.media.fields.encoder import FieldsEncoder, knots_of
+from triad_training.media.fields.expert import FieldsExpert
 from triad_training.media.fields.source import (
     Source,
     find_doubtful,
@@ -103,6 +105,11 @@ class TrainingFields:
         return FieldsEncoder(
             spec, width=model.width, heads=model.heads, layers=model.field_layers, dropout=model.dropout
         )
+
+    def build_experts(
+        self, config: MediaConfig, spec: FieldsSpec, asset: None, encoder: nn.Module, tasks: Sequence[Task]
+    ) -> dict[str, Expert]:
+        return {"values": FieldsExpert(spec, tasks)}
 
     def initialise(self, encoder: nn.Module, spec: FieldsSpec, sources: Sequence[Source]) -> None:
         """The knots of each number's encoding are quantiles of its training values."""

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from triad_serving.contract.tasks import Task
 from triad_serving.media.image.decode import DecodedImage
 from triad_serving.media.image.medium import IMAGE as SERVING
 from triad_serving.media.image.schemas import ImageAttention
 from triad_serving.media.image.spec import ImageInput, ImageSpec
 from triad_serving.media.medium import Medium
+from triad_training.layers.expert import Expert
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
 from triad_training.media.file_medium import FileMedium
@@ -23,6 +25,7 @@ from triad_training.media.image.augment import augment_image
 from triad_training.media.image.config import ImageAugment
 from triad_training.media.image.corruption import CORRUPTIONS
 from triad_training.media.image.encoder import ImageEncoder
+from triad_training.media.image.expert import ImageExpert
 from triad_training.media.image.pretrained import PretrainedImageEncoder, image_spec
 from triad_training.media.image.stored import IMAGE_AS_READ, PICTURE, ImageLoader
 from triad_training.media.image.view import ImageView, view_image
@@ -68,6 +71,11 @@ class TrainingImage(FileMedium):
         if model.image_encoder is not None:
             return PretrainedImageEncoder(spec, model.image_encoder, width=model.width)
         return ImageEncoder(spec, width=model.width)
+
+    def build_experts(
+        self, config: MediaConfig, spec: ImageSpec, asset: None, encoder: nn.Module, tasks: Sequence[Task]
+    ) -> dict[str, Expert]:
+        return {"statistics": ImageExpert(spec, tasks)}
 
     def bundle_files(self, config: MediaConfig, spec: ImageSpec, asset: None) -> dict[str, bytes]:
         encoder, name = config.model.image_encoder, self.serving.name

@@ -28,12 +28,12 @@ class TextEncoder(nn.Module):
         self.layers = nn.ModuleList(TransformerLayer(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, token_ids_NL: Tensor, pos_ids_NL: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """int64 ids; returns tokens_NLD and mask_NL."""
+    def forward(self, token_ids_NL: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+        """int64 ids, then parts of speech where the spec has them; returns tokens_NLD and mask_NL."""
         mask_NL = token_ids_NL != PAD_ID
         tokens_NLD = self.words(token_ids_NL) + self.positions[: token_ids_NL.shape[1]]
         if self.pos is not None:
-            tokens_NLD = tokens_NLD + self.pos(pos_ids_NL)
+            tokens_NLD = tokens_NLD + self.pos(others[0])
         for layer in self.layers:
             tokens_NLD, _ = layer(tokens_NLD, mask_NL)
         return self.norm(tokens_NLD), mask_NL

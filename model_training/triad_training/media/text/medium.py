@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from triad_serving.media.text.medium import Cut
 from triad_serving.media.text.schemas import WordAttention
 from triad_serving.media.text.spec import UNKNOWN_ID, TextInput, TextSpec
 from triad_serving.media.text.words import RESERVED, check_text
+from triad_training.layers.expert import Expert
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
 from triad_training.media.medium import Change, Reading
@@ -30,7 +32,9 @@ from triad_training.media.text.augment import augment_text
 from triad_training.media.text.config import TextAugment
 from triad_training.media.text.corruption import CORRUPTIONS
 from triad_training.media.text.encoder import TextEncoder
+from triad_training.media.text.expert import NgramExpert
 from triad_training.media.text.loader import TextLoader, open_loader
+from triad_training.media.text.ngrams import PER_TOKEN, build_ngrams, is_word
 from triad_training.media.text.pretrained import PretrainedTextEncoder, load_lexicon
 from triad_training.media.text.view import TextView, view_text
 from triad_training.media.text.vocabulary import build_lexicon
@@ -92,9 +96,17 @@ class TrainingText:
         tasks: Sequence[Task],
         targets: Mapping[str, F32],
     ) -> tuple[TextSpec, Lexicon]:
-        if config.model.text_encoder is not None:
-            return spec, load_lexicon(config.model.text_encoder)
-        return spec, build_lexicon(config.lexicon, spec, sources, tasks, targets)
+        pretrained = config.model.text_encoder
+        lexicon: Lexicon = (
+            load_lexicon(pretrained)
+            if pretrained is not None
+            else build_lexicon(config.lexicon, spec, sources, tasks, targets)
+        )
+        ngrams = build_ngrams(sources, spec, lexicon) if config.model.linear else None
+        if not ngrams:
+            return dataclasses.replace(spec, max_ngrams=0), lexicon
+        reading = dataclasses.replace(spec, max_ngrams=PER_TOKEN * spec.max_tokens)
+        return reading, lexicon.with_ngrams(ngrams)
 
     def loader(self, sources: Sequence[str], spec: TextSpec, asset: Lexicon, files: Files) -> TextLoader:
         return open_loader(sources, spec, asset)
@@ -117,6 +129,16 @@ class TrainingText:
             dropout=model.dropout,
         )
 
+    def build_experts(
+        self, config: MediaConfig, spec: TextSpec, asset: Lexicon, encoder: nn.Module, tasks: Sequence[Task]
+    ) -> dict[str, Expert]:
+        experts: dict[str, Expert] = {}
+        if spec.max_ngrams and asset.ngrams:
+            words = [is_word(entry) for entry in asset.ngrams.entries]
+            experts["words"] = NgramExpert(tasks, words)
+            experts["characters"] = NgramExpert(tasks, [not word for word in words])
+        return experts
+
     def initialise(self, encoder: nn.Module, spec: TextSpec, sources: Sequence[str]) -> None:
         pass
 
@@ -126,7 +148,8 @@ class TrainingText:
 
     def sample_inputs(self, spec: TextSpec, items: int) -> dict[str, Tensor]:
         names = [each.name for each in self.serving.inputs(spec)]
-        return {name: torch.ones(items, items + 9, dtype=torch.int64) for name in names}
+        lengths = {name: items + (19 if name.startswith("ngram") else 9) for name in names}
+        return {name: torch.ones(items, lengths[name], dtype=torch.int64) for name in names}
 
     def degenerate(self, spec: TextSpec) -> Sequence[TextInput]:
         """Unknown words, as many as there may be, and one."""

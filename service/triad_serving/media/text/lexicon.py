@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Protocol
 from triad_serving.contract.errors import BundleError
 from triad_serving.media.limits import MediaLimits
 from triad_serving.media.text.characters import normalise
+from triad_serving.media.text.ngrams import NGRAMS_FILE, Ngrams
 from triad_serving.media.text.segmenter import read_lines, read_user_dictionary, segmenter
 from triad_serving.media.text.spec import TextInput, TextSpec
 from triad_serving.media.text.tokenizer import TOKENIZER_FILE, TokenizerLexicon
@@ -23,7 +25,10 @@ VOCABULARY_FILE, USER_DICTIONARY_FILE, STOP_WORDS_FILE = (
 
 
 class Lexicon(Protocol):
-    """Two halves, so that training can drop and split words between them."""
+    """Two halves, so that training can drop and split words between them. ngrams: where the spec has any."""
+
+    @property
+    def ngrams(self) -> Ngrams | None: ...
 
     def words(self, text: str, spec: TextSpec, limits: MediaLimits) -> tuple[Word, ...]:
         """Raises TooLargeError over limits.max_characters, DecodeError where there is no word in it."""
@@ -42,6 +47,10 @@ class Lexicon(Protocol):
         """What `read_lexicon` reads back, by file name."""
         ...
 
+    def with_ngrams(self, ngrams: Ngrams) -> Lexicon:
+        """The same lexicon, which reads these, too."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WordLexicon:
@@ -54,6 +63,7 @@ class WordLexicon:
     vocabulary: Vocabulary
     user_dictionary: str = ""
     stop_words: frozenset[str] = frozenset()
+    ngrams: Ngrams | None = None
 
     def words(self, text: str, spec: TextSpec, limits: MediaLimits) -> tuple[Word, ...]:
         """A text of nothing but stop words and dropped parts of speech keeps them all."""
@@ -63,7 +73,8 @@ class WordLexicon:
         return tuple(kept) or words
 
     def encode(self, words: Sequence[Word], spec: TextSpec, *, text: str) -> TextInput:
-        return encode_words(words, self.vocabulary, spec, text=text)
+        item = encode_words(words, self.vocabulary, spec, text=text)
+        return self.ngrams.read_in(item, spec) if self.ngrams else item
 
     @property
     def size(self) -> int:
@@ -75,14 +86,19 @@ class WordLexicon:
             VOCABULARY_FILE: self.vocabulary.to_bytes(),
             USER_DICTIONARY_FILE: self.user_dictionary.encode(),
             STOP_WORDS_FILE: "".join(f"{word}\n" for word in sorted(self.stop_words)).encode(),
+            NGRAMS_FILE: self.ngrams.to_bytes() if self.ngrams else b"",
         }
         return {name: data for name, data in parts.items() if data or name == VOCABULARY_FILE}
+
+    def with_ngrams(self, ngrams: Ngrams) -> WordLexicon:
+        return dataclasses.replace(self, ngrams=ngrams)
 
 
 def read_lexicon(folder: Path, names: Collection[str]) -> Lexicon:
     """The lexicon of a bundle that lists the files `names`. Raises SetupError."""
+    ngrams = Ngrams.read(folder / NGRAMS_FILE) if NGRAMS_FILE in names else None
     if TOKENIZER_FILE in names:
-        return TokenizerLexicon((folder / TOKENIZER_FILE).read_bytes())
+        return TokenizerLexicon((folder / TOKENIZER_FILE).read_bytes(), ngrams)
     if VOCABULARY_FILE not in names:
         raise BundleError(f"Bundle {folder}: bundle.json does not list {VOCABULARY_FILE}.")
     user_dictionary, stop_words = (
@@ -92,6 +108,7 @@ def read_lexicon(folder: Path, names: Collection[str]) -> Lexicon:
         vocabulary=Vocabulary.read(folder / VOCABULARY_FILE),
         user_dictionary=read_user_dictionary(user_dictionary) if user_dictionary else "",
         stop_words=read_stop_words(stop_words) if stop_words else frozenset(),
+        ngrams=ngrams,
     )
 
 

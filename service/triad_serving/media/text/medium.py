@@ -20,10 +20,14 @@ from triad_serving.media.medium import Examples, GraphInput, Part, RequestPart
 from triad_serving.media.padding import Padding, length_class
 from triad_serving.media.text.drawing import Section, draw_words, note_cut, values_of
 from triad_serving.media.text.lexicon import Lexicon, read_lexicon
+from triad_serving.media.text.ngrams import FIRST_ID
 from triad_serving.media.text.schemas import TextFormat, TextReport, WordAttention, WordOcclusion
 from triad_serving.media.text.spec import PAD_ID, SHORT_TOKENS, UNKNOWN_ID, TextInput, TextSpec
 from triad_serving.media.text.words import Word
 
+SHORT_NGRAMS = 64  # up to which texts pad each other where sizes are rounded
+NO_NGRAMS = np.zeros((0, 3), dtype=np.int64)
+FIRST_NGRAM = np.array([[FIRST_ID, 0, 0]], dtype=np.int64)
 UTF8_BYTES = 4  # most bytes of one character
 WARM_UP_TEXT = "七 seven"
 
@@ -85,7 +89,8 @@ class TextMedium:
         return self.fit(self.decode(raw, spec, asset, limits), spec, asset)
 
     def inputs(self, spec: TextSpec) -> tuple[GraphInput, ...]:
-        names = ("token_ids", "pos_ids") if spec.pos else ("token_ids",)
+        names = ["token_ids", *["pos_ids"] * spec.pos]
+        names += ["ngram_ids", "ngram_places"] if spec.max_ngrams else []
         return tuple(GraphInput(name=name, type="tensor(int64)", axes=2) for name in names)
 
     def pack(self, items: Sequence[TextInput], spec: TextSpec, padding: Padding) -> Feed:
@@ -93,6 +98,14 @@ class TextMedium:
         if spec.pos:
             tags = [np.zeros_like(item.ids_L) if item.pos_L is None else item.pos_L for item in items]
             feed["pos_ids"] = _pack_ids(tags, spec, padding)
+        if spec.max_ngrams:
+            ngrams = [NO_NGRAMS if item.ngrams_G3 is None else item.ngrams_G3 for item in items]
+            longest = max((len(each) for each in ngrams), default=1) or 1
+            size = padding.length(longest, least=SHORT_NGRAMS, most=spec.max_ngrams)
+            packed_NG2 = np.zeros((padding.count(len(items)), size, 2), dtype=np.int64)
+            for n, ngrams_G3 in enumerate(ngrams):
+                packed_NG2[n, : len(ngrams_G3)] = ngrams_G3[:, :2]
+            feed |= {"ngram_ids": packed_NG2[:, :, 0].copy(), "ngram_places": packed_NG2[:, :, 1].copy()}
         return feed
 
     def token_count(self, item: TextInput, spec: TextSpec) -> int:
@@ -107,7 +120,12 @@ class TextMedium:
     def resized(self, item: TextInput, spec: TextSpec, *, longest: bool) -> TextInput:
         size = spec.max_tokens if longest else 1
         tags = None if item.pos_L is None else np.resize(item.pos_L, size)
-        return dataclasses.replace(item, ids_L=np.resize(item.ids_L, size), pos_L=tags)
+        ngrams_G3 = item.ngrams_G3
+        if ngrams_G3 is not None and spec.max_ngrams:
+            most = spec.max_ngrams if longest else 1
+            ngrams_G3 = np.resize(ngrams_G3 if len(ngrams_G3) else FIRST_NGRAM, (most, 3))
+            ngrams_G3[:, 1:] = ngrams_G3[:, 1:].clip(max=size - 1)
+        return dataclasses.replace(item, ids_L=np.resize(item.ids_L, size), pos_L=tags, ngrams_G3=ngrams_G3)
 
     def describe_format(self, spec: TextSpec, asset: Lexicon) -> TextFormat:
         return TextFormat(max_tokens=spec.max_tokens, vocabulary=asset.size)
@@ -148,7 +166,10 @@ class TextMedium:
             return None
         pos_L = None if item.pos_L is None else item.pos_L[kept]
         spans = tuple(item.spans[token] for token in kept)
-        return dataclasses.replace(item, ids_L=item.ids_L[kept], pos_L=pos_L, spans=spans)
+        ngrams_G3 = None if item.ngrams_G3 is None else _within(item.ngrams_G3, kept, len(item.ids_L))
+        return dataclasses.replace(
+            item, ids_L=item.ids_L[kept], pos_L=pos_L, spans=spans, ngrams_G3=ngrams_G3
+        )
 
     def weight(self, weights: F32, part: Part, spec: TextSpec) -> float:
         return weight_along(weights, part)
@@ -180,6 +201,16 @@ class TextMedium:
 
     def notes(self, canvas: str, figures: Sequence[Figure], language: Language) -> Iterator[str]:
         return note_cut(canvas, figures, language)
+
+
+def _within(ngrams_G3: I64, kept: Sequence[int], tokens: int) -> I64:
+    """Those of which every token is kept, with their new places."""
+    place_L = np.full(tokens + 1, -1)
+    place_L[list(kept)] = np.arange(len(kept))
+    ids_G, first_G, last_G = ngrams_G3.T
+    hidden_L = np.concatenate([[0], np.cumsum(place_L[:-1] < 0)])  # how many before each token
+    whole_G = hidden_L[last_G + 1] == hidden_L[first_G]
+    return np.stack([ids_G, place_L[first_G], place_L[last_G]], axis=1)[whole_G]
 
 
 def _pack_ids(texts: Sequence[I64], spec: TextSpec, padding: Padding) -> I64:

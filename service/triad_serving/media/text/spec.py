@@ -33,11 +33,13 @@ class TextSpec:
     meaning (sentiment, intent). Cutting a headline of 20 characters takes 0.18 ms with, 0.06 ms without.
     drop_pos: words of these parts of speech are left out, e.g. x (punctuation and whatever is neither
     Chinese, Latin nor a digit), uj (的), y (吗, 呢). Of POS_TAGS. A text of nothing else keeps them all.
+    max_ngrams: the graph also reads so many known n-grams of a text (see ngrams.py) at most; 0: none.
     """
 
     max_tokens: int = 64
     pos: bool = False
     drop_pos: tuple[str, ...] = ()
+    max_ngrams: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
@@ -51,11 +53,13 @@ class TextSpec:
 class TextInput:
     """text: as sent. spans: character offsets (Unicode code points) of each token in it.
 
-    pos_L: parts of speech where the spec asks for them.
+    pos_L: parts of speech where the spec asks for them. ngrams_G3: likewise, each known n-gram's id, its first
+    and its last token.
     """
 
     text: str
     ids_L: I64
     pos_L: I64 | None = None
+    ngrams_G3: I64 | None = None
     spans: tuple[tuple[int, int], ...]
     truncated: bool

@@ -15,6 +15,7 @@ import numpy as np
 
 from triad_serving.contract.errors import BundleError, SetupError
 from triad_serving.media.limits import MediaLimits
+from triad_serving.media.text.ngrams import NGRAMS_FILE, Ngrams
 from triad_serving.media.text.spec import UNKNOWN_ID, TextInput, TextSpec
 from triad_serving.media.text.words import Word, check_text
 
@@ -28,9 +29,10 @@ FIRST_ID = UNKNOWN_ID + 1
 class TokenizerLexicon:
     """A Lexicon whose words are the tokenizer's pieces."""
 
-    def __init__(self, source: bytes) -> None:
+    def __init__(self, source: bytes, ngrams: Ngrams | None = None) -> None:
         """source: tokenizer.json. Raises SetupError without the library, BundleError where it is broken."""
         self._source = source
+        self.ngrams = ngrams
         self._tokenizer = _parse(source)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
@@ -46,12 +48,13 @@ class TokenizerLexicon:
 
     def encode(self, words: Sequence[Word], spec: TextSpec, *, text: str) -> TextInput:
         kept = words[: spec.max_tokens]
-        return TextInput(
+        item = TextInput(
             text=text,
             ids_L=np.array([self.id_of(word.text) for word in kept], dtype=np.int64),
             spans=tuple((word.start, word.end) for word in kept),
             truncated=len(words) > len(kept),
         )
+        return self.ngrams.read_in(item, spec) if self.ngrams else item
 
     def id_of(self, token: str) -> int:
         own = self._tokenizer.token_to_id(token)
@@ -69,7 +72,13 @@ class TokenizerLexicon:
         return self._tokenizer.get_vocab_size() + FIRST_ID
 
     def files(self) -> dict[str, bytes]:
-        return {TOKENIZER_FILE: self._source}
+        return {TOKENIZER_FILE: self._source} | (
+            {NGRAMS_FILE: self.ngrams.to_bytes()} if self.ngrams else {}
+        )
+
+    def with_ngrams(self, ngrams: Ngrams) -> TokenizerLexicon:
+        """The same, and these."""
+        return TokenizerLexicon(self._source, ngrams)
 
 
 def _parse(source: bytes) -> Tokenizer:

@@ -1,0 +1,196 @@
+"""Linear models, solved for: logistic regression of classes and tags, ridge regression of numbers.
+
+Shape letters: N rows, F features, K outputs of a task, R directions in which rows differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+import scipy.sparse
+from scipy.special import expit, log_softmax, softmax
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+from triad_serving.contract.arrays import F32, I64
+from triad_serving.contract.tasks import Task, TaskType
+from triad_training.layers.expert import F64, Features
+
+# Of the sum of squared weights, from a strong one to a weak one; scaled rows are of norm 1, losses are means.
+PENALTIES = tuple(10.0 ** (-np.arange(0, 10) / 2 - 0.5))
+FOLDS = 5
+ROTATED = 4000  # rows, and fewer than features: solved in the space that the rows span
+PATIENCE = 3  # weaker penalties that are tried past the one of the smallest loss
+MAX_STEPS = 100
+TOLERANCE = 1e-5  # of the gradient's largest entry
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """Rows of one task, all labelled.
+
+    targets: as data/labels.targets has them; a number in units of its deviation, from its mean.
+    weights_N: how much each row counts, mean 1. offset_K: what is answered where nothing is known.
+    """
+
+    type: TaskType
+    outputs: int
+    targets: F32
+    weights_N: F64
+    offset_K: F64
+
+    def rows(self, chosen: I64) -> Problem:
+        return Problem(
+            type=self.type,
+            outputs=self.outputs,
+            targets=self.targets[chosen],
+            weights_N=self.weights_N[chosen],
+            offset_K=self.offset_K,
+        )
+
+    def score(self, logits_NK: F64) -> float:
+        """What the penalty is chosen by: macro F1 where classes are weighted, else accuracy; the loss of others.
+
+        The loss alone would choose a model that says nothing where there is little to say.
+        """
+        if self.type != "classification":
+            return -self.loss(logits_NK)[0]
+        answer_N, right_N = logits_NK.argmax(axis=1), self.targets.astype(np.int64)
+        if np.ptp(self.weights_N) == 0:
+            return float(np.mean(answer_N == right_N))
+        return float(f1_score(right_N, answer_N, average="macro", zero_division=0))
+
+    def loss(self, logits_NK: F64) -> tuple[float, F64]:
+        """Mean over rows, summed over outputs; its gradient by the logits, which hold the offset."""
+        count = len(self.targets)
+        if self.type == "regression":
+            error_NK = (logits_NK[:, 0] - self.targets)[:, None]
+            losses_N, gradient_NK = 0.5 * error_NK[:, 0] ** 2, error_NK
+        elif self.type == "multilabel":
+            losses_N = (np.logaddexp(0, logits_NK) - self.targets * logits_NK).sum(axis=1)
+            gradient_NK = expit(logits_NK) - self.targets
+        else:
+            right_N = self.targets.astype(np.int64)
+            losses_N = -log_softmax(logits_NK, axis=1)[np.arange(count), right_N]
+            gradient_NK = softmax(logits_NK, axis=1)
+            gradient_NK[np.arange(count), right_N] -= 1
+        loss = float((self.weights_N * losses_N).sum() / count)
+        return loss, np.asarray(self.weights_N[:, None] * gradient_NK / count)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearModel:
+    """logits: features @ weight_FK + bias_K, which the problem's offset is added to."""
+
+    weight_FK: F64
+    bias_K: F64
+
+    def logits(self, features: Features) -> F64:
+        return np.asarray(features @ self.weight_FK) + self.bias_K
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Fitted:
+    """model: of all rows. unseen_NK: logits of each row by a model that has not seen it."""
+
+    model: LinearModel
+    unseen_NK: F64
+    penalty: float
+
+
+def fit_linear(features: Features, problem: Problem, folds: Sequence[I64]) -> Fitted:
+    """With the penalty under which rows that a model has not seen are answered best.
+
+    folds: the rows of each, together all of them.
+    """
+    space = _Space(features)
+    count = len(problem.targets)
+    seen = [np.setdiff1d(np.arange(count), fold) for fold in folds]
+    paths = [_path(space.rows[rows], problem.rows(rows)) for rows in seen]
+    losses, scores, unseen = list[float](), list[float](), list[F64]()
+    for models in zip(*paths, strict=True):
+        unseen_NK = np.zeros((count, problem.outputs))
+        for fold, model in zip(folds, models, strict=True):
+            unseen_NK[fold] = model.logits(space.rows[fold])
+        losses.append(problem.loss(problem.offset_K + unseen_NK)[0])
+        scores.append(problem.score(problem.offset_K + unseen_NK))
+        unseen.append(unseen_NK)
+        if min(losses) < min(losses[-PATIENCE:]):
+            break
+    best = int(np.argmax(scores))
+    *_, model = _path(space.rows, problem, PENALTIES[: best + 1])
+    return Fitted(model=space.back(model), unseen_NK=unseen[best], penalty=PENALTIES[best])
+
+
+def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) -> list[I64]:
+    """FOLDS parts of rows, alike in classes where that can be; rows of a group (not "") stay together."""
+    rows = np.arange(len(targets))
+    together = np.unique([group or f"row {n}" for n, group in enumerate(groups)], return_inverse=True)[1]
+    grouped = len(np.unique(together)) < len(rows)
+    count = min(FOLDS, int(together.max()) + 1)
+    if task.type == "classification":
+        splitter = StratifiedGroupKFold if grouped else StratifiedKFold
+        split = splitter(count, shuffle=True, random_state=seed).split(rows, targets.astype(int), together)
+    elif grouped:
+        split = GroupKFold(count, shuffle=True, random_state=seed).split(rows, groups=together)
+    else:
+        split = KFold(count, shuffle=True, random_state=seed).split(rows)
+    return [fold for _, fold in split if len(fold)]
+
+
+class _Space:
+    """Rows as they are, or turned into the few directions in which they differ: the same models, sooner.
+
+    With a penalty on squares the weights lie in the span of the rows, and do not change under rotation.
+    """
+
+    def __init__(self, features: Features) -> None:
+        count, size = features.shape
+        self.features = features
+        self.turn_NR: F64 | None = None
+        self.rows: Features = features
+        if size > count and count <= ROTATED:
+            gram_NN = features @ features.T
+            gram_NN = gram_NN.toarray() if scipy.sparse.issparse(gram_NN) else gram_NN
+            square_R, vectors_NR = scipy.linalg.eigh(gram_NN)
+            kept = square_R > 1e-9 * square_R[-1]
+            size_R = np.sqrt(square_R[kept])
+            self.rows = vectors_NR[:, kept] * size_R
+            self.turn_NR = vectors_NR[:, kept] / size_R
+
+    def back(self, model: LinearModel) -> LinearModel:
+        """For the features that came in."""
+        if self.turn_NR is None:
+            return model
+        weight_FK = np.asarray(self.features.T @ (self.turn_NR @ model.weight_FK))
+        return LinearModel(weight_FK=weight_FK, bias_K=model.bias_K)
+
+
+def _path(
+    features: Features, problem: Problem, penalties: Sequence[float] = PENALTIES
+) -> Iterator[LinearModel]:
+    """A model for each penalty, each from where the one before ended."""
+    size, outputs = features.shape[1], problem.outputs
+    start = np.zeros((size + 1) * outputs)
+    turned = features.T if isinstance(features, np.ndarray) else features.T.tocsr()
+
+    for penalty in penalties:
+
+        def loss(flat: F64, penalty: float = penalty) -> tuple[float, F64]:
+            weight_FK, bias_K = np.split(flat.reshape(-1, outputs), [size])
+            logits_NK = np.asarray(features @ weight_FK) + bias_K + problem.offset_K
+            value, gradient_NK = problem.loss(logits_NK)
+            gradient_FK = np.asarray(turned @ gradient_NK) + penalty * weight_FK
+            flat_gradient = np.concatenate([gradient_FK, gradient_NK.sum(axis=0, keepdims=True)])
+            return value + 0.5 * penalty * float((weight_FK**2).sum()), flat_gradient.ravel()
+
+        found = scipy.optimize.minimize(
+            loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS, "gtol": TOLERANCE}
+        )
+        start = found.x
+        weight_FK, bias_1K = np.split(start.reshape(-1, outputs), [size])
+        yield LinearModel(weight_FK=weight_FK, bias_K=bias_1K[0])
