@@ -25,6 +25,7 @@ from triad_serving.inference.bundle import (
 from triad_serving.inference.session import Session
 from triad_training.config.reading import load_config
 from triad_training.evaluation.card import model_card
+from triad_training.evaluation.decision import decide
 from triad_training.evaluation.evaluate import answer_split, evaluate_answers
 from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import calibrate, score_subsets
@@ -91,7 +92,7 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     drift = check_parity(model, session, spec, parity_examples(prepared.validation))
     validation = answer_split(session, prepared.validation, prepared.tasks)
-    tasks = calibrate(validation, prepared.tasks)
+    tasks = decide(validation, calibrate(validation, prepared.tasks), config.tasks)
     test = answer_split(session, prepared.test, tasks)
     manifest = BundleManifest(
         name=config.name,

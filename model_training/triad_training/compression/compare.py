@@ -196,6 +196,7 @@ def _is_meaningful(task: Task, subset: str, scores: Scores, answers: Answers) ->
         prior_K = np.log(prior_K.clip(1e-6)) - (task.type == "multilabel") * np.log1p(
             -prior_K.clip(0, 1 - 1e-6)
         )
+        prior_K *= np.float32(task.temperature)  # thresholds are of probabilities
     constant_NK = np.broadcast_to(prior_K, (len(targets), task.outputs))
     main = MAIN_SCORE[task.type]
     found, blind = scores[subset][task.name], score_task(task, constant_NK, targets)
