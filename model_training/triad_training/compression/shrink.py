@@ -18,8 +18,8 @@ from triad_training.compression.prune import prune
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, collate
 from triad_training.data.labels import split_targets
-from triad_training.evaluation.evaluate import BundleTable, answer_split
 from triad_training.evaluation.decision import decide
+from triad_training.evaluation.evaluate import BundleTable, answer_split
 from triad_training.evaluation.metrics import calibrate
 from triad_training.learning.distillation import Teacher, student_config
 from triad_training.learning.loop import fit, make_accelerator

@@ -14,7 +14,7 @@ class Task:
     """One question the model answers. labels: empty for a regression; temperature divides the logits.
 
     prior: mean target on the training split, one value per output: a class's share, a tag's share, a mean.
-    thresholds: of a multilabel, one per label: it holds above that probability; empty: DEFAULT_THRESHOLD each.
+    thresholds: of a multilabel, the probability above which each label holds; empty: DEFAULT_THRESHOLD.
     abstain_below: of a classification: an answer of lower probability is marked as abstained; 0: none.
     """
 

@@ -46,7 +46,7 @@ class TaskReport(Schema):
     labels: list[str] = Field(description="Empty for a regression.", examples=[["0", "1", "2"]])
     thresholds: list[float] | Absent = Field(
         default=None,
-        description="Of a `multilabel`, the probability above which each label holds; absent where all are 0.5.",
+        description="Of a `multilabel`: above which probability each label holds; absent where that is 0.5.",
         examples=[[0.31, 0.5, 0.22]],
     )
     abstain_below: float | Absent = Field(

@@ -57,7 +57,8 @@ def _describe_scores(scores: Scores, intervals: Intervals) -> Iterator[str]:
         for task, values in tasks.items():
             ends = intervals.get(subset, {}).get(task, {})
             listed = "  ".join(
-                f"{name} {value:.6g}" + (f" ({ends[name][0]:.3g} to {ends[name][1]:.3g})" if name in ends else "")
+                f"{name} {value:.6g}"
+                + (f" ({ends[name][0]:.3g} to {ends[name][1]:.3g})" if name in ends else "")
                 for name, value in values.items()
             )
             yield f"  {subset:<17}  {task:<12}  {listed}"

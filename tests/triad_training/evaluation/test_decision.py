@@ -12,11 +12,11 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-import triad_training.evaluation.decision as decision
 from tests.triad_training.evaluation.test_breakdown import of_whole_examples
 from tests.triad_training.evaluation.test_metrics import answers
 from triad_serving.contract.tasks import Task
 from triad_training.config.train_config import TaskConfig
+from triad_training.evaluation import decision
 from triad_training.evaluation.decision import decide, fit_thresholds
 from triad_training.evaluation.metrics import calibrate, score_task
 
@@ -89,7 +89,9 @@ def test_a_precision_or_recall_is_reached_with_the_most_of_the_other(
         cuts = [logits[:, k] > cut for cut in np.sort(logits[:, k])[:-1]]
         reaching = [other(truth[:, k], each) for each in cuts if reach(truth[:, k], each) >= 0.7]
         # the most of recall, strictly; of precision up to what one more or less row changes
-        assert other(truth[:, k], given) == pytest.approx(max(reaching), abs=0 if wanted == "precision" else 0.02)
+        assert other(truth[:, k], given) == pytest.approx(
+            max(reaching), abs=0 if wanted == "precision" else 0.02
+        )
 
 
 def test_a_precision_out_of_reach_gives_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +149,7 @@ def noisy_tags(rng: np.random.Generator, rows: int, count: int) -> tuple[np.ndar
 
 
 def test_shrunken_thresholds_beat_raw_common_and_fixed_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mean over 20 draws of 90 rows to fit on and 4000 to judge by."""
+    """Mean over 20 draws of 90 rows to fit on and 4000 to judge by: 39.6, 37.6, 38.7 and 21.4."""
     task, found = tags(18), dict[str, list[float]]()
     for seed in range(20):
         logits, truth = noisy_tags(np.random.default_rng(seed), 4090, 18)
@@ -160,6 +162,5 @@ def test_shrunken_thresholds_beat_raw_common_and_fixed_ones(monkeypatch: pytest.
             found.setdefault(name, []).append(score_task(fitted, logits[90:], truth[90:])["f1"])
         found.setdefault("fixed", []).append(score_task(calibrated, logits[90:], truth[90:])["f1"])
     means = {name: float(np.mean(scores)) for name, scores in found.items()}
-    print({name: round(100 * mean, 1) for name, mean in means.items()})
     assert means["shrunken"] > max(means["raw"], means["common"]) + 0.005
     assert means["shrunken"] > means["fixed"] + 0.1

@@ -43,7 +43,7 @@ def as_on_the_page() -> Iterator[None]:
 
 def test_scores_are_drawn_for_every_subset_at_their_values(evaluation: Evaluation) -> None:
     task = evaluation.bundle.tasks[0]
-    [axes] = draw_scores(task, main_scores(evaluation, task)).axes
+    [axes] = draw_scores(task, main_scores(evaluation, task), {}).axes
     widths = [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
     assert widths == [tasks["kind"]["accuracy"] for tasks in evaluation.scores.values()]
     hatches = {str(bar.get_hatch() or "") for bar in axes.patches}
