@@ -108,7 +108,7 @@ def _worth(counts: _Counts, config: TaskConfig) -> F64:
 def _common_worth(counts: _Counts, config: TaskConfig) -> F64:
     """Of one threshold for all tags, [T, 1]: the mean F1 of those that occur; of all tags' rows together."""
     if config.decide == "f1":
-        return _worth(counts, config)[:, counts.true_K > 0].mean(axis=1, keepdims=True)
+        return np.asarray(_worth(counts, config)[:, counts.true_K > 0].mean(axis=1, keepdims=True))
     pooled = _Counts(
         odds_T=counts.odds_T,
         given_TK=counts.given_TK.sum(axis=1, keepdims=True),

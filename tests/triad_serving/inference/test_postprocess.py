@@ -15,7 +15,14 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.answer import Attention, Classification, Multilabel, Regression
 from triad_serving.inference.bundle import BundleManifest
 from triad_serving.inference.options import Options
-from triad_serving.inference.postprocess import describe_inputs, predict_tasks, probabilities, warnings_about
+from triad_serving.inference.postprocess import (
+    describe_inputs,
+    first_answered,
+    holding,
+    predict_tasks,
+    probabilities,
+    warnings_about,
+)
 from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.image.schemas import ImageAttention
