@@ -3,6 +3,7 @@
 Each tag's own best threshold is a matter of chance where few rows have the tag; that of all tags together is
 not. So each is drawn towards the common one, in log odds, the more the rarer the tag is. Macro F1 of 18
 synthetic tags of 2 to 20 %, fitted on 90 rows: 39.6; each tag's own 37.6; the common one 38.7; 0.5, 21.4.
+Asked for a precision of 0.6, other rows have 0.58 (own thresholds: 0.39); for a recall of 0.9, 0.88 (0.83).
 
 Shape letters: N rows, K tags, T candidate thresholds.
 """
