@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from accelerate.utils import set_seed
 from rich.console import Console
 from safetensors.torch import save
 
+from triad_serving.contract.arrays import F32
 from triad_serving.contract.disk import require_writable
 from triad_serving.contract.errors import BundleError, DiskError
+from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import (
     CARD_FILE,
     MODEL_FILE,
@@ -24,8 +26,10 @@ from triad_serving.inference.bundle import (
 )
 from triad_serving.inference.session import Session
 from triad_training.config.reading import load_config
+from triad_training.evaluation.bootstrap import Interval, doubt_validation, subset_intervals, whole_intervals
 from triad_training.evaluation.card import model_card
-from triad_training.evaluation.evaluate import answer_split, evaluate_answers
+from triad_training.evaluation.decision import decide
+from triad_training.evaluation.evaluate import answer_split, evaluate_answers, groups_of
 from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
@@ -60,8 +64,8 @@ def train_bundle(
     accelerator = make_accelerator(config.optim)
     run = run_folder(config.name, config.version)
     if accelerator.is_main_process:
-        for warning in prepared.warnings:
-            Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+        labels = prepared.validation.targets
+        _warn([*prepared.warnings, *_doubts(prepared.tasks, labels)])
     if config.transfer.bundle is not None and not config.optim.resume:
         bundle = read_bundle(config.transfer.bundle)
         transfer = transfer_weights(model, prepared.config.spec, prepared.assets, prepared.tasks, bundle)
@@ -98,8 +102,13 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     drift = check_parity(model, session, spec, parity_examples(prepared.validation))
     validation = answer_split(session, prepared.validation, prepared.tasks)
-    tasks = calibrate(validation, prepared.tasks)
+    tasks = decide(validation, calibrate(validation, prepared.tasks), config.tasks)
     test = answer_split(session, prepared.test, tasks)
+    groups_E = groups_of(prepared.validation)
+    doubts = _doubts(
+        tasks, prepared.validation.targets, intervals=whole_intervals(validation, tasks, groups_E)
+    )
+    _warn(doubts)
     manifest = BundleManifest(
         name=config.name,
         version=config.version,
@@ -109,6 +118,10 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
         preprocess=spec,
         tasks=tasks,
         metrics={"validation": score_subsets(validation, tasks), "test": score_subsets(test, tasks)},
+        intervals={
+            "validation": subset_intervals(validation, tasks, groups_E),
+            "test": subset_intervals(test, tasks, groups_of(prepared.test)),
+        },
         provenance=config.provenance,
         training=config.portable(),
     )
@@ -124,4 +137,20 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
         bundle, session, prepared.test, test, examples=table, robustness=True, removal=True
     )
     page = report_page(bundle)
-    write_report(page.parent, evaluation, history=read_history(page.parents[1]))
+    write_report(page.parent, evaluation, history=read_history(page.parents[1]), doubts=doubts)
+
+
+def _doubts(
+    tasks: Sequence[Task], targets: Mapping[str, F32], *, intervals: Mapping[str, Interval] | None = None
+) -> list[str]:
+    """What to think of the validation rows, whose targets and scores' intervals by task these are."""
+    found = [
+        doubt_validation(task, targets[task.name], intervals.get(task.name) if intervals else None)
+        for task in tasks
+    ]
+    return [doubt for doubt in found if doubt]
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from tests.triad_training.conftest import table_folder
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.inference.bundle import Bundle
 from triad_serving.inference.session import Session
+from triad_serving.operation.inspection import describe_bundle
 from triad_training.config.reading import load_config
 from triad_training.evaluation.history import read_history
 from triad_training.learning.loop import fit, make_accelerator
@@ -46,6 +47,12 @@ def test_the_bundle_says_how_it_was_made_without_a_path_of_the_machine(toy_bundl
     for expected in ("# toy, version 1", "| kind | text+image+audio | ", "Drawn by the test.", "CC0", "e-0"):
         assert expected in card
     assert all(0.05 <= task.temperature <= 20 for task in toy_bundle.tasks)
+    kind, tags, size = toy_bundle.tasks
+    assert (len(tags.thresholds), kind.thresholds, size.thresholds) == (2, (), ())
+    assert f"big (above {tags.thresholds[0]:.2g})" in card
+    low, high = manifest.intervals["test"]["text+image+audio"]["kind"]["accuracy"]
+    assert f"({100 * low:.2f} to {100 * high:.2f})" in card
+    assert f"({low:.3g} to {high:.3g})" in describe_bundle(toy_bundle)  # how `triad train` ends
 
 
 def test_training_leaves_a_report_beside_its_checkpoint_and_not_in_the_bundle(toy_bundle: Bundle) -> None:
@@ -53,6 +60,8 @@ def test_training_leaves_a_report_beside_its_checkpoint_and_not_in_the_bundle(to
     page = (folder / "report.html").read_text("utf-8")
     assert 'id="training"' in page
     assert "peak memory" in page
+    assert "kind: 16 validation rows are labelled" in page
+    assert "too few to choose epochs and thresholds by; the 95 % interval of its accuracy there" in page
     assert {"course.png", "confusion-kind.png", "regression-size.png"} <= {
         file.name for file in folder.iterdir()
     }

@@ -18,7 +18,8 @@ from triad_serving.inference.postprocess import probabilities
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_training.data.dataset import ExampleDataset
-from triad_training.evaluation.evaluate import answer_split
+from triad_training.evaluation.bootstrap import Intervals, subset_intervals
+from triad_training.evaluation.evaluate import answer_split, groups_of
 from triad_training.evaluation.metrics import MAIN_SCORE, Answers, Scores, score_subsets, score_task
 
 F64 = npt.NDArray[np.float64]
@@ -67,11 +68,15 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """variants: the original first. unjudged: scores too near to always answering the same."""
+    """variants: the original first. unjudged: scores too near to always answering the same.
+
+    intervals: of the last one's main scores.
+    """
 
     device: str
     variants: tuple[Measured, ...]
     unjudged: tuple[str, ...]
+    intervals: Intervals
 
     @property
     def result(self) -> Measured:
@@ -151,6 +156,7 @@ def compare(
         unjudged=tuple(
             f"{task.name} from {subset}" for task, subset in cells if (task, subset) not in judged
         ),
+        intervals=subset_intervals(answers[-1], variants[-1].tasks, groups_of(dataset)),
     )
 
 
@@ -196,6 +202,7 @@ def _is_meaningful(task: Task, subset: str, scores: Scores, answers: Answers) ->
         prior_K = np.log(prior_K.clip(1e-6)) - (task.type == "multilabel") * np.log1p(
             -prior_K.clip(0, 1 - 1e-6)
         )
+        prior_K *= np.float32(task.temperature)  # thresholds are of probabilities
     constant_NK = np.broadcast_to(prior_K, (len(targets), task.outputs))
     main = MAIN_SCORE[task.type]
     found, blind = scores[subset][task.name], score_task(task, constant_NK, targets)

@@ -180,6 +180,7 @@ def _manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tasks": tasks,
         "metrics": {"test": result.scores},
+        "intervals": {"test": comparison.intervals},
         "compression": compression,
     }
     if small is not None:

@@ -18,6 +18,7 @@ from triad_training.compression.prune import prune
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, collate
 from triad_training.data.labels import split_targets
+from triad_training.evaluation.decision import decide
 from triad_training.evaluation.evaluate import BundleTable, answer_split
 from triad_training.evaluation.metrics import calibrate
 from triad_training.learning.distillation import Teacher, student_config
@@ -95,12 +96,13 @@ def prune_network(large: SmallerNetwork, fraction: float, run: Path) -> SmallerN
 
 
 def export_network(small: SmallerNetwork, name: str) -> Variant:
-    """Its graph, checked against the network, with temperatures of its own."""
+    """Its graph, checked against the network, with temperatures and thresholds of its own."""
     prepared, spec = small.prepared, small.config.spec
     graph = export_graph(small.model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     check_parity(small.model, session, spec, parity_examples(prepared.validation))
-    tasks = calibrate(answer_split(session, prepared.validation, prepared.tasks), prepared.tasks)
+    answers = answer_split(session, prepared.validation, prepared.tasks)
+    tasks = decide(answers, calibrate(answers, prepared.tasks), prepared.config.tasks)
     return Variant(name=name, graph=graph, tasks=tasks)
 
 

@@ -66,11 +66,28 @@ class TaskConfig(Section):
         description="weights: rare labels count more (when recall of each matters); focal: hard rows do. "
         "With either, the best epoch is the one of the best F1.",
     )
+    decide: Literal["f1", "precision", "recall"] = Field(
+        default="f1",
+        description="How a multilabel's thresholds are chosen on validation: for the best F1, or to reach a "
+        "precision or a recall of `at_least` with the most of the other.",
+    )
+    at_least: Fraction = Field(default=0.9, description="Precision or recall that `decide` shall reach.")
+    abstain_below: Fraction = Field(
+        default=0.0, description="Probability below which a classification's answer is marked as abstained."
+    )
 
     @model_validator(mode="after")
     def _regression_has_no_labels(self) -> TaskConfig:
         if self.type == "regression" and self.labels:
             raise ValueError("a regression has no labels")
+        return self
+
+    @model_validator(mode="after")
+    def _decides_what_it_answers(self) -> TaskConfig:
+        if self.decide != "f1" and self.type != "multilabel":
+            raise ValueError(f"decide is of a multilabel, not of a {self.type}")
+        if self.abstain_below and self.type != "classification":
+            raise ValueError(f"abstain_below is of a classification, not of a {self.type}")
         return self
 
 

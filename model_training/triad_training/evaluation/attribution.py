@@ -19,7 +19,7 @@ from triad_serving.contract.arrays import I64
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
 from triad_serving.explanation.shapley import F64, coalition_of, shapley_values
-from triad_serving.inference.postprocess import probabilities
+from triad_serving.inference.postprocess import holding, probabilities
 from triad_training.evaluation.metrics import Answers, labelled_rows
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
@@ -209,7 +209,8 @@ def _values(
     answers: Answers, task: Task, label: Literal["predicted", "true"], rows_E: I64
 ) -> tuple[F64, F64]:
     """What every row achieves for its example's label, [N], and what no medium at all does, [E]."""
-    probability_NK = probabilities(answers.logits[task.name], task).astype(np.float64)
+    answered_NK = probabilities(answers.logits[task.name], task)
+    probability_NK = answered_NK.astype(np.float64)
     prior_K = np.array(task.prior)
     if task.type == "regression":
         return probability_NK[:, 0], np.full(len(rows_E), prior_K[0])
@@ -219,7 +220,8 @@ def _values(
             label_E = np.nan_to_num(answers.targets[task.name][rows_E]).astype(np.int64)
         label_N = label_E[answers.example_N]
         return probability_NK[np.arange(len(label_N)), label_N], prior_K[label_E]
-    tags_EK = answers.targets[task.name][rows_E] == 1 if label == "true" else probability_NK[rows_E] > 0.5
+    true_EK = answers.targets[task.name][rows_E] == 1
+    tags_EK = true_EK if label == "true" else holding(answered_NK[rows_E], task)
     tags_NK = tags_EK[answers.example_N]
     value_NK = np.where(tags_NK, probability_NK, 1 - probability_NK)
     return value_NK.mean(axis=1), np.where(tags_EK, prior_K, 1 - prior_K).mean(axis=1)

@@ -1,6 +1,6 @@
-"""How one task's answers come out in detail: by class, by pair of classes, by confidence.
+"""How one task's answers come out in detail: by class, by pair of classes, by confidence, how surely.
 
-Of every example's row with all the media it has. Shape letters: E examples, K outputs, Q bins.
+Of every example's row with all the media it has. Shape letters: E examples, K outputs, Q bins or points.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
 from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.tasks import Task
 from triad_serving.explanation.shapley import F64
 from triad_serving.inference.postprocess import probabilities
+from triad_training.evaluation.bootstrap import Interval, score_interval
 from triad_training.evaluation.metrics import (
     CALIBRATION_BINS,
     Answers,
@@ -23,6 +25,8 @@ from triad_training.evaluation.metrics import (
     labelled_rows,
     score_task,
 )
+
+COVERAGES = 20  # points of a coverage curve
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,12 +39,29 @@ class Reliability:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Coverage:
+    """As the least sure answers are left out: the share kept, the share of those that is right.
+
+    least_Q: the probability of the least sure answer that is kept: abstaining below it keeps these.
+    """
+
+    kept_Q: F64
+    right_Q: F64
+    least_Q: F64
+
+    def json(self) -> list[dict[str, float]]:
+        points = zip(self.kept_Q.tolist(), self.right_Q.tolist(), self.least_Q.tolist(), strict=True)
+        return [{"coverage": kept, "accuracy": right, "probability": least} for kept, right, least in points]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Breakdown:
     """rows_E: where the labelled examples stand among the answers. targets: [E] or [E, K].
 
     answers: what was answered, likewise. probability_EK: calibrated; a regression's values.
     classes: by label, its scores and how many examples have it. confusion_KK: truth by answer; of a
-    classification only. reliability: not of a regression.
+    classification only. reliability: not of a regression. interval: of the main score, where it is defined.
+    coverage: of a classification; abstained: if it abstains, the share left open, the accuracy of the rest.
     """
 
     task: Task
@@ -52,6 +73,9 @@ class Breakdown:
     classes: dict[str, dict[str, float]]
     confusion_KK: I64 | None
     reliability: Reliability | None
+    interval: Interval | None = None
+    coverage: Coverage | None = None
+    abstained: tuple[float, float] | None = None
 
     def json(self) -> dict[str, object]:
         confusion = self.confusion_KK
@@ -59,26 +83,33 @@ class Breakdown:
             "scores": self.scores,
             "classes": self.classes,
             "confusion": None if confusion is None else confusion.tolist(),
+            "interval": None if self.interval is None else self.interval.ends,
+            "coverage": None if self.coverage is None else self.coverage.json(),
+            "thresholds": dict(zip(self.task.labels, self.task.thresholds, strict=False)),
         }
 
 
-def break_down(answers: Answers, tasks: Sequence[Task]) -> dict[str, Breakdown]:
-    """By task; nothing of a task that is labelled nowhere."""
+def break_down(answers: Answers, tasks: Sequence[Task], groups_E: I64 | None = None) -> dict[str, Breakdown]:
+    """By task; nothing of a task that is labelled nowhere. groups_E: see bootstrap.score_interval."""
     found = {}
     for task in tasks:
         rows_E = answers.whole_rows()
         rows_E = rows_E[labelled_rows(answers.targets[task.name][rows_E])]
         if len(rows_E):
-            found[task.name] = _of_task(task, rows_E, answers)
+            found[task.name] = _of_task(task, rows_E, answers, groups_E)
     return found
 
 
-def _of_task(task: Task, rows_E: I64, answers: Answers) -> Breakdown:
+def _of_task(task: Task, rows_E: I64, answers: Answers, groups_E: I64 | None) -> Breakdown:
     logits_EK, targets = answers.logits[task.name][rows_E], answers.targets[task.name][rows_E]
     probability_EK = probabilities(logits_EK, task)
     decided = decisions(task, probability_EK)
+    groups = None if groups_E is None else groups_E[answers.example_N[rows_E]]
     confusion_KK: I64 | None = None
+    curve, abstained = None, None
     if task.type == "classification":
+        curve = coverage(probability_EK.max(axis=1), decided == targets)
+        abstained = _abstained(task, probability_EK.max(axis=1), decided == targets)
         confusion_KK = confusion_matrix(targets, decided, labels=np.arange(len(task.labels)))
     return Breakdown(
         task=task,
@@ -90,6 +121,9 @@ def _of_task(task: Task, rows_E: I64, answers: Answers) -> Breakdown:
         classes=_class_scores(task, targets, decided),
         confusion_KK=confusion_KK,
         reliability=None if task.type == "regression" else reliability(task, probability_EK, targets),
+        interval=score_interval(task, logits_EK, targets, groups),
+        coverage=curve,
+        abstained=abstained,
     )
 
 
@@ -104,6 +138,26 @@ def reliability(task: Task, probability_EK: F32, targets: F32) -> Reliability:
         right_Q=(np.bincount(bins, right, CALIBRATION_BINS)[used] / count_Q[used]),
         count_Q=count_Q[used],
     )
+
+
+def coverage(confidence_E: F32, right_E: npt.NDArray[np.bool_]) -> Coverage:
+    """At COVERAGES equal steps, each rounded up to keep answers that are equally sure together."""
+    order_E = np.argsort(-confidence_E, kind="stable")
+    sure_E, right_E = confidence_E[order_E], right_E[order_E]
+    counts = np.ceil(np.arange(1, COVERAGES + 1) * len(sure_E) / COVERAGES).astype(int)
+    kept = np.unique(np.searchsorted(-sure_E, -sure_E[counts - 1], side="right"))
+    return Coverage(
+        kept_Q=kept / len(sure_E),
+        right_Q=np.cumsum(right_E)[kept - 1] / kept,
+        least_Q=sure_E[kept - 1].astype(np.float64),
+    )
+
+
+def _abstained(task: Task, confidence_E: F32, right_E: npt.NDArray[np.bool_]) -> tuple[float, float] | None:
+    kept_E = confidence_E >= task.abstain_below
+    if not task.abstain_below or not kept_E.any():
+        return None
+    return float(1 - kept_E.mean()), float(right_E[kept_E].mean())
 
 
 def _class_scores(task: Task, targets: F32, decided: F32) -> dict[str, dict[str, float]]:

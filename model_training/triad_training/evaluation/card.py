@@ -21,10 +21,11 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
         "\n".join(_describe(task) for task in manifest.tasks),
         "## Scores",
         "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
-        "means over classes; `ece` is the expected calibration error after temperature scaling.",
+        "means over classes; `ece` is the expected calibration error after temperature scaling. In brackets "
+        "the 95 % interval of the main score (bootstrap over the rows, or their groups).",
     ]
     for split, scores in manifest.metrics.items():
-        sections += [f"### {split}", score_table(scores)]
+        sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
     if drift is not None:
         sections.append(
             f"Largest difference between the trained network and the exported graph: {drift:.1e}."
@@ -41,5 +42,7 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
 
 
 def _describe(task: Task) -> str:
-    labels = f": {', '.join(task.labels)}" if task.labels else ""
-    return f"- `{task.name}`, {task.type}{labels}"
+    names = [f"{name} (above {t:.2g})" for name, t in zip(task.labels, task.thresholds, strict=False)]
+    labels = f": {', '.join(names or task.labels)}" if task.labels else ""
+    abstains = f"; abstains below a probability of {task.abstain_below:g}" if task.abstain_below else ""
+    return f"- `{task.name}`, {task.type}{labels}{abstains}"

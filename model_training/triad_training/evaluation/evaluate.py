@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from triad_serving.contract.arrays import F32
+from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.errors import ParameterError, TableError
 from triad_serving.contract.outputs import MediumName, Wanted
 from triad_serving.contract.tasks import Task
@@ -25,6 +25,7 @@ from triad_training.data.labels import check_labels, split_targets
 from triad_training.data.splits import SPLITS, split_named
 from triad_training.data.table import read_examples
 from triad_training.evaluation.attribution import Trust, compare_attention, trust_table, use_by_class
+from triad_training.evaluation.bootstrap import Intervals, group_examples, subset_intervals
 from triad_training.evaluation.breakdown import Breakdown, break_down
 from triad_training.evaluation.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from triad_training.evaluation.removal import Removals, measure_removal, removal_table
@@ -38,10 +39,10 @@ EXAMPLES_PER_RUN = 16  # times the subsets of their media
 class Evaluation:
     """What was found on one split.
 
-    examples: of the whole table. dataset, answers: of the split. scores: by subset of media. breakdowns: by
-    task, with all media of each example. trust: whether the attention tells what the media contributed.
-    curves: how the scores fall with the quality of the media; removals: by task, how the answers fall as the
-    parts of the media go; where these were asked for.
+    examples: of the whole table. dataset, answers: of the split. scores: by subset of media; intervals: of
+    the main ones. breakdowns: by task, with all media of each example. trust: whether the attention tells
+    what the media contributed. curves: how the scores fall with the quality of the media; removals: by task,
+    how the answers fall as the parts of the media go; where these were asked for.
     """
 
     bundle: Bundle
@@ -51,6 +52,7 @@ class Evaluation:
     split: str
     answers: Answers
     scores: Scores
+    intervals: Intervals
     breakdowns: Mapping[str, Breakdown]
     trust: Trust
     curves: tuple[Curve, ...]
@@ -59,7 +61,7 @@ class Evaluation:
     def table(self) -> str:
         """Markdown: scores by task and subset of media, attention by task, what else was measured."""
         tables = [
-            score_table(self.scores),
+            score_table(self.scores, self.intervals),
             trust_table(self.trust),
             robustness_table(self.curves),
             removal_table(self.removals),
@@ -71,6 +73,7 @@ class Evaluation:
         found = {
             "split": self.split,
             "scores": self.scores,
+            "intervals": self.intervals,
             "trust": self.trust,
             "tasks": {name: each.json() for name, each in self.breakdowns.items()},
             "media_use": {name: [asdict(each) for each in listed] for name, listed in use.items()},
@@ -158,6 +161,7 @@ def evaluate_answers(
     removal: bool,
 ) -> Evaluation:
     """Everything that the answers on one split say. examples: of the whole table."""
+    groups_E = groups_of(dataset)
     return Evaluation(
         bundle=bundle,
         session=session,
@@ -166,11 +170,17 @@ def evaluate_answers(
         split=dataset.examples[0].split,
         answers=answers,
         scores=score_subsets(answers, bundle.tasks),
-        breakdowns=break_down(answers, bundle.tasks),
+        intervals=subset_intervals(answers, bundle.tasks, groups_E),
+        breakdowns=break_down(answers, bundle.tasks, groups_E),
         trust=compare_attention(answers, bundle.tasks),
         curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
         removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
     )
+
+
+def groups_of(dataset: ExampleDataset) -> I64 | None:
+    """What of its rows the bootstrap draws together."""
+    return group_examples([example.group for example in dataset.examples])
 
 
 def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task]) -> Answers:
@@ -191,12 +201,18 @@ def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task
     return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks, media=media)
 
 
-def score_table(scores: Scores) -> str:
-    """Markdown: one row per task and subset of media, percentages but for a regression's own units."""
+def score_table(scores: Scores, intervals: Intervals) -> str:
+    """Markdown: one row per task and subset of media, percentages but for a regression's own units.
+
+    intervals: shown behind their scores, where there are any.
+    """
     lines = ["| task | media | examples | scores |", "|---|---|---:|---|"]
     rows = [(task, subset, values) for subset, tasks in scores.items() for task, values in tasks.items()]
     for task, subset, values in sorted(rows, key=operator.itemgetter(0)):
-        shown = ", ".join(_shown(name, value) for name, value in values.items() if name != "examples")
+        ends = intervals.get(subset, {}).get(task, {})
+        shown = ", ".join(
+            _shown(name, value, ends.get(name)) for name, value in values.items() if name != "examples"
+        )
         lines.append(f"| {task} | {subset} | {values['examples']:.0f} | {shown} |")
     return "\n".join(lines)
 
@@ -207,8 +223,11 @@ def _media_shares(weights: Mapping[MediumName, F32], media: Sequence[MediumName]
     return np.array(shares, dtype=np.float32)
 
 
-def _shown(name: str, value: float) -> str:
-    return f"{name} {value:.4g}" if name in ("mae", "r2") else f"{name} {100 * value:.2f} %"
+def _shown(name: str, value: float, ends: tuple[float, float] | None) -> str:
+    if name in ("mae", "r2"):
+        return f"{name} {value:.4g}" + (f" ({ends[0]:.4g} to {ends[1]:.4g})" if ends else "")
+    between = f" ({100 * ends[0]:.2f} to {100 * ends[1]:.2f})" if ends else ""
+    return f"{name} {100 * value:.2f} %{between}"
 
 
 def _grouped(examples: Iterator[LabelledInputs]) -> Iterable[list[LabelledInputs]]:

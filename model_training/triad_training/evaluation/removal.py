@@ -22,7 +22,7 @@ from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted, med
 from triad_serving.contract.tasks import Task
 from triad_serving.explanation.occlusion import hide, parts_of, total
 from triad_serving.explanation.shapley import F64, coalition_of, shapley_values
-from triad_serving.inference.postprocess import probabilities
+from triad_serving.inference.postprocess import first_answered, probabilities
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.medium import Part
@@ -123,7 +123,7 @@ class _Example:
 
     def value(self, row: ModelOutputs | None, task: Task) -> float:
         """The probability of what was answered from the whole; without any part, the training prior."""
-        label = int(probabilities(self.whole.logits_K[task.name], task).argmax())
+        label = first_answered(probabilities(self.whole.logits_K[task.name], task), task)
         return (
             task.prior[label] if row is None else float(probabilities(row.logits_K[task.name], task)[label])
         )

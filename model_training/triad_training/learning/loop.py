@@ -36,7 +36,7 @@ from triad_training.config.train_config import OptimConfig
 from triad_training.data.dataset import LabelledInputs, collate
 from triad_training.data.files import ignore_ctrl_c
 from triad_training.evaluation.history import EpochRecord, Stopwatch, read_history, write_history
-from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score, score_subsets
+from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score
 from triad_training.layers import distributed
 from triad_training.layers.distributed import Batches, average_gradients, pad_alike
 from triad_training.learning.objective import Objective
@@ -226,7 +226,7 @@ def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> flo
     run = _torch_runner(model, prepared, device)
     answers = answer_subsets(run, _validation_loader(prepared), prepared.tasks, media=model.media)
     uneven = [name for name, task in prepared.config.tasks.items() if task.imbalance != "none"]
-    return mean_score(score_subsets(answers, prepared.tasks), prepared.tasks, balanced=uneven)
+    return mean_score(answers, prepared.tasks, balanced=uneven)
 
 
 def _train_loader(prepared: Prepared, batches: Batches) -> DataLoader[LabelledInputs]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 TaskType = Literal["classification", "multilabel", "regression"]
+DEFAULT_THRESHOLD = 0.5  # of a tag's probability, where none was fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +14,8 @@ class Task:
     """One question the model answers. labels: empty for a regression; temperature divides the logits.
 
     prior: mean target on the training split, one value per output: a class's share, a tag's share, a mean.
+    thresholds: of a multilabel, the probability above which each label holds; empty: DEFAULT_THRESHOLD.
+    abstain_below: of a classification: an answer of lower probability is marked as abstained; 0: none.
     """
 
     name: str
@@ -20,6 +23,16 @@ class Task:
     labels: tuple[str, ...] = ()
     prior: tuple[float, ...] = ()
     temperature: float = 1.0
+    thresholds: tuple[float, ...] = ()
+    abstain_below: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.thresholds and (self.type != "multilabel" or len(self.thresholds) != len(self.labels)):
+            raise ValueError(f"{self.name} has {len(self.thresholds)} thresholds, {len(self.labels)} labels")
+        if not all(0 <= threshold <= 1 for threshold in self.thresholds):
+            raise ValueError(f"{self.name}: thresholds must be within 0 and 1")
+        if not 0 <= self.abstain_below <= 1:
+            raise ValueError(f"{self.name}: abstain_below must be within 0 and 1, not {self.abstain_below}")
 
     @property
     def outputs(self) -> int:

@@ -98,6 +98,8 @@ def _answer(answer: TaskPrediction, phrases: Phrases) -> str:
 
 
 def _remarks(answer: TaskPrediction, phrases: Phrases) -> Iterator[str]:
+    if answer.type == "classification" and answer.abstained:
+        yield phrases.abstained
     if answer.type != "regression" and len(answer.top) > MOST_LABELS:
         yield phrases.more_labels.format(count=len(answer.top) - MOST_LABELS)
     found = answer.attribution

@@ -33,6 +33,7 @@ class Phrases:
     adds_up: str
     interaction: str
     relations: dict[Relation, str]
+    abstained: str
     more_labels: str
     more_tasks: str
     no_font: str
@@ -67,6 +68,7 @@ ENGLISH = Phrases(
         "add up": "each add their own",
         "complete": "say more together than each alone",
     },
+    abstained="The model abstains: it is not sure enough of this.",
     more_labels="{count} more labels are not shown.",
     more_tasks="{count} more tasks are not shown; the JSON answer has them.",
     no_font="The machine that drew this has no font for some characters: they are drawn as ?, or in English. "
@@ -102,6 +104,7 @@ CHINESE = Phrases(
         "add up": "各自起作用，互不影响",
         "complete": "合起来比各自单独更有说服力",
     },
+    abstained="模型弃答：对此把握不足。",
     more_labels="另有 {count} 个标签未显示。",
     more_tasks="另有 {count} 个任务未显示，见 JSON 答案。",
     no_font="生成此图的机器缺少某些字符的字体，这些字符画成 ?。请改用 text/html，或在该机器上安装字体，"

@@ -21,7 +21,7 @@ from triad_serving.explanation.shapley import F64, coalition_of, interaction_val
 from triad_serving.inference.answer import Attribution, Interaction, Occlusion, Relation, TaskPrediction
 from triad_serving.inference.bundle import BundleManifest
 from triad_serving.inference.options import Options
-from triad_serving.inference.postprocess import probabilities
+from triad_serving.inference.postprocess import first_answered, probabilities
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.registry import present
 
@@ -100,11 +100,12 @@ def explain(
 
 
 def _play(task: Task, logits_RK: F32, target: str | None) -> _Game:
-    values_RK = probabilities(logits_RK, task).astype(np.float64)
+    probability_RK = probabilities(logits_RK, task)
+    values_RK = probability_RK.astype(np.float64)
     prior = task.prior or (0.0 if task.type == "regression" else 1 / task.outputs,) * task.outputs
     if task.type == "regression":
         return _Game(label=None, values_R=values_RK[:, 0], baseline=prior[0])
-    k = task.labels.index(target) if target in task.labels else int(values_RK[0].argmax())
+    k = task.labels.index(target) if target in task.labels else first_answered(probability_RK[0], task)
     return _Game(label=task.labels[k], values_R=values_RK[:, k], baseline=prior[k])
 
 

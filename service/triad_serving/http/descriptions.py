@@ -39,7 +39,14 @@ def describe_version(catalog: Catalog, name: str, version: str) -> ModelVersion:
         device=model.session.device,
         inputs=_input_formats(model.bundle),
         tasks=[
-            TaskReport(name=task.name, type=task.type, labels=list(task.labels)) for task in manifest.tasks
+            TaskReport(
+                name=task.name,
+                type=task.type,
+                labels=list(task.labels),
+                thresholds=list(task.thresholds) or None,
+                abstain_below=task.abstain_below or None,
+            )
+            for task in manifest.tasks
         ],
         metrics=manifest.metrics,
         data=manifest.provenance.data,

@@ -44,6 +44,16 @@ class TaskReport(Schema):
     name: str = Field(examples=["digit"])
     type: Literal["classification", "multilabel", "regression"]
     labels: list[str] = Field(description="Empty for a regression.", examples=[["0", "1", "2"]])
+    thresholds: list[float] | Absent = Field(
+        default=None,
+        description="Of a `multilabel`: above which probability each label holds; absent where that is 0.5.",
+        examples=[[0.31, 0.5, 0.22]],
+    )
+    abstain_below: float | Absent = Field(
+        default=None,
+        description="Of a `classification` that abstains: the probability below which it does.",
+        examples=[0.6],
+    )
 
 
 class ModelVersion(Schema):

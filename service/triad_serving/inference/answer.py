@@ -32,6 +32,11 @@ class InputsReport(Schema):
 class LabelProbability(Schema):
     label: str = Field(examples=["7"])
     probability: float = Field(description="Calibrated.", examples=[0.98])
+    threshold: float | Absent = Field(
+        default=None,
+        description="Above it the label holds; absent where it is 0.5, and of a `classification`.",
+        examples=[0.31],
+    )
 
 
 class Attention(Schema):
@@ -114,6 +119,11 @@ class Classification(Schema):
     type: Literal["classification"] = "classification"
     label: str = Field(examples=["7"])
     probability: float = Field(description="Calibrated.", examples=[0.98])
+    abstained: bool | Absent = Field(
+        default=None,
+        description="Whether the probability is too low to rely on the label, of a model that abstains.",
+        examples=[False],
+    )
     top: list[LabelProbability] = Field(description="The `top_k` likeliest labels.")
     attention: MaybeAttention = None
     attribution: MaybeAttribution = None
@@ -124,7 +134,7 @@ class Multilabel(Schema):
     """Any number of labels hold; each has its own probability."""
 
     type: Literal["multilabel"] = "multilabel"
-    labels: list[str] = Field(description="Labels with a probability above 0.5, likeliest first.")
+    labels: list[str] = Field(description="Labels with a probability above their threshold, likeliest first.")
     top: list[LabelProbability] = Field(description="The `top_k` likeliest labels.")
     attention: MaybeAttention = None
     attribution: MaybeAttribution = None

@@ -77,6 +77,9 @@ class BundleManifest(BaseModel):
     metrics: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         default_factory=dict, description="split -> subset of media -> task -> score -> value"
     )
+    intervals: dict[str, dict[str, dict[str, dict[str, tuple[float, float]]]]] = Field(
+        default_factory=dict, description="Likewise, of main scores: the ends of the 95 % interval."
+    )
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")
     compression: Compression | None = None

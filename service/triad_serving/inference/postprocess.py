@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.errors import InferenceError
 from triad_serving.contract.outputs import MediumName, ModelOutputs
 from triad_serving.contract.schema import DECIMALS, rounded
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import DEFAULT_THRESHOLD, Task
 from triad_serving.inference.answer import (
     Attention,
     Classification,
@@ -39,6 +40,18 @@ def probabilities(logits_K: F32, task: Task) -> F32:
         return np.asarray(0.5 * (1.0 + np.tanh(0.5 * scaled_K)), dtype=np.float32)  # sigmoid, overflow-free
     exp_K = np.exp(scaled_K - scaled_K.max(axis=-1, keepdims=True))
     return np.asarray(exp_K / exp_K.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+def holding(probability_K: F32, task: Task) -> npt.NDArray[np.bool_]:
+    """Which tags of a multilabel are answered, of one row [K] or of a batch [B, K]."""
+    return np.asarray(probability_K > np.asarray(task.thresholds or DEFAULT_THRESHOLD))
+
+
+def first_answered(probability_K: F32, task: Task) -> int:
+    """The likeliest class; of a multilabel the likeliest tag of those that hold, where any does."""
+    if task.type == "multilabel" and (holds_K := holding(probability_K, task)).any():
+        probability_K = np.where(holds_K, probability_K, -1)
+    return int(probability_K.argmax())
 
 
 def predict_tasks(
@@ -79,11 +92,24 @@ def _task_prediction(logits_K: F32, task: Task, attention: Attention | None, top
         return Regression(value=float(str(values_K[0])), attention=attention)  # str: shortest float32
     order: list[int] = np.argsort(-values_K, kind="stable").tolist()
     shares = rounded(values_K)
-    top = [LabelProbability(label=task.labels[k], probability=shares[k]) for k in order[:top_k]]
+    top = [
+        LabelProbability(
+            label=task.labels[k],
+            probability=shares[k],
+            threshold=task.thresholds[k] if task.thresholds else None,
+        )
+        for k in order[:top_k]
+    ]
     if task.type == "multilabel":
-        labels = [task.labels[k] for k in order if values_K[k] > 0.5]
-        return Multilabel(labels=labels, top=top, attention=attention)
-    return Classification(label=top[0].label, probability=top[0].probability, top=top, attention=attention)
+        holds_K = holding(values_K, task)
+        return Multilabel(labels=[task.labels[k] for k in order if holds_K[k]], top=top, attention=attention)
+    return Classification(
+        label=top[0].label,
+        probability=top[0].probability,
+        abstained=bool(values_K[order[0]] < task.abstain_below) if task.abstain_below else None,
+        top=top,
+        attention=attention,
+    )
 
 
 def _media_attention(weights: Mapping[MediumName, F32], spec: PreprocessSpec) -> Attention:

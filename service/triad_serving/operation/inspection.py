@@ -10,6 +10,7 @@ from triad_serving.inference.bundle import Bundle
 from triad_serving.media.registry import present
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]  # subset of media -> task -> score -> value
+Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]  # likewise -> ends
 
 
 def describe_bundle(bundle: Bundle) -> str:
@@ -26,7 +27,8 @@ def describe_bundle(bundle: Bundle) -> str:
     lines += ["", "what it expects", *_describe_media(bundle), "", "what it answers"]
     lines += [_describe_task(task) for task in manifest.tasks]
     for split, scores in manifest.metrics.items():
-        lines += ["", f"how good it is ({split})", *_describe_scores(scores)]
+        intervals = manifest.intervals.get(split, {})
+        lines += ["", f"how good it is ({split})", *_describe_scores(scores, intervals)]
     provenance = manifest.provenance
     for title, text in (
         ("what it is for", provenance.intended_use),
@@ -43,12 +45,20 @@ def _describe_media(bundle: Bundle) -> Iterator[str]:
 
 
 def _describe_task(task: Task) -> str:
-    labels = ", ".join(task.labels[:12]) + (", ..." if len(task.labels) > 12 else "")
-    return f"  {task.name}  {task.type}" + (f" of {len(task.labels)}: {labels}" if labels else "")
+    names = [f"{name} above {t:.2g}" for name, t in zip(task.labels, task.thresholds, strict=False)]
+    names = names or list(task.labels)
+    labels = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    abstains = f"; abstains below {task.abstain_below:g}" if task.abstain_below else ""
+    return f"  {task.name}  {task.type}" + (f" of {len(names)}: {labels}{abstains}" if labels else "")
 
 
-def _describe_scores(scores: Scores) -> Iterator[str]:
+def _describe_scores(scores: Scores, intervals: Intervals) -> Iterator[str]:
     for subset, tasks in scores.items():
         for task, values in tasks.items():
-            listed = "  ".join(f"{name} {value:.6g}" for name, value in values.items())
+            ends = intervals.get(subset, {}).get(task, {})
+            listed = "  ".join(
+                f"{name} {value:.6g}"
+                + (f" ({ends[name][0]:.3g} to {ends[name][1]:.3g})" if name in ends else "")
+                for name, value in values.items()
+            )
             yield f"  {subset:<17}  {task:<12}  {listed}"

@@ -15,7 +15,14 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.answer import Attention, Classification, Multilabel, Regression
 from triad_serving.inference.bundle import BundleManifest
 from triad_serving.inference.options import Options
-from triad_serving.inference.postprocess import describe_inputs, predict_tasks, probabilities, warnings_about
+from triad_serving.inference.postprocess import (
+    describe_inputs,
+    first_answered,
+    holding,
+    predict_tasks,
+    probabilities,
+    warnings_about,
+)
 from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.image.schemas import ImageAttention
@@ -112,6 +119,36 @@ def test_tags_hold_above_one_half() -> None:
     assert isinstance(tags, Multilabel)
     assert tags.labels == ["x"]
     assert [entry.label for entry in tags.top] == ["x", "y"]
+
+
+def test_each_tag_holds_above_its_own_threshold_and_says_it() -> None:
+    """Tags of 0.880797 and 0.119203; the likeliest that holds is what is explained."""
+    row, fitted = np.array([1, -1], np.float32), replace(TAGS, thresholds=(0.9, 0.1))
+    manifest = MANIFEST.model_copy(update={"tasks": (fitted,)})
+    tags = predict_tasks(outputs(), EVERYTHING, manifest, Options())["tags"]
+    assert isinstance(tags, Multilabel)
+    assert tags.labels == ["y"]
+    assert [(each.label, each.threshold) for each in tags.top] == [("x", 0.9), ("y", 0.1)]
+    values = probabilities(row, fitted)
+    assert first_answered(values, fitted) == 1
+    assert first_answered(values, replace(TAGS, thresholds=(0.9, 0.9))) == 0
+    assert first_answered(values, TAGS) == 0
+    assert holding(np.stack([values, values]), fitted).tolist() == [[False, True]] * 2
+
+
+def test_without_thresholds_and_abstention_an_answer_is_as_it_was() -> None:
+    answers = predict(outputs(), attention="none")
+    assert "threshold" not in answers["tags"].to_json()  # type: ignore[attr-defined]
+    assert "abstained" not in answers["kind"].to_json()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("below", "abstained"), [(0.5, False), (0.51, True)])
+def test_a_class_less_sure_than_the_task_asks_is_marked(below: float, abstained: bool) -> None:
+    manifest = MANIFEST.model_copy(update={"tasks": (replace(KIND, abstain_below=below),)})
+    kind = predict_tasks(outputs(), EVERYTHING, manifest, Options())["kind"]
+    assert isinstance(kind, Classification)
+    assert (kind.label, kind.probability, kind.abstained) == ("b", 0.506480, abstained)
+    assert f'"abstained":{str(abstained).lower()}' in kind.to_json()
 
 
 def test_a_regression_answers_its_shortest_float() -> None:

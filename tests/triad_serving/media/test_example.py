@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -108,3 +109,17 @@ def test_a_task_has_an_output_for_each_label_and_a_regression_one() -> None:
     assert Task(name="digit", type="classification", labels=("a", "b", "c")).outputs == 3
     assert Task(name="tags", type="multilabel", labels=("a", "b")).outputs == 2
     assert Task(name="age", type="regression").outputs == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"type": "multilabel", "thresholds": (0.5,)},
+        {"type": "multilabel", "thresholds": (0.5, 1.5)},
+        {"type": "classification", "thresholds": (0.5, 0.5)},
+        {"type": "classification", "abstain_below": -0.1},
+    ],
+)
+def test_a_decision_that_no_answer_can_take_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="tags"):
+        Task(name="tags", labels=("a", "b"), **wrong)

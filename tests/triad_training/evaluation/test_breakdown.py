@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from triad_serving.contract.tasks import Task
-from triad_training.evaluation.breakdown import break_down
+from triad_training.evaluation.bootstrap import score_interval
+from triad_training.evaluation.breakdown import break_down, coverage
 from triad_training.evaluation.metrics import Answers
 
 KIND = Task(name="kind", type="classification", labels=("a", "b", "c"))
@@ -72,3 +74,37 @@ def test_a_regression_has_scores_and_no_classes() -> None:
 def test_a_task_without_labels_is_left_out() -> None:
     unlabelled = of_whole_examples(KIND, np.zeros((2, 3)), np.array([math.nan, math.nan]))
     assert break_down(unlabelled, [KIND]) == {}
+
+
+def test_leaving_out_the_least_sure_answers_raises_the_accuracy_of_the_others() -> None:
+    """Right as often as they are sure; against a count by hand at every point."""
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.4, 1, 333).astype(np.float32)
+    right = rng.random(333) < sure
+    curve = coverage(sure, right)
+    assert (len(curve.kept_Q), curve.kept_Q[-1]) == (20, 1)
+    assert curve.right_Q[0] > curve.right_Q[-1] + 0.15
+    for kept, share, least in zip(curve.kept_Q, curve.right_Q, curve.least_Q, strict=True):
+        assert kept == pytest.approx((sure >= least).mean())
+        assert share == pytest.approx(right[sure >= least].mean())
+
+
+def test_answers_that_are_equally_sure_are_kept_or_left_out_together() -> None:
+    curve = coverage(np.array([0.5, 0.9, 0.5, 0.5], np.float32), np.array([False, True, True, False]))
+    assert (curve.kept_Q.tolist(), curve.right_Q.tolist()) == ([0.25, 1], [1, 0.5])
+
+
+def test_a_task_that_abstains_says_how_often_and_how_right_it_is_otherwise() -> None:
+    rng = np.random.default_rng(3)
+    logits, targets = rng.normal(size=(80, 3)), rng.integers(0, 3, 80).astype(float)
+    answers, careful = of_whole_examples(KIND, logits, targets), replace(KIND, abstain_below=0.5)
+    sure = np.exp(logits).max(axis=1) / np.exp(logits).sum(axis=1) >= 0.5
+    found = break_down(answers, [careful])["kind"]
+    expected = (1 - sure.mean(), (logits.argmax(axis=1) == targets)[sure].mean())
+    assert found.abstained == pytest.approx(expected)
+    assert break_down(answers, [KIND])["kind"].abstained is None
+    assert found.scores == break_down(answers, [KIND])["kind"].scores  # which count every answer
+    interval = score_interval(KIND, logits.astype(np.float32), targets.astype(np.float32))
+    assert found.interval == interval
+    assert interval is not None
+    assert found.json()["interval"] == interval.ends

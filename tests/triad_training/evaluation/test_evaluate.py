@@ -17,6 +17,15 @@ def test_evaluate_finds_the_scores_that_the_bundle_states(toy_bundle: Bundle) ->
     found = json.loads(evaluation.json())
     assert found["split"] == "test"
     assert found["scores"] == toy_bundle.manifest.metrics["test"]
+    stated = toy_bundle.manifest.intervals["test"]
+    assert found["intervals"] == json.loads(json.dumps(stated))
+    assert set(stated["text+image+audio"]["tags"]) == {"f1"}
+    for subset, tasks in stated.items():
+        for task, ends in tasks.items():
+            for name, (low, high) in ends.items():
+                assert low <= found["scores"][subset][task][name] <= high
+    assert found["tasks"]["kind"]["coverage"][-1]["coverage"] == 1
+    assert list(found["tasks"]["tags"]["thresholds"]) == ["big", "light"]
     assert found["trust"] == evaluation.trust
     assert np.array(found["tasks"]["kind"]["confusion"]).trace() == 20
     assert [use["label"] for use in found["media_use"]["tags"]] == [None, "big", "light"]

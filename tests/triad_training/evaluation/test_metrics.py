@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from tests.triad_training.network.test_model import example
 from triad_serving.contract.tasks import Task
+from triad_serving.inference.postprocess import probabilities
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.text.spec import TextInput
 from triad_training.data.dataset import LabelledInputs
@@ -18,6 +21,7 @@ from triad_training.evaluation.metrics import (
     answer_subsets,
     calibrate,
     calibration_error,
+    decisions,
     mean_score,
     score_subsets,
     score_task,
@@ -123,12 +127,31 @@ def test_every_subset_of_an_example_is_asked_once_and_scored_apart() -> None:
         name: float("text" in name) for name in scores
     }
     assert scores["image"]["kind"]["examples"] == 2
-    assert mean_score(scores, [KIND]) == pytest.approx(4 / 7)
+    assert mean_score(found, [KIND]) == pytest.approx(4 / 7)
 
 
 def test_a_task_of_uneven_classes_is_judged_by_f1() -> None:
     """Always "a" is right in nine of ten rows; its F1 is that of "a", 18 / 19, and of "b", 0."""
-    logits = f32([[1, 0]] * 10)
-    scores = {"text": {"kind": score_task(KIND, logits, f32([0] * 9 + [1]))}}
-    assert mean_score(scores, [KIND]) == pytest.approx(0.9)
-    assert mean_score(scores, [KIND], balanced={"kind"}) == pytest.approx(9 / 19)
+    found = answers(f32([[1, 0]] * 10), f32([0] * 9 + [1]), KIND)
+    assert mean_score(found, [KIND]) == pytest.approx(0.9)
+    assert mean_score(found, [KIND], balanced={"kind"}) == pytest.approx(9 / 19)
+
+
+def test_tags_stop_training_by_how_they_rank_not_by_how_high_they_are() -> None:
+    rng = np.random.default_rng(0)
+    logits, truth = f32(rng.normal(size=(40, 2))), f32(rng.random((40, 2)) < 0.3)
+    found = mean_score(answers(logits, truth, TAGS), [TAGS])
+    assert found == pytest.approx(average_precision_score(truth, logits, average="macro"))
+    assert mean_score(answers(logits - 5, truth, TAGS), [TAGS]) == pytest.approx(found)
+    truth[:, 1] = 0  # a tag that no row has
+    alone = average_precision_score(truth[:, 0], logits[:, 0])
+    assert mean_score(answers(logits, truth, TAGS), [TAGS]) == pytest.approx(alone)
+    assert mean_score(answers(logits, truth * 0, TAGS), [TAGS]) == -math.inf
+
+
+def test_a_tag_is_answered_above_its_own_threshold() -> None:
+    logits, truth = f32([[-1, 2], [-2, 1], [-3, 3]]), f32([[1, 0], [1, 0], [0, 1]])
+    fitted = replace(TAGS, thresholds=(0.1, 0.9))  # log odds of -2.2 and 2.2
+    assert decisions(fitted, probabilities(logits, fitted)).tolist() == truth.tolist()
+    assert score_task(fitted, logits, truth)["f1"] == 1
+    assert score_task(TAGS, logits, truth)["f1"] == pytest.approx(0.25)

@@ -40,18 +40,23 @@ def headline(breakdown: Breakdown) -> Headline:
     task, scores = breakdown.task, breakdown.scores
     rows = f"{scores['examples']:.0f} rows"
     blind = without_looking(breakdown)
+    between = ""
+    if breakdown.interval is not None:
+        low, high = breakdown.interval.ends
+        between = f"95 % interval {100 * low:.1f} to {percent(high)}, "
     match task.type:
         case "classification":
-            low, high = wilson(scores["accuracy"], scores["examples"])
             name, score = "accuracy", percent(scores["accuracy"])
-            beside = f"95 % interval {100 * low:.1f} to {percent(high)} ({rows})"
+            beside = f"{between}{rows}"
             beside += "" if blind is None else f"; without looking {percent(blind)}"
         case "multilabel":
             name, score = "F1, mean over tags", percent(scores["f1"])
-            beside = f"every tag right in {percent(scores['accuracy'])} of {rows}"
+            beside = f"{between}every tag right in {percent(scores['accuracy'])} of {rows}"
         case "regression":
             name, score = "mean error", f"{scores['mae']:.3g}"
-            beside = f"explains {percent(scores['r2'])} of the variance ({rows})" if "r2" in scores else rows
+            beside = rows
+            if "r2" in scores:
+                beside = f"explains {percent(scores['r2'])} of the variance, {between}{rows}"
             beside += "" if blind is None else f"; without looking {blind:.3g}"
     return Headline(task=task.name, name=name, score=score, beside=beside)
 
@@ -64,14 +69,6 @@ def without_looking(breakdown: Breakdown) -> float | None:
     if task.type == "regression":
         return float(np.abs(breakdown.targets - task.prior[0]).mean())
     return float((breakdown.targets == int(np.argmax(task.prior))).mean())
-
-
-def wilson(share: float, count: float) -> tuple[float, float]:
-    """The 95 % interval of a share. Source: E. B. Wilson, Probable inference, 1927."""
-    z = 1.96
-    centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-    half = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count)) / (1 + z * z / count)
-    return centre - half, centre + half
 
 
 def find_good(breakdown: Breakdown) -> Iterator[str]:
@@ -92,6 +89,12 @@ def find_good(breakdown: Breakdown) -> Iterator[str]:
     if breakdown.reliability is not None:
         honest = "can be taken at their word" if scores["ece"] <= HONEST else f"are too {bias(breakdown)}"
         yield f"{task.name}: its probabilities {honest} (calibration error {percent(scores['ece'])})."
+    if breakdown.abstained is not None:
+        open_share, right = breakdown.abstained
+        yield (
+            f"{task.name}: less sure than {task.abstain_below:g} it abstains, in {percent(open_share)} of "
+            f"the rows; of its other answers {percent(right)} are right."
+        )
 
 
 def find_weak(evaluation: Evaluation) -> Iterator[str]:
@@ -197,6 +200,16 @@ def main_scores(evaluation: Evaluation, task: Task) -> dict[str, float]:
     return {
         subset: tasks[task.name][name]
         for subset, tasks in evaluation.scores.items()
+        if name in tasks.get(task.name, {})
+    }
+
+
+def main_intervals(evaluation: Evaluation, task: Task) -> dict[str, tuple[float, float]]:
+    """The ends of main_scores' 95 % intervals."""
+    name = MAIN_SCORE[task.type]
+    return {
+        subset: tasks[task.name][name]
+        for subset, tasks in evaluation.intervals.items()
         if name in tasks.get(task.name, {})
     }
 

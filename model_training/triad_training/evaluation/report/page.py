@@ -35,12 +35,14 @@ from triad_training.evaluation.report.findings import (
     find_good,
     find_weak,
     headline,
+    main_intervals,
     main_scores,
 )
 from triad_training.evaluation.report.mistakes import Mistake, worst_mistakes
 from triad_training.evaluation.report.quality import (
     draw_classes,
     draw_confusion,
+    draw_coverage,
     draw_regression,
     draw_reliability,
     draw_robustness,
@@ -85,15 +87,22 @@ class TaskPart:
     charts: Mapping[str, Chart]
 
 
-def write_report(directory: Path, evaluation: Evaluation, *, history: Sequence[EpochRecord] = ()) -> Path:
+def write_report(
+    directory: Path,
+    evaluation: Evaluation,
+    *,
+    history: Sequence[EpochRecord] = (),
+    doubts: Sequence[str] = (),
+) -> Path:
     """Writes directory/report.html and its charts. history: of the training that has just ended, if one has.
 
+    doubts: what it has warned of.
     Raises SetupError where it cannot be written.
     """
     with drawing():
         parts = [_task_part(evaluation, breakdown) for breakdown in evaluation.breakdowns.values()]
         common = _common_charts(evaluation, history)
-        page = _render(evaluation, parts, common, history)
+        page = _render(evaluation, parts, common, history, doubts)
     charts = [*common.values(), *(chart for part in parts for chart in part.charts.values())]
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -111,7 +120,7 @@ def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
     figures: dict[str, tuple[Figure, str]] = {}
     if len(main_scores(evaluation, task)) > 1:
         figures["scores"] = (
-            draw_scores(task, main_scores(evaluation, task)),
+            draw_scores(task, main_scores(evaluation, task), main_intervals(evaluation, task)),
             "Main score by subset of media",
         )
     if breakdown.confusion_KK is not None:
@@ -120,6 +129,8 @@ def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
         figures["classes"] = (draw_classes(breakdown), "Precision and recall by class")
     if breakdown.reliability is not None:
         figures["reliability"] = (draw_reliability(breakdown.reliability), "Reliability diagram")
+    if breakdown.coverage is not None:
+        figures["coverage"] = (draw_coverage(breakdown, breakdown.coverage), "Accuracy by coverage")
     if task.type == "regression":
         figures["regression"] = (draw_regression(breakdown), "Answer against truth")
     if evaluation.curves:
@@ -170,6 +181,7 @@ def _render(
     parts: Sequence[TaskPart],
     common: Mapping[str, Chart],
     history: Sequence[EpochRecord],
+    doubts: Sequence[str],
 ) -> str:
     config, manifest = _config(evaluation), evaluation.bundle.manifest
     environment = Environment(
@@ -183,6 +195,7 @@ def _render(
         manifest=manifest,
         split=evaluation.split,
         scores=evaluation.scores,
+        intervals=evaluation.intervals,
         score_names=SCORE_NAMES,
         decimals=decimals,
         headlines=[headline(part.breakdown) for part in parts],
@@ -196,7 +209,7 @@ def _render(
             ),
             *(describe_removal(name, each) for name, each in evaluation.removals.items()),
         ],
-        advice=list(advise(evaluation, history, config)),
+        advice=[*(f"{doubt}." for doubt in doubts), *advise(evaluation, history, config)],
         parts=parts,
         **_labels_of_media(evaluation),
         common=common,

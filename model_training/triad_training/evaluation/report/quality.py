@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from triad_serving.contract.arrays import I64
 from triad_serving.contract.tasks import Task
-from triad_training.evaluation.breakdown import Breakdown, Reliability
+from triad_training.evaluation.breakdown import Breakdown, Coverage, Reliability
 from triad_training.evaluation.metrics import MAIN_SCORE, SCORE_NAMES
 from triad_training.evaluation.report.style import FAINT, INK, label_bars, new_figure, shorten
 from triad_training.evaluation.robustness import Curve
@@ -25,16 +25,26 @@ WORST_SHOWN = -0.5  # the R² of a subset that knows nothing can be -50
 HATCHES = ("", "///", "xxx", "...")  # by number of media; beyond, the last
 
 
-def draw_scores(task: Task, scores: Mapping[str, float]) -> Figure:
-    """The main score of every subset of media, as bars that thicken in texture with the number of media."""
+def draw_scores(
+    task: Task, scores: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> Figure:
+    """The main score of every subset of media, as bars that thicken in texture with the number of media.
+
+    intervals: their ends, by subset; a line across the end of the bar.
+    """
     figure, (axes,) = new_figure(5.2, 0.7 + 0.32 * len(scores))
     values = list(scores.values())
     hatches = [HATCHES[min(subset.count("+"), len(HATCHES) - 1)] for subset in scores]
     axes.barh(range(len(scores)), values, height=0.66, color="#cbd2d9", edgecolor=INK, hatch=hatches, lw=0.6)
     axes.set_yticks(range(len(scores)), [subset.replace("+", " + ") for subset in scores])
     axes.invert_yaxis()
-    label_bars(axes, values, [f"{value:.3f}" for value in values])
-    axes.set_xlim(max(min([0.0, *values]), WORST_SHOWN), 1.12)
+    places = [place for place, subset in enumerate(scores) if subset in intervals]
+    lows, highs = ([intervals[subset][end] for subset in scores if subset in intervals] for end in (0, 1))
+    axes.hlines(places, lows, highs, color=INK, lw=1.6)
+    axes.plot(lows, places, "|", highs, places, "|", color=INK, ms=6)
+    ends = [max(value, intervals.get(subset, (0, value))[1]) for subset, value in scores.items()]
+    label_bars(axes, ends, [f"{value:.3f}" for value in values])
+    axes.set_xlim(max(min([0.0, *values]), WORST_SHOWN), 1.15)
     axes.set_xlabel(SCORE_NAMES.get(MAIN_SCORE[task.type], MAIN_SCORE[task.type]))
     axes.grid(visible=False, axis="y")
     return figure
@@ -106,6 +116,24 @@ def draw_reliability(reliability: Reliability) -> Figure:
     counts.set_ylabel("answers")
     for each in (axes, counts):
         each.set_xlim(0, 1.03)
+    return figure
+
+
+def draw_coverage(breakdown: Breakdown, coverage: Coverage) -> Figure:
+    """Accuracy of the answers kept against how many are; marked: what the model abstains from."""
+    figure, (axes,) = new_figure(3.9, 3.2)
+    axes.plot(
+        coverage.kept_Q, coverage.right_Q, "o-", color=INK, ms=4, label="as the least sure are left out"
+    )
+    if breakdown.abstained is not None:
+        open_share, right = breakdown.abstained
+        below = f"abstaining below {breakdown.task.abstain_below:g}"
+        axes.plot([1 - open_share], [right], "*", ms=14, color="white", mec=INK, label=below)
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(min(0.5, float(coverage.right_Q.min())) - 0.03, 1.03)
+    axes.set_xlabel("share that is answered")
+    axes.set_ylabel("accuracy of these answers")
+    axes.legend(loc="lower left")
     return figure
 
 

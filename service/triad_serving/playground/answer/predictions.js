@@ -17,7 +17,8 @@ export function showPredictions(box, before, after) {
 export function inWords(answer) {
   return Object.entries(answer.predictions).map(([name, prediction]) => {
     const { probability } = prediction;
-    return `${name}: ${headline(prediction)}${probability === undefined ? "" : `, ${percent(probability)}`}`;
+    const sure = probability === undefined ? "" : `, ${percent(probability)}`;
+    return `${name}: ${headline(prediction)}${sure}${prediction.abstained ? `, ${t("abstained")}` : ""}`;
   }).join("; ");
 }
 
@@ -39,6 +40,7 @@ function heads(before, after) {
     ...(after ? [make("span", { class: "when", text: t(when) })] : []),
     make("strong", { text: headline(prediction) }),
     ...(prediction.probability === undefined ? [] : [make("span", { text: percent(prediction.probability) })]),
+    ...(prediction.abstained ? [make("span", { class: "abstained", text: t("abstained") })] : []),
   );
   return make("div", { class: "heads" }, head(before, "as_given"), ...(after ? [head(after, "what_if")] : []));
 }
@@ -80,7 +82,7 @@ function stacked(weights) {
 /** How far one task's answer moved, in a sentence. */
 export function compare(name, was, is) {
   if (was.type === "regression") return t("moved_value", { task: name, was: headline(was), is: headline(is) });
-  const label = was.label ?? was.top[0].label;
+  const label = was.label ?? was.labels[0] ?? was.top[0].label;
   const share = (prediction) => prediction.top.find((each) => each.label === label)?.probability ?? 0;
   return t("moved", { task: name, label, change: change(share(is) - share(was)) });
 }

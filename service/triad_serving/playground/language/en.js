@@ -84,6 +84,7 @@ export const en = {
   empty: "Give it a text, an image or a sound. Any one of them will do.",
   empty_fields: "Give it a text, an image, a sound or a field. Any one of them will do.",
   no_label: "none",
+  abstained: "not sure enough to answer",
   weights: "Where its attention went",
   as_given: "as given",
   what_if: "what if",

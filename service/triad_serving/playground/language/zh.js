@@ -84,6 +84,7 @@ export const zh = {
   empty: "给它文字、图像或声音，任意一种都行。",
   empty_fields: "给它文字、图像、声音或字段，任意一种都行。",
   no_label: "无",
+  abstained: "把握不足，不作回答",
   weights: "注意力的去向",
   as_given: "原样",
   what_if: "假如",

@@ -21,11 +21,12 @@ from triad_training.evaluation.report.attention_charts import (
     draw_use,
 )
 from triad_training.evaluation.report.cost import draw_times, peak_memory_bytes, time_subsets
-from triad_training.evaluation.report.findings import main_scores
+from triad_training.evaluation.report.findings import main_intervals, main_scores
 from triad_training.evaluation.report.quality import (
     MOST_CLASSES,
     draw_classes,
     draw_confusion,
+    draw_coverage,
     draw_reliability,
     draw_robustness,
     draw_scores,
@@ -43,11 +44,31 @@ def as_on_the_page() -> Iterator[None]:
 
 def test_scores_are_drawn_for_every_subset_at_their_values(evaluation: Evaluation) -> None:
     task = evaluation.bundle.tasks[0]
-    [axes] = draw_scores(task, main_scores(evaluation, task)).axes
+    [axes] = draw_scores(task, main_scores(evaluation, task), {}).axes
     widths = [bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
     assert widths == [tasks["kind"]["accuracy"] for tasks in evaluation.scores.values()]
     hatches = {str(bar.get_hatch() or "") for bar in axes.patches}
     assert len(hatches) == 3  # one, two and three media differ without colour
+
+
+def test_intervals_lie_across_the_bars_of_the_subsets_that_have_one(evaluation: Evaluation) -> None:
+    task = evaluation.bundle.tasks[0]
+    intervals = main_intervals(evaluation, task)
+    assert list(intervals) == list(main_scores(evaluation, task))
+    [axes] = draw_scores(task, main_scores(evaluation, task), intervals).axes
+    [lines] = axes.collections
+    spans = [(path.vertices[0][0], path.vertices[1][0]) for path in lines.get_paths()]  # type: ignore[index]
+    assert spans == [pytest.approx(ends) for ends in intervals.values()]
+
+
+def test_coverage_is_drawn_with_the_point_where_the_model_abstains(evaluation: Evaluation) -> None:
+    breakdown = evaluation.breakdowns["kind"]
+    assert breakdown.coverage is not None
+    [axes] = draw_coverage(breakdown, breakdown.coverage).axes
+    assert len(axes.lines) == 1
+    careful = replace(breakdown, abstained=(0.25, 0.9))
+    [axes] = draw_coverage(careful, breakdown.coverage).axes
+    assert (axes.lines[1].get_xdata()[0], axes.lines[1].get_ydata()[0]) == (0.75, 0.9)  # type: ignore[index]
 
 
 def test_a_confusion_matrix_holds_the_counts_and_only_the_most_confused_of_many(

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from tests.triad_training.evaluation.report.conftest import AWKWARD, CONFIG
 from triad_training.config.train_config import OptimConfig
+from triad_training.evaluation.bootstrap import Interval
 from triad_training.evaluation.breakdown import Breakdown, Reliability
 from triad_training.evaluation.evaluate import Evaluation
 from triad_training.evaluation.history import EpochRecord
@@ -19,7 +19,6 @@ from triad_training.evaluation.report.findings import (
     find_good,
     find_weak,
     headline,
-    wilson,
 )
 
 NUMBERS = {"examples": 9.0, "tied": 0.0, "drop_most": 0.4, "drop_random": 0.2, "drop_least": 0.05}
@@ -34,17 +33,11 @@ def with_scores(evaluation: Evaluation, **accuracy: float) -> Evaluation:
     return replace(evaluation, scores=scores)
 
 
-def test_the_interval_is_wilsons() -> None:
-    expected = binomtest(45, 50).proportion_ci(method="wilson")
-    assert wilson(0.9, 50) == pytest.approx((expected.low, expected.high), abs=1e-4)
-    assert wilson(1.0, 400)[1] == pytest.approx(1.0)
-
-
 def test_a_headline_says_what_answering_without_looking_would_get(evaluation: Evaluation) -> None:
     found = headline(evaluation.breakdowns["kind"])
     assert (found.score, found.name) == ("60.0 %", "accuracy")  # 3 of 5, two of them pictures
     assert found.beside.endswith(
-        "(5 rows); without looking 20.0 %"
+        ", 5 rows; without looking 20.0 %"
     )  # one is a word, the commonest of training
     number = headline(evaluation.breakdowns["size"])
     assert number.name == "mean error"
@@ -63,6 +56,22 @@ def test_honest_probabilities_are_told_from_those_too_high_and_too_low(evaluatio
     assert "are too high (calibration error 20.0 %)" in sentence(0.9, 0.7)
     assert "are too low" in sentence(0.7, 0.9)
     assert "taken at their word" in sentence(0.9, 0.91)
+
+
+def test_a_headline_says_how_sure_it_is(evaluation: Evaluation) -> None:
+    sure = replace(evaluation.breakdowns["kind"], interval=Interval(value=0.6, low=0.55, high=0.661))
+    assert headline(sure).beside.startswith("95 % interval 55.0 to 66.1 %, 5 rows; ")
+    assert "95 %" not in headline(replace(sure, interval=None)).beside
+
+
+def test_what_abstaining_costs_and_gains_is_said(evaluation: Evaluation) -> None:
+    breakdown = evaluation.breakdowns["kind"]
+    careful = replace(breakdown, task=replace(breakdown.task, abstain_below=0.8), abstained=(0.25, 0.9))
+    expected = (
+        "kind: less sure than 0.8 it abstains, in 25.0 % of the rows; of its other answers 90.0 % are right."
+    )
+    assert expected in list(find_good(careful))
+    assert "abstains" not in "".join(find_good(breakdown))
 
 
 def test_the_class_that_is_missed_most_is_named_with_what_it_is_taken_for(evaluation: Evaluation) -> None:
