@@ -1,9 +1,12 @@
-"""Backbone: a pretrained model of which nothing, the top layers or everything learns, at rates of its own."""
+"""Backbone: a pretrained model of which nothing, the top layers or everything learns, at rates of its own.
+
+Shape letters: N items, L tokens, H width of the pretrained model, D width of every token in fusion.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +51,25 @@ class Backbone(nn.Module):
             yield self.model.get_parameter(name), rate
 
 
+class PretrainedEncoder(Protocol):
+    """A pretrained encoder in two steps; while it is frozen, `hidden` need run only once per item."""
+
+    hidden_size: int
+
+    def hidden(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The model's own tokens hidden_NLH, and mask_NL: which of them are valid."""
+        ...
+
+    def project(self, hidden_NLH: Tensor) -> Tensor:
+        """tokens_NLD; each from its own hidden token alone."""
+        ...
+
+
+def as_pretrained(encoder: nn.Module) -> PretrainedEncoder | None:
+    """The encoder where it is a pretrained one."""
+    return cast(PretrainedEncoder, encoder) if hasattr(encoder, "hidden") else None
+
+
 class Projection(nn.Module):
     """A pretrained model's tokens to the width of all others, whatever their scale (ConvNeXt norms none)."""
 
@@ -57,14 +79,14 @@ class Projection(nn.Module):
         self.linear = nn.Linear(hidden, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, hidden_NLD: Tensor) -> Tensor:
-        tokens_NLD: Tensor = self.norm(self.linear(self.scale(hidden_NLD)))
+    def forward(self, hidden_NLH: Tensor) -> Tensor:
+        tokens_NLD: Tensor = self.norm(self.linear(self.scale(hidden_NLH)))
         return tokens_NLD
 
     def nothing(self, length: int) -> tuple[Tensor, Tensor]:
-        """Tokens and mask of no items."""
-        tokens_NLD = self.linear.weight.new_zeros(0, length, self.linear.out_features)
-        return tokens_NLD, torch.zeros(0, length, dtype=torch.bool, device=tokens_NLD.device)
+        """Hidden tokens and mask of no items."""
+        hidden_NLH = self.linear.weight.new_zeros(0, length, self.linear.in_features)
+        return hidden_NLH, torch.zeros(0, length, dtype=torch.bool, device=hidden_NLH.device)
 
 
 def parameter_depths(model: nn.Module) -> dict[str, int]:
