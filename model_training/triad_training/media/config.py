@@ -192,11 +192,11 @@ class MediaConfig(Section):
     def media_paths_from(self, folder: Path) -> dict[str, Section]:
         """The sections in which a relative path is of this folder, by name.
 
-        A source that is no folder there is the name of a model on the hub.
+        A source that is nothing there is the name of a model.
         """
 
         def found(_: str, source: str) -> str:
-            return str((folder / source).resolve()) if (folder / source).is_dir() else source
+            return str((folder / source).resolve()) if (folder / source).exists() else source
 
         audio = self.augment.audio.with_paths_from(folder)
         return {

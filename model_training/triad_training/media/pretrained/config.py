@@ -10,9 +10,11 @@ from triad_training.media.section import Section
 
 
 class PretrainedConfig(Section):
-    """An encoder in the Hugging Face format, in place of one that begins from nothing: for few examples."""
+    """An encoder that others have trained, in place of one that begins from nothing: for few examples."""
 
-    source: str = Field(min_length=1, description="A folder, relative to the config file, or a hub name.")
+    source: str = Field(
+        min_length=1, description="A file or folder, relative to the config file, or a hub name."
+    )
     tune: Literal["frozen", "all"] | Annotated[int, Field(strict=True, ge=1)] = Field(
         default="frozen", description="frozen, all, or how many of its top layers learn."
     )

@@ -15,7 +15,8 @@ from triad_serving.media.text.spec import PAD_ID, UNKNOWN_ID, TextSpec
 from triad_serving.media.text.tokenizer import FIRST_ID, TOKENIZER_FILE, TokenizerLexicon
 from triad_training.media.pretrained.backbone import Backbone, Projection, nothing_to_encode
 from triad_training.media.pretrained.config import PretrainedConfig
-from triad_training.media.pretrained.source import in_bundle, library, load_model, try_loading
+from triad_training.media.pretrained.location import in_bundle, locate
+from triad_training.media.pretrained.source import library, load_model, try_loading
 
 
 class PretrainedTextEncoder(nn.Module):
@@ -81,10 +82,11 @@ def _require_positions(model: nn.Module, max_tokens: int, specials: int, encoder
 
 def load_lexicon(encoder: PretrainedConfig) -> TokenizerLexicon:
     """The source's tokenizer, as the service runs it. Raises ConfigError, SetupError."""
-    if in_bundle(encoder):
+    found = locate(encoder.source, "text")
+    if in_bundle(encoder.source):
         return TokenizerLexicon(Path(encoder.source).with_name(TOKENIZER_FILE).read_bytes())
     auto = library().AutoTokenizer
-    tokenizer = try_loading(lambda: auto.from_pretrained(encoder.source), encoder, "text")
+    tokenizer = try_loading(lambda: auto.from_pretrained(found.place), encoder, "text")
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is None:
         raise ConfigError(f"model.text_encoder.source: {encoder.source} has no {TOKENIZER_FILE}.")

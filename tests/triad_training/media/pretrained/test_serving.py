@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.triad_training.conftest import make_toy_folder, table_folder
-from tests.triad_training.media.pretrained.conftest import SIDE, save_source
+from tests.triad_training.media.pretrained.conftest import SIDE, efficientnet_arrays, save_source
 from triad_serving.contract.errors import ConfigError
 from triad_serving.engine.engine import Engine
 from triad_serving.inference.answer import Prediction
@@ -180,6 +180,26 @@ def test_every_other_family_learns_and_serves_too(tmp_path: Path, families: tupl
     weights_of = [word.weight for word in attention.text] + [moment.weight for moment in attention.audio]
     weights_of += [weight for row in attention.image.weights for weight in row]
     assert sum(weights_of) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_an_efficientnet_learns_serves_and_is_rebuilt(tmp_path: Path) -> None:
+    """Training compares network and graph over all subsets, so of no image, too."""
+    torch.save(efficientnet_arrays("lite0"), tmp_path / "lite0.pth")
+    sections = '[model.image_encoder]\nsource = "../lite0.pth"\nsize = 64\ntune = 1\nlearning_rate = 1e-3\n'
+    bundle = train_two_steps(tmp_path, f"\n{sections}", ())
+    assert bundle.manifest.training["model"]["image_encoder"]["source"] == "lite0.pth"
+    (tmp_path / "lite0.pth").unlink()
+    raw = sent(bundle)
+    with Engine.open(bundle.path) as engine:
+        attention = engine.predict_sync(raw, Options(attention="full")).predictions["kind"].attention
+        assert engine.predict_sync(RawInputs(text="sun"), Options()).predictions["kind"]
+    assert attention
+    assert attention.image
+    assert (attention.image.rows, attention.image.columns) == (2, 2)
+    weights = load_file(bundle.path / WEIGHTS_FILE)
+    rebuilt = rebuild_network(bundle).state_dict()
+    assert all(tensor.equal(weights[name]) for name, tensor in rebuilt.items())
 
 
 def test_the_network_is_rebuilt_without_its_sources(
