@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioSpec
@@ -93,9 +93,16 @@ class EncodersConfig(Section):
         description="Subtracts from each band what its quietest moments hold: for steady noise.",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    text_encoder: PretrainedConfig | None = Field(default=None, description="Pretrained, in place of ours.")
+    text_encoder: PretrainedConfig | None = Field(
+        default=None, description="Pretrained, in place of ours; a source alone is its short form."
+    )
     image_encoder: PretrainedImageConfig | None = Field(default=None, description="Likewise.")
     audio_encoder: PretrainedConfig | None = Field(default=None, description="Likewise.")
+
+    @field_validator("text_encoder", "image_encoder", "audio_encoder", mode="before")
+    @classmethod
+    def _read_short_form(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> EncodersConfig:

@@ -13,7 +13,8 @@ class PretrainedConfig(Section):
     """An encoder that others have trained, in place of one that begins from nothing: for few examples."""
 
     source: str = Field(
-        min_length=1, description="A file or folder, relative to the config file, or a hub name."
+        min_length=1,
+        description="A file or folder, relative to the config file, or a name: in a package or on the hub.",
     )
     tune: Literal["frozen", "all"] | Annotated[int, Field(strict=True, ge=1)] = Field(
         default="frozen", description="frozen, all, or how many of its top layers learn."

@@ -22,7 +22,7 @@ from triad_training.media.pretrained.efficientnet import (
     efficientnet_shape,
     load_efficientnet,
 )
-from triad_training.media.pretrained.location import in_bundle, locate
+from triad_training.media.pretrained.location import Location, in_bundle, locate, not_found
 
 Loaded = TypeVar("Loaded")
 
@@ -60,7 +60,7 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
         return load_efficientnet(Path(found.place))
     auto = library().AutoModel
     if in_bundle(encoder.source):
-        return _tower(try_loading(lambda: auto.from_config(_config(found.place)), encoder, medium))
+        return _tower(try_loading(lambda: auto.from_config(_config(found.place)), found, encoder, medium))
 
     def load() -> tuple[Any, dict[str, Any]]:
         loaded: tuple[Any, dict[str, Any]] = auto.from_pretrained(
@@ -68,7 +68,7 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
         )
         return loaded
 
-    model, info = try_loading(load, encoder, medium)
+    model, info = try_loading(load, found, encoder, medium)
     missing = sorted(name for name in info["missing_keys"] if not any(part in name for part in UNUSED))
     if missing:
         raise ConfigError(
@@ -83,9 +83,9 @@ def model_shape(encoder: PretrainedConfig, medium: MediumName) -> Any:
     found = locate(encoder.source, medium)
     if found.format == "efficientnet":
         return efficientnet_shape(Path(found.place))
-    config = try_loading(lambda: _config(found.place), encoder, medium)
+    config = try_loading(lambda: _config(found.place), found, encoder, medium)
     with torch.device("meta"):
-        model = try_loading(lambda: library().AutoModel.from_config(config), encoder, medium)
+        model = try_loading(lambda: library().AutoModel.from_config(config), found, encoder, medium)
     return _tower(model.eval())
 
 
@@ -99,7 +99,7 @@ def load_processor(encoder: PretrainedConfig, medium: MediumName) -> Any:
     source = found.place
     if in_bundle(source):
         source = str(Path(source).with_name(f"{medium}_processor.json"))
-    return try_loading(lambda: auto.from_pretrained(source), encoder, medium)
+    return try_loading(lambda: auto.from_pretrained(source), found, encoder, medium)
 
 
 def network_files(encoder: PretrainedConfig, medium: MediumName) -> dict[str, bytes]:
@@ -140,12 +140,16 @@ def _tower(model: Any) -> Any:
     return model
 
 
-def try_loading(load: Callable[[], Loaded], encoder: PretrainedConfig, medium: MediumName) -> Loaded:
-    """Raises ConfigError, which names the option."""
+def try_loading(
+    load: Callable[[], Loaded], found: Location, encoder: PretrainedConfig, medium: MediumName
+) -> Loaded:
+    """Raises ConfigError, which names the option, and what it was taken for."""
     try:
         return load()
     except (OSError, ValueError, ImportError) as error:  # what transformers raises on what it cannot load
         reason = str(error).strip().splitlines()[0].rstrip(".")
+        if not found.is_path:
+            raise ConfigError(not_found(encoder.source, medium, found.package, hub=reason)) from error
         raise ConfigError(
             f"model.{medium}_encoder.source: {encoder.source} cannot be loaded: {reason}."
         ) from error

@@ -86,7 +86,7 @@ def load_lexicon(encoder: PretrainedConfig) -> TokenizerLexicon:
     if in_bundle(encoder.source):
         return TokenizerLexicon(Path(encoder.source).with_name(TOKENIZER_FILE).read_bytes())
     auto = library().AutoTokenizer
-    tokenizer = try_loading(lambda: auto.from_pretrained(found.place), encoder, "text")
+    tokenizer = try_loading(lambda: auto.from_pretrained(found.place), found, encoder, "text")
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is None:
         raise ConfigError(f"model.text_encoder.source: {encoder.source} has no {TOKENIZER_FILE}.")
