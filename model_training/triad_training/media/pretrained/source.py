@@ -16,6 +16,7 @@ from torch import nn
 from triad_serving.contract.errors import ConfigError, SetupError
 from triad_serving.contract.outputs import MediumName
 from triad_training.media.pretrained.config import PretrainedConfig
+from triad_training.media.pretrained.ctranslate2 import load_whisper, whisper_processor, whisper_shape
 from triad_training.media.pretrained.efficientnet import (
     MODEL_TYPE,
     EfficientNetConfig,
@@ -58,6 +59,8 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
     found = locate(encoder.source, medium)
     if found.format == "efficientnet":
         return load_efficientnet(Path(found.place))
+    if found.format == "ctranslate2":
+        return load_whisper(Path(found.place), library())
     auto = library().AutoModel
     if in_bundle(encoder.source):
         return _tower(try_loading(lambda: auto.from_config(_config(found.place)), found, encoder, medium))
@@ -83,6 +86,8 @@ def model_shape(encoder: PretrainedConfig, medium: MediumName) -> Any:
     found = locate(encoder.source, medium)
     if found.format == "efficientnet":
         return efficientnet_shape(Path(found.place))
+    if found.format == "ctranslate2":
+        return whisper_shape(Path(found.place), library())
     config = try_loading(lambda: _config(found.place), found, encoder, medium)
     with torch.device("meta"):
         model = try_loading(lambda: library().AutoModel.from_config(config), found, encoder, medium)
@@ -95,6 +100,8 @@ def load_processor(encoder: PretrainedConfig, medium: MediumName) -> Any:
     if found.format == "efficientnet":
         return efficientnet_shape(Path(found.place)).config.pixels
     transformers = library()
+    if found.format == "ctranslate2":
+        return whisper_processor(Path(found.place), transformers)
     auto = transformers.AutoImageProcessor if medium == "image" else transformers.AutoFeatureExtractor
     source = found.place
     if in_bundle(source):

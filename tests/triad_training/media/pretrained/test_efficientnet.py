@@ -156,9 +156,7 @@ def test_what_is_no_such_checkpoint_is_refused(lite0: Path, tmp_path: Path) -> N
     }.items():
         with pytest.raises(ConfigError, match=rf"model\.image_encoder\.source: .*{name} {complaint}"):
             model_shape(PretrainedConfig(source=str(tmp_path / name)), "image")
-    with pytest.raises(
-        ConfigError, match=r"model\.text_encoder\.source: .* is no folder in the Hugging Face"
-    ):
+    with pytest.raises(ConfigError, match=r"model\.text_encoder\.source: .* encodes image, not text"):
         model_shape(PretrainedConfig(source=str(lite0)), "text")
 
 
