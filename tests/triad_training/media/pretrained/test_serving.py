@@ -35,7 +35,8 @@ tune = 1
 learning_rate = 1e-3
 [model.image_encoder]
 source = "vit"
-tune = "all"
+tune = "lora"
+rank = 2
 learning_rate = 1e-3
 [model.audio_encoder]
 source = "wav2vec2"
@@ -126,6 +127,10 @@ def test_an_encoder_of_waves_has_no_spectrum_to_hide(tmp_path: Path) -> None:
         )
 
 
+def linear_layers(model: torch.nn.Module, prefix: str) -> set[str]:
+    return {f"{prefix}.{name}" for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
+
+
 def test_what_is_frozen_stays_and_the_rest_learns(pretrained_bundle: Bundle) -> None:
     """Reference: the sources' own files."""
     weights = load_file(pretrained_bundle.path / WEIGHTS_FILE)
@@ -141,7 +146,12 @@ def test_what_is_frozen_stays_and_the_rest_learns(pretrained_bundle: Bundle) -> 
     text = moved("text", "bert")
     assert text
     assert all(name.startswith("encoder.layer.1.") for name in text)
-    assert "embeddings.patch_embeddings.projection.weight" in moved("image", "vit")
+    vit = load_model(PretrainedConfig(source=str(pretrained_bundle.path.parents[2] / "vit")), "image")
+    begun = {f"encoders.image.backbone.model.{name}": tensor for name, tensor in vit.state_dict().items()}
+    image = {name for name, tensor in begun.items() if not weights[name].equal(tensor)}
+    assert image == {f"{name}.weight" for name in linear_layers(vit, "encoders.image.backbone.model")}
+    assert len(image) == 2 * 6  # queries, keys, values, outputs and two in between
+    assert not any("low_rank" in name for name in weights)
 
 
 @pytest.mark.parametrize("families", OTHERS, ids="-".join)
