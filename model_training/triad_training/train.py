@@ -39,6 +39,7 @@ from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import transfer_weights
 from triad_training.media.encoders import bundle_files
+from triad_training.media.pretrained.low_rank import merge_low_rank
 from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
 from triad_training.network.parity import check_parity, parity_examples
@@ -98,6 +99,7 @@ def report_page(bundle: Bundle) -> Path:
 def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Path) -> None:
     """Exports, compares, calibrates on validation, scores validation and test, writes bundle and report."""
     config, spec = prepared.config, prepared.config.spec
+    merge_low_rank(model)
     graph = export_graph(model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     drift = check_parity(model, session, spec, parity_examples(prepared.validation))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioSpec
@@ -100,9 +100,16 @@ class EncodersConfig(Section):
     experts: tuple[str, ...] | None = Field(
         default=None, description="Those that were kept; found out by training.", json_schema_extra=LEARNT
     )
-    text_encoder: PretrainedConfig | None = Field(default=None, description="Pretrained, in place of ours.")
+    text_encoder: PretrainedConfig | None = Field(
+        default=None, description="Pretrained, in place of ours; a source alone is its short form."
+    )
     image_encoder: PretrainedImageConfig | None = Field(default=None, description="Likewise.")
     audio_encoder: PretrainedConfig | None = Field(default=None, description="Likewise.")
+
+    @field_validator("text_encoder", "image_encoder", "audio_encoder", mode="before")
+    @classmethod
+    def _read_short_form(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> EncodersConfig:
@@ -199,11 +206,11 @@ class MediaConfig(Section):
     def media_paths_from(self, folder: Path) -> dict[str, Section]:
         """The sections in which a relative path is of this folder, by name.
 
-        A source that is no folder there is the name of a model on the hub.
+        A source that is nothing there is the name of a model.
         """
 
         def found(_: str, source: str) -> str:
-            return str((folder / source).resolve()) if (folder / source).is_dir() else source
+            return str((folder / source).resolve()) if (folder / source).exists() else source
 
         audio = self.augment.audio.with_paths_from(folder)
         return {

@@ -14,7 +14,7 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
 from triad_training.layers.expert import Expert, PooledExpert
 from triad_training.media.config import MediaConfig
-from triad_training.media.pretrained.encoder import PretrainedEncoder
+from triad_training.media.pretrained.backbone import as_pretrained
 from triad_training.media.registry import MEDIA, present
 
 Config = TypeVar("Config", bound=MediaConfig)
@@ -79,9 +79,8 @@ def build_experts(
 
 def _pooled(encoder: nn.Module, tasks: Sequence[Task]) -> dict[str, Expert]:
     """Where the encoder is pretrained, its tokens' mean is worth as much as any other feature."""
-    if not isinstance(encoder, PretrainedEncoder):
-        return {}
-    return {"pretrained": PooledExpert(tasks, encoder.hidden_width)}
+    pretrained = as_pretrained(encoder)
+    return {} if pretrained is None else {"pretrained": PooledExpert(tasks, pretrained.hidden_size)}
 
 
 def bundle_files(config: MediaConfig, spec: PreprocessSpec, assets: Assets) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
 from triad_training.layers.expert import Expert
 from triad_training.media.encoders import build_encoders, build_experts
-from triad_training.media.pretrained.encoder import PretrainedEncoder
+from triad_training.media.pretrained.backbone import as_pretrained
 from triad_training.media.registry import present
 from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
 from triad_training.network.head import Head, HeadAnswer
@@ -117,9 +117,10 @@ class TriadModel(nn.Module):
     def look(self, medium: MediumName, arrays: Sequence[Tensor]) -> tuple[Tensor, Tokens]:
         """The tokens of one medium, before and after they have the width of all others."""
         encoder = self.encoders[medium]
-        if isinstance(encoder, PretrainedEncoder):
-            hidden_NPH, mask_NP = encoder.hidden(*arrays)
-            return hidden_NPH, Tokens(encoder.project(hidden_NPH), mask_NP)
+        pretrained = as_pretrained(encoder)
+        if pretrained is not None:
+            hidden_NPH, mask_NP = pretrained.hidden(*arrays)
+            return hidden_NPH, Tokens(pretrained.project(hidden_NPH), mask_NP)
         tokens_NPD, mask_NP = encoder(*arrays)
         return tokens_NPD, Tokens(tokens_NPD, mask_NP)
 

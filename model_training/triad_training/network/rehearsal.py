@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from triad_serving.contract.errors import ExportError
@@ -9,6 +10,7 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_training.media.pretrained.backbone import Backbone
+from triad_training.media.pretrained.low_rank import merge_low_rank
 from triad_training.media.pretrained.source import TESTED
 from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
@@ -26,6 +28,8 @@ def rehearse(
     unknown = sorted({backbone.model.config.model_type for backbone in backbones} - TESTED)
     if not unknown:
         return
+    model = copy.deepcopy(model)
+    merge_low_rank(model)  # as at the end
     try:
         session = Session(export_graph(model, spec, tasks), spec=spec, tasks=tasks, device="cpu")
         check_parity(model, session, spec, examples)

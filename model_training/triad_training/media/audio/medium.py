@@ -26,7 +26,7 @@ from triad_training.media.audio.noise import Noise, coloured_noise, recorded_noi
 from triad_training.media.audio.pretrained import audio_spec, pretrained_audio_encoder
 from triad_training.media.audio.stored import AUDIO_AS_READ, NOISE, SOUND, AudioLoader
 from triad_training.media.audio.view import SoundView, view_sound
-from triad_training.media.audio.windows import Windowed
+from triad_training.media.audio.windows import windowed
 from triad_training.layers.expert import Expert
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
@@ -88,7 +88,7 @@ class TrainingAudio(FileMedium):
             )
         )
         _hide_spectra(encoder, config.augment.spectrum)
-        return Windowed(encoder, spec) if spec.window_s else encoder
+        return windowed(encoder, spec) if spec.window_s else encoder
 
     def build_experts(
         self, config: MediaConfig, spec: AudioSpec, asset: None, encoder: nn.Module, tasks: Sequence[Task]

@@ -1,6 +1,7 @@
 """Pretrained encoders of the wave itself: wav2vec2, HuBERT, WavLM, UniSpeech.
 
-Shape letters: N sounds, T samples, C channels, F frames, S tokens (one per frame), D width, H heads.
+Shape letters: N sounds, T samples, C channels, F frames, S tokens (one per frame), D width of the
+source, H heads.
 
 The source's own layers are called one by one, because its `forward` lets padding leak into short sounds (the
 first layer of the base models normalises over time) and masks in place, which no graph does over zero rows.
@@ -42,10 +43,16 @@ class WaveEncoder(nn.Module):
                 layer.attention = GatedAttention(layer.attention)
         self.normalise = bool(load_processor(encoder, "audio").do_normalize)
         self.backbone = Backbone(model, encoder)
-        self.project = Projection(model.config.hidden_size, width)
+        self.hidden_size = int(model.config.hidden_size)
+        self.project = Projection(self.hidden_size, width)
 
     def forward(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
-        """int16 samples and how many are valid; returns tokens_NSD and mask_NS."""
+        """int16 samples and how many are valid; returns tokens of our width and mask_NS."""
+        hidden_NSD, mask_NS = self.hidden(samples_NT, sample_counts_N)
+        return self.project(hidden_NSD), mask_NS
+
+    def hidden(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Likewise; returns hidden_NSD and mask_NS."""
         if nothing_to_encode(samples_NT):
             return self.project.nothing(1)
         features_NCF, mask_NF = self._features(self._scaled(samples_NT, sample_counts_N), sample_counts_N)
@@ -53,7 +60,7 @@ class WaveEncoder(nn.Module):
         features_NFC = features_NCF.transpose(1, 2) * mask_NF[:, :, None]
         projected = self.backbone.model.feature_projection(features_NFC)
         hidden_NSD = projected[0] if isinstance(projected, tuple) else projected
-        return self.project(self._attended(hidden_NSD * mask_NF[:, :, None], mask_NF)), mask_NF
+        return self._attended(hidden_NSD * mask_NF[:, :, None], mask_NF), mask_NF
 
     def _scaled(self, samples_NT: Tensor, counts_N: Tensor) -> Tensor:
         """wave_NT in [-1, 1], or of zero mean and unit variance per sound where the source wants that."""

@@ -1,6 +1,7 @@
 """Whisper's encoder: log-mel front end in the graph, then as many positions as the sound needs.
 
-Shape letters: N sounds, T samples, F frames, S tokens (one per two frames), M mel bands, D width.
+Shape letters: N sounds, T samples, F frames, S tokens (one per two frames), M mel bands, H width of
+Whisper, D ours.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class WhisperEncoder(nn.Module):
         model, processor = load_model(encoder, "audio"), load_processor(encoder, "audio")
         self.spec = spec
         self.backbone = Backbone(model, encoder)
-        self.project = Projection(model.config.d_model, width)
+        self.hidden_size = int(model.config.d_model)
+        self.project = Projection(self.hidden_size, width)
         mel_MK1 = torch.from_numpy(processor.mel_filters).float().T[:, :, None].contiguous()
         self.register_buffer("mel", mel_MK1)
         self.register_buffer("kernels", fourier_kernels(spec.window), persistent=False)
@@ -43,20 +45,25 @@ class WhisperEncoder(nn.Module):
 
     def forward(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
         """int16 samples and how many are valid; returns tokens_NSD and mask_NS."""
+        hidden_NSH, mask_NS = self.hidden(samples_NT, sample_counts_N)
+        return self.project(hidden_NSH), mask_NS
+
+    def hidden(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
+        """Likewise; returns hidden_NSH and mask_NS."""
         if nothing_to_encode(samples_NT):
             return self.project.nothing(1)
         model = self.backbone.model
         frames_N = (sample_counts_N - self.spec.window) // self.spec.hop + 1
         tokens_N = (frames_N + 1) // 2
-        x_NDF = F.gelu(model.conv1(self._log_mel(samples_NT, tokens_N)))
-        hidden_NSD = F.gelu(model.conv2(x_NDF)).transpose(1, 2)
-        places = torch.arange(hidden_NSD.shape[1], device=samples_NT.device)
-        positions_SD = model.embed_positions(places.clamp(max=model.max_source_positions - 1))
-        hidden_NSD = F.dropout(hidden_NSD + positions_SD, model.dropout, self.training)
-        mask_NS = first(tokens_N, hidden_NSD.shape[1])
+        x_NHF = F.gelu(model.conv1(self._log_mel(samples_NT, tokens_N)))
+        hidden_NSH = F.gelu(model.conv2(x_NHF)).transpose(1, 2)
+        places = torch.arange(hidden_NSH.shape[1], device=samples_NT.device)
+        positions_SH = model.embed_positions(places.clamp(max=model.max_source_positions - 1))
+        hidden_NSH = F.dropout(hidden_NSH + positions_SH, model.dropout, self.training)
+        mask_NS = first(tokens_N, hidden_NSH.shape[1])
         for layer in model.layers:
-            hidden_NSD = layer(hidden_NSD, attention_bias(mask_NS))
-        return self.project(model.layer_norm(hidden_NSD)), mask_NS
+            hidden_NSH = layer(hidden_NSH, attention_bias(mask_NS))
+        return model.layer_norm(hidden_NSH), mask_NS
 
     def _log_mel(self, samples_NT: Tensor, tokens_N: Tensor) -> Tensor:
         """WhisperFeatureExtractor's, with TAIL_FRAMES or more of silence behind each sound's tokens."""

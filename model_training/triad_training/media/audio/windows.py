@@ -1,9 +1,11 @@
 """Long recordings, heard a window at a time: the encoder's cost and memory grow with length, not its square.
 
-Shape letters: N sounds, T samples, W windows of a sound, S sound tokens, D width.
+Shape letters: N sounds, T samples, W windows of a sound, S sound tokens, D width (H before a projection).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from triad_serving.contract.errors import ConfigError
 from triad_serving.media.audio.spec import AudioSpec
 from triad_training.media.audio.front_end import first
+from triad_training.media.pretrained.backbone import PretrainedEncoder, as_pretrained
 
 
 class Windowed(nn.Module):
@@ -34,6 +37,15 @@ class Windowed(nn.Module):
 
     def forward(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
         """int16 samples and how many are valid; returns tokens_NSD and mask_NS."""
+        return self._joined(self.encoder, samples_NT, sample_counts_N)
+
+    def _joined(
+        self,
+        encode: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]],
+        samples_NT: Tensor,
+        sample_counts_N: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """What `encode` makes of each window, one behind the other, and which of it is valid."""
         sounds, length = samples_NT.shape
         windows = (length - self.overlap + self.step - 1) // self.step
         silence = samples_NT.new_zeros(sounds, (windows + 1) * self.step - length)
@@ -43,8 +55,32 @@ class Windowed(nn.Module):
         heard = torch.cat([own, following[:, : self.overlap]], dim=1)
         begins_W = torch.arange(windows, device=samples_NT.device) * self.step
         counts_NW = (sample_counts_N[:, None] - begins_W).clamp(self.window, self.step + self.overlap)
-        tokens, _ = self.encoder(heard, counts_NW.reshape(sounds * windows))
+        tokens, _ = encode(heard, counts_NW.reshape(sounds * windows))
         kept = tokens[:, : self.step // self.token]
         tokens_NSD = kept.reshape(sounds, windows * (self.step // self.token), kept.shape[2])
         starts_N = sample_counts_N - self.window + 1
         return tokens_NSD, first(starts_N, tokens_NSD.shape[1], step=self.token)
+
+
+class WindowedPretrained(Windowed):
+    """The same around a pretrained encoder, with its two steps."""
+
+    def __init__(self, encoder: nn.Module, spec: AudioSpec) -> None:
+        super().__init__(encoder, spec)
+        self.hidden_size = self._pretrained().hidden_size
+
+    def hidden(self, samples_NT: Tensor, sample_counts_N: Tensor) -> tuple[Tensor, Tensor]:
+        """As forward; returns hidden_NSH and mask_NS."""
+        return self._joined(self._pretrained().hidden, samples_NT, sample_counts_N)
+
+    def project(self, hidden_NSH: Tensor) -> Tensor:
+        return self._pretrained().project(hidden_NSH)
+
+    def _pretrained(self) -> PretrainedEncoder:
+        encoder = as_pretrained(self.encoder)
+        assert encoder is not None
+        return encoder
+
+
+def windowed(encoder: nn.Module, spec: AudioSpec) -> Windowed:
+    return (Windowed if as_pretrained(encoder) is None else WindowedPretrained)(encoder, spec)

@@ -1,6 +1,6 @@
 """Pretrained image encoders (ViT, DINOv2, SigLIP, ConvNeXt and their kin): pixels to a grid of tokens.
 
-Shape letters: N images, H W pixels, C cells of the grid, D width.
+Shape letters: N images, H W pixels, C cells of the grid, H width of the source, D ours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class PretrainedImageEncoder(nn.Module):
         model = load_model(encoder, "image")
         self.options = _options(model)
         self.backbone = Backbone(model, encoder)
-        self.project = Projection(_run(model, spec.height).shape[2], width)
+        self.hidden_size = _run(model, spec.height).shape[2]
+        self.project = Projection(self.hidden_size, width)
         factor, offset = _scaling(load_processor(encoder, "image"))
         self.register_buffer("factor", factor)
         self.register_buffer("offset", offset)
@@ -38,12 +39,17 @@ class PretrainedImageEncoder(nn.Module):
 
     def forward(self, pixels_NHW3: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 RGB; returns tokens_NCD and mask_NC, cells row by row."""
+        hidden_NCH, mask_NC = self.hidden(pixels_NHW3)
+        return self.project(hidden_NCH), mask_NC
+
+    def hidden(self, pixels_NHW3: Tensor) -> tuple[Tensor, Tensor]:
+        """Likewise; returns hidden_NCH and mask_NC."""
         if nothing_to_encode(pixels_NHW3):
             return self.project.nothing(self.cells)
         mask_NC = torch.ones(pixels_NHW3.shape[0], self.cells, dtype=torch.bool, device=pixels_NHW3.device)
         scaled = pixels_NHW3.float() * self.factor - self.offset
         hidden = self.backbone.model(pixel_values=scaled.permute(0, 3, 1, 2), **self.options)
-        return self.project(_tokens(hidden.last_hidden_state)[:, -self.cells :]), mask_NC
+        return _tokens(hidden.last_hidden_state)[:, -self.cells :], mask_NC
 
 
 def image_spec(spec: ImageSpec, encoder: PretrainedImageConfig) -> ImageSpec:

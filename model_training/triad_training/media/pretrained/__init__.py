@@ -1,1 +1,1 @@
-"""Encoders in the Hugging Face format: from a folder or the hub, frozen or tuned, one file per kind."""
+"""Encoders that others have trained: where a source lies, its format, what of it learns."""

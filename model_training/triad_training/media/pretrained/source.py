@@ -1,4 +1,4 @@
-"""What a source names: a model and its preprocessor in the Hugging Face format, from a folder or the hub.
+"""What a source names: a model and its preprocessor, from a file, a folder or the hub.
 
 A bundle holds them without weights, as MEDIUM_encoder.json and MEDIUM_processor.json (text: tokenizer.json),
 so that its network can be built again where the source is not at hand; such a file is a source, too.
@@ -16,13 +16,21 @@ from torch import nn
 from triad_serving.contract.errors import ConfigError, SetupError
 from triad_serving.contract.outputs import MediumName
 from triad_training.media.pretrained.config import PretrainedConfig
+from triad_training.media.pretrained.ctranslate2 import load_whisper, whisper_processor, whisper_shape
+from triad_training.media.pretrained.efficientnet import (
+    MODEL_TYPE,
+    EfficientNetConfig,
+    efficientnet_shape,
+    load_efficientnet,
+)
+from triad_training.media.pretrained.location import Location, in_bundle, locate, not_found
 
 Loaded = TypeVar("Loaded")
 
 # Architectures that this project's tests train and serve; unispeech's code is wav2vec2's.
 TESTED = {
     *("bert", "roberta", "xlm-roberta", "distilbert"),
-    *("vit", "dinov2", "dinov2_with_registers", "siglip_vision_model", "convnext"),
+    *("vit", "dinov2", "dinov2_with_registers", "siglip_vision_model", "convnext", MODEL_TYPE),
     *("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "whisper"),
 }
 
@@ -48,17 +56,22 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
     Raises ConfigError where it cannot be loaded, or lacks weights of its own architecture: such parts would
     be random, and stay so where they are frozen.
     """
+    found = locate(encoder.source, medium)
+    if found.format == "efficientnet":
+        return load_efficientnet(Path(found.place))
+    if found.format == "ctranslate2":
+        return load_whisper(Path(found.place), library())
     auto = library().AutoModel
-    if in_bundle(encoder):
-        return _tower(try_loading(lambda: auto.from_config(_config(encoder)), encoder, medium))
+    if in_bundle(encoder.source):
+        return _tower(try_loading(lambda: auto.from_config(_config(found.place)), found, encoder, medium))
 
     def load() -> tuple[Any, dict[str, Any]]:
         loaded: tuple[Any, dict[str, Any]] = auto.from_pretrained(
-            encoder.source, dtype=torch.float32, output_loading_info=True
+            found.place, dtype=torch.float32, output_loading_info=True
         )
         return loaded
 
-    model, info = try_loading(load, encoder, medium)
+    model, info = try_loading(load, found, encoder, medium)
     missing = sorted(name for name in info["missing_keys"] if not any(part in name for part in UNUSED))
     if missing:
         raise ConfigError(
@@ -70,41 +83,50 @@ def load_model(encoder: PretrainedConfig, medium: MediumName) -> Any:
 
 def model_shape(encoder: PretrainedConfig, medium: MediumName) -> Any:
     """The same model without weights: on torch's meta device, for shapes and its configuration alone."""
-    config = try_loading(lambda: _config(encoder), encoder, medium)
+    found = locate(encoder.source, medium)
+    if found.format == "efficientnet":
+        return efficientnet_shape(Path(found.place))
+    if found.format == "ctranslate2":
+        return whisper_shape(Path(found.place), library())
+    config = try_loading(lambda: _config(found.place), found, encoder, medium)
     with torch.device("meta"):
-        model = try_loading(lambda: library().AutoModel.from_config(config), encoder, medium)
+        model = try_loading(lambda: library().AutoModel.from_config(config), found, encoder, medium)
     return _tower(model.eval())
 
 
 def load_processor(encoder: PretrainedConfig, medium: MediumName) -> Any:
     """The source's image processor or feature extractor: how pixels and samples have to be scaled."""
+    found = locate(encoder.source, medium)
+    if found.format == "efficientnet":
+        return efficientnet_shape(Path(found.place)).config.pixels
     transformers = library()
+    if found.format == "ctranslate2":
+        return whisper_processor(Path(found.place), transformers)
     auto = transformers.AutoImageProcessor if medium == "image" else transformers.AutoFeatureExtractor
-    source = encoder.source
-    if in_bundle(encoder):
+    source = found.place
+    if in_bundle(source):
         source = str(Path(source).with_name(f"{medium}_processor.json"))
-    return try_loading(lambda: auto.from_pretrained(source), encoder, medium)
+    return try_loading(lambda: auto.from_pretrained(source), found, encoder, medium)
 
 
 def network_files(encoder: PretrainedConfig, medium: MediumName) -> dict[str, bytes]:
     """What builds the network again."""
     config = model_shape(encoder, medium).config
+    if isinstance(config, EfficientNetConfig):
+        return {f"{medium}_encoder.json": config.to_json().encode()}
     config.name_or_path = ""  # a path of this machine, maybe
     return {f"{medium}_encoder.json": config.to_json_string(use_diff=False).encode()}
 
 
 def processor_files(encoder: PretrainedConfig, medium: MediumName) -> dict[str, bytes]:
-    """What builds its processor again."""
+    """What builds its processor again, where the network's own file does not say it."""
+    if locate(encoder.source, medium).format == "efficientnet":
+        return {}
     return {f"{medium}_processor.json": load_processor(encoder, medium).to_json_string().encode()}
 
 
-def in_bundle(encoder: PretrainedConfig) -> bool:
-    """Whether its source is a file of a bundle, without weights."""
-    return encoder.source.endswith("_encoder.json")
-
-
-def _config(encoder: PretrainedConfig) -> Any:
-    return library().AutoConfig.from_pretrained(encoder.source)
+def _config(place: str) -> Any:
+    return library().AutoConfig.from_pretrained(place)
 
 
 def _tower(model: Any) -> Any:
@@ -125,12 +147,16 @@ def _tower(model: Any) -> Any:
     return model
 
 
-def try_loading(load: Callable[[], Loaded], encoder: PretrainedConfig, medium: MediumName) -> Loaded:
-    """Raises ConfigError, which names the option."""
+def try_loading(
+    load: Callable[[], Loaded], found: Location, encoder: PretrainedConfig, medium: MediumName
+) -> Loaded:
+    """Raises ConfigError, which names the option, and what it was taken for."""
     try:
         return load()
     except (OSError, ValueError, ImportError) as error:  # what transformers raises on what it cannot load
         reason = str(error).strip().splitlines()[0].rstrip(".")
+        if not found.is_path:
+            raise ConfigError(not_found(encoder.source, medium, found.package, hub=reason)) from error
         raise ConfigError(
             f"model.{medium}_encoder.source: {encoder.source} cannot be loaded: {reason}."
         ) from error

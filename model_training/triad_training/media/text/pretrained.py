@@ -1,6 +1,6 @@
 """Pretrained text encoders (BERT, RoBERTa, DistilBERT, XLM-R and their kin): token ids to tokens.
 
-Shape letters: N texts, L tokens, P Q tokens that the model wants before and behind them, D width.
+Shape letters: N texts, L tokens, P Q tokens that the model wants before and behind them, H its width, D ours.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from triad_serving.media.text.spec import PAD_ID, UNKNOWN_ID, TextSpec
 from triad_serving.media.text.tokenizer import FIRST_ID, TOKENIZER_FILE, TokenizerLexicon
 from triad_training.media.pretrained.backbone import Backbone, Projection, nothing_to_encode
 from triad_training.media.pretrained.config import PretrainedConfig
-from triad_training.media.pretrained.source import in_bundle, library, load_model, try_loading
+from triad_training.media.pretrained.location import in_bundle, locate
+from triad_training.media.pretrained.source import library, load_model, try_loading
 
 
 class PretrainedTextEncoder(nn.Module):
@@ -25,7 +26,8 @@ class PretrainedTextEncoder(nn.Module):
         super().__init__()
         model, lexicon = load_model(encoder, "text"), load_lexicon(encoder)
         self.backbone = Backbone(model, encoder)
-        self.project = Projection(model.config.hidden_size, width)
+        self.hidden_size = int(model.config.hidden_size)
+        self.project = Projection(self.hidden_size, width)
         self.before, self.behind = lexicon.surroundings()
         self.padding = model.config.pad_token_id or 0
         self.unknown = self.padding if lexicon.unknown is None else lexicon.unknown
@@ -33,6 +35,11 @@ class PretrainedTextEncoder(nn.Module):
 
     def forward(self, token_ids_NL: Tensor, _: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """int64 ids; returns tokens_NLD and mask_NL."""
+        hidden_NLH, mask_NL = self.hidden(token_ids_NL)
+        return self.project(hidden_NLH), mask_NL
+
+    def hidden(self, token_ids_NL: Tensor, _: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Likewise; returns hidden_NLH and mask_NL."""
         length = token_ids_NL.shape[1]
         if nothing_to_encode(token_ids_NL):
             return self.project.nothing(length)
@@ -40,7 +47,7 @@ class PretrainedTextEncoder(nn.Module):
         ids, mask = self._surrounded(self._own_ids(token_ids_NL), mask_NL.sum(1, keepdim=True))
         hidden = self.backbone.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         places = torch.arange(length, device=ids.device) + len(self.before)
-        return self.project(hidden.index_select(1, places)), mask_NL
+        return hidden.index_select(1, places), mask_NL
 
     def _own_ids(self, token_ids_NL: Tensor) -> Tensor:
         """The tokenizer's ids of the contract's."""
@@ -75,10 +82,11 @@ def _require_positions(model: nn.Module, max_tokens: int, specials: int, encoder
 
 def load_lexicon(encoder: PretrainedConfig) -> TokenizerLexicon:
     """The source's tokenizer, as the service runs it. Raises ConfigError, SetupError."""
-    if in_bundle(encoder):
+    found = locate(encoder.source, "text")
+    if in_bundle(encoder.source):
         return TokenizerLexicon(Path(encoder.source).with_name(TOKENIZER_FILE).read_bytes())
     auto = library().AutoTokenizer
-    tokenizer = try_loading(lambda: auto.from_pretrained(encoder.source), encoder, "text")
+    tokenizer = try_loading(lambda: auto.from_pretrained(found.place), found, encoder, "text")
     fast = getattr(tokenizer, "backend_tokenizer", None)
     if fast is None:
         raise ConfigError(f"model.text_encoder.source: {encoder.source} has no {TOKENIZER_FILE}.")

@@ -11,6 +11,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
+from triad_training.media.pretrained.efficientnet import EfficientNetConfig, EfficientNetLite, Variant
+
 ONE = {"num_hidden_layers": 1}  # where a second layer would only cost time
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
 WAVE = {
@@ -42,6 +44,24 @@ def save_source(folder: Path, family: str) -> Path:
     for preprocessor in PREPROCESSORS[family]():
         preprocessor.save_pretrained(folder)
     return folder
+
+
+def efficientnet_arrays(variant: Variant) -> dict[str, torch.Tensor]:
+    """Random weights in the names of EfficientNet-PyTorch, of which signals neither explode nor die out."""
+    random = torch.Generator().manual_seed(0)
+    arrays = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
+    for name, array in EfficientNetLite(EfficientNetConfig(variant=variant)).state_dict().items():
+        if array.ndim == 4:
+            array.normal_(std=(2 / array[0].numel()) ** 0.5, generator=random)
+        elif name.endswith("running_var"):
+            array.uniform_(0.5, 1.5, generator=random)
+        elif array.is_floating_point():
+            array.normal_(0.5, 0.2, generator=random)
+        *modules, last = name.split(".")
+        arrays[".".join([module if module.isdigit() else f"_{module}" for module in modules] + [last])] = (
+            array
+        )
+    return arrays
 
 
 @pytest.fixture(scope="session")

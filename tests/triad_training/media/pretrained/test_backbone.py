@@ -13,6 +13,8 @@ from triad_training.config.train_config import OptimConfig
 from triad_training.learning.optimizer import parameter_groups
 from triad_training.media.pretrained.backbone import Backbone, Projection, attention_bias
 from triad_training.media.pretrained.config import PretrainedConfig
+from triad_training.media.pretrained.efficientnet import EfficientNetConfig, EfficientNetLite
+from triad_training.media.pretrained.low_rank import merge_low_rank
 from triad_training.media.pretrained.source import load_model
 
 
@@ -80,3 +82,51 @@ def test_more_layers_than_there_are_cannot_learn(bert: torch.nn.Module) -> None:
 def test_padding_gets_no_attention() -> None:
     bias_N11L = attention_bias(torch.tensor([[True, False]]))
     assert (bias_N11L[0, 0, 0] + torch.tensor([3.0, 50.0])).softmax(0).tolist() == [1.0, 0.0]
+
+
+def lora(source: str) -> PretrainedConfig:
+    return PretrainedConfig(source=source, tune="lora", rank=3, learning_rate=1e-2, layer_decay=0.5)
+
+
+def test_changes_of_low_rank_alone_learn_and_begin_as_none(bert: torch.nn.Module) -> None:
+    ids = torch.randint(5, 14, (3, 6))
+    expected = bert.eval()(input_ids=ids).last_hidden_state
+    backbone = Backbone(bert, lora("bert"))
+    assert torch.equal(backbone.eval().model(input_ids=ids).last_hidden_state, expected)
+    rates = {name: rate for name, rate in backbone.rates.items() if "attention.self.query" in name}
+    assert rates == {
+        f"encoder.layer.{layer}.attention.self.query.low_rank_{part}": rate
+        for layer, rate in ((0, 5e-3), (1, 1e-2))
+        for part in ("down_RI", "up_OR")
+    }
+    learning = {name for name, parameter in bert.named_parameters() if parameter.requires_grad}
+    assert learning == set(backbone.rates)
+    assert len(learning) == 2 * 2 * 6
+
+
+def test_merged_changes_answer_as_they_did_by_the_names_of_the_source(bert: torch.nn.Module) -> None:
+    names = list(bert.state_dict())
+    ids = torch.randint(5, 14, (3, 6))
+    before = bert.eval()(input_ids=ids).last_hidden_state
+    backbone = Backbone(bert, lora("bert"))
+    optimizer = torch.optim.AdamW(parameter_groups(backbone, OptimConfig()))
+    for _ in range(3):
+        backbone.model(input_ids=ids).last_hidden_state[..., 0].mean().backward()
+        optimizer.step()
+    learnt = backbone.eval().model(input_ids=ids).last_hidden_state
+    merge_low_rank(backbone)
+    merged = backbone.model(input_ids=ids).last_hidden_state
+    assert (learnt - before).abs().max() > 1e-2
+    assert torch.allclose(merged, learnt, atol=1e-5)
+    assert list(bert.state_dict()) == names
+
+
+def test_a_bundles_weights_get_no_further_change(bert: torch.nn.Module) -> None:
+    backbone = Backbone(bert, lora("models/toy/1/text_encoder.json"))
+    assert backbone.rates == {}
+
+
+def test_convolutions_alone_cannot_change_by_low_rank() -> None:
+    model = EfficientNetLite(EfficientNetConfig(variant="lite0"))
+    with pytest.raises(ConfigError, match="tune: lite0 has no linear layers that lora could change"):
+        Backbone(model, lora("lite0"))

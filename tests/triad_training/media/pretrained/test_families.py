@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.limits import MediaLimits
 from triad_serving.media.text.spec import TextInput
 from triad_training.config.train_config import TrainConfig
+from triad_training.media.audio.windows import windowed
 from triad_training.media.encoders import build_encoders, with_fitted_spec
+from triad_training.media.pretrained.backbone import as_pretrained
 from triad_training.media.pretrained.source import load_model
 from triad_training.media.text.pretrained import load_lexicon
 
@@ -109,6 +112,41 @@ def test_an_item_is_encoded_the_same_alone_and_among_longer_ones(loaded: Loaded)
         assert int(mask[n].sum()) == count
         assert mask[n, :count].all()
         assert torch.allclose(tokens[n, :count], alone[0, :count], atol=2e-5)
+
+
+@pytest.mark.parametrize("loaded", MEDIUM_OF, indirect=True)
+@torch.inference_mode()
+def test_tokens_are_the_projection_of_hidden_ones_of_no_item_too(loaded: Loaded) -> None:
+    encoder = as_pretrained(loaded.encoder)
+    assert encoder
+    batch = batch_of(loaded.items())
+    for some in (batch, tuple(each[:0] for each in batch)):
+        tokens_NLD, mask_NL = loaded.encoder(*some)
+        hidden_NLH, hidden_mask_NL = encoder.hidden(*some)
+        assert hidden_NLH.shape == (len(some[0]), mask_NL.shape[1], encoder.hidden_size)
+        assert mask_NL.dtype == torch.bool
+        assert hidden_mask_NL.equal(mask_NL)
+        assert encoder.project(hidden_NLH).equal(tokens_NLD)
+        assert tokens_NLD.shape == (*mask_NL.shape, 8)
+
+
+@pytest.mark.parametrize("loaded", ["whisper"], indirect=True)
+@torch.inference_mode()
+def test_hidden_tokens_of_windows_are_those_of_the_encoder_within(loaded: Loaded) -> None:
+    assert loaded.spec.audio
+    spec = dataclasses.replace(loaded.spec.audio, window_s=0.1)
+    samples_NT, counts_N = batch_of(loaded.items())
+    around = windowed(loaded.encoder, spec)
+    outer, inner = as_pretrained(around), as_pretrained(loaded.encoder)
+    assert outer
+    assert inner
+    hidden_NSH, mask_NS = outer.hidden(samples_NT, counts_N)
+    tokens_NSD, tokens_mask_NS = around(samples_NT, counts_N)
+    assert hidden_NSH.shape[2] == outer.hidden_size == 16
+    assert mask_NS.equal(tokens_mask_NS)
+    assert torch.allclose(outer.project(hidden_NSH), tokens_NSD, atol=1e-6)
+    begin_NSH, _ = inner.hidden(samples_NT[:, : 1600 + 240], counts_N.clamp(max=1600 + 240))
+    assert torch.allclose(hidden_NSH[0, :3], begin_NSH[0, :3], atol=1e-5)
 
 
 @pytest.mark.parametrize("loaded", TEXT_FAMILIES, indirect=True)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.triad_training.conftest import make_toy_folder, table_folder
-from tests.triad_training.media.pretrained.conftest import SIDE, save_source
+from tests.triad_training.media.pretrained.conftest import SIDE, efficientnet_arrays, save_source
 from triad_serving.contract.errors import ConfigError
 from triad_serving.engine.engine import Engine
 from triad_serving.inference.answer import Prediction
@@ -35,7 +35,8 @@ tune = 1
 learning_rate = 1e-3
 [model.image_encoder]
 source = "vit"
-tune = "all"
+tune = "lora"
+rank = 2
 learning_rate = 1e-3
 [model.audio_encoder]
 source = "wav2vec2"
@@ -126,6 +127,10 @@ def test_an_encoder_of_waves_has_no_spectrum_to_hide(tmp_path: Path) -> None:
         )
 
 
+def linear_layers(model: torch.nn.Module, prefix: str) -> set[str]:
+    return {f"{prefix}.{name}" for name, layer in model.named_modules() if isinstance(layer, torch.nn.Linear)}
+
+
 def test_what_is_frozen_stays_and_the_rest_learns(pretrained_bundle: Bundle) -> None:
     """Reference: the sources' own files."""
     weights = load_file(pretrained_bundle.path / WEIGHTS_FILE)
@@ -141,7 +146,12 @@ def test_what_is_frozen_stays_and_the_rest_learns(pretrained_bundle: Bundle) -> 
     text = moved("text", "bert")
     assert text
     assert all(name.startswith("encoder.layer.1.") for name in text)
-    assert "embeddings.patch_embeddings.projection.weight" in moved("image", "vit")
+    vit = load_model(PretrainedConfig(source=str(pretrained_bundle.path.parents[2] / "vit")), "image")
+    begun = {f"encoders.image.backbone.model.{name}": tensor for name, tensor in vit.state_dict().items()}
+    image = {name for name, tensor in begun.items() if not weights[name].equal(tensor)}
+    assert image == {f"{name}.weight" for name in linear_layers(vit, "encoders.image.backbone.model")}
+    assert len(image) == 2 * 6  # queries, keys, values, outputs and two in between
+    assert not any("low_rank" in name for name in weights)
 
 
 @pytest.mark.parametrize("families", OTHERS, ids="-".join)
@@ -180,6 +190,26 @@ def test_every_other_family_learns_and_serves_too(tmp_path: Path, families: tupl
     weights_of = [word.weight for word in attention.text] + [moment.weight for moment in attention.audio]
     weights_of += [weight for row in attention.image.weights for weight in row]
     assert sum(weights_of) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_an_efficientnet_learns_serves_and_is_rebuilt(tmp_path: Path) -> None:
+    """Training compares network and graph over all subsets, so of no image, too."""
+    torch.save(efficientnet_arrays("lite0"), tmp_path / "lite0.pth")
+    sections = '[model.image_encoder]\nsource = "../lite0.pth"\nsize = 64\ntune = 1\nlearning_rate = 1e-3\n'
+    bundle = train_two_steps(tmp_path, f"\n{sections}", ())
+    assert bundle.manifest.training["model"]["image_encoder"]["source"] == "lite0.pth"
+    (tmp_path / "lite0.pth").unlink()
+    raw = sent(bundle)
+    with Engine.open(bundle.path) as engine:
+        attention = engine.predict_sync(raw, Options(attention="full")).predictions["kind"].attention
+        assert engine.predict_sync(RawInputs(text="sun"), Options()).predictions["kind"]
+    assert attention
+    assert attention.image
+    assert (attention.image.rows, attention.image.columns) == (2, 2)
+    weights = load_file(bundle.path / WEIGHTS_FILE)
+    rebuilt = rebuild_network(bundle).state_dict()
+    assert all(tensor.equal(weights[name]) for name, tensor in rebuilt.items())
 
 
 def test_the_network_is_rebuilt_without_its_sources(
