@@ -28,8 +28,6 @@ PITCH_SHARPNESS = 40.0  # of the softmax that takes the place of a choice
 OCTAVE_COST = 0.02  # per octave: a period's multiples correlate as well as itself
 
 DELTA_FRAMES = 2  # to each side
-LEVELS = (0.25, 0.5, 0.75, 0.9)  # shares of the range between minimum and maximum
-LEVEL_SOFTNESS = 0.05
 MODULATION_HZ = (1, 2, 3, 4, 6, 8, 11, 16, 22)
 MODULATION_S, MODULATION_HOP_S = 0.5, 0.12
 MODULATED_MFCC = 13
@@ -69,8 +67,7 @@ class SoundStatistics(nn.Module):
         starts_N = (sample_counts_N - window + 1).clamp(min=1)
         mask_N1F = first(starts_N, frames, step=hop)[:, None].float()
         x_NCF = torch.cat([spectral_NCF, pitch_NCF], dim=1)
-        voiced_N1F = pitch_NCF[:, 1:2]
-        weights_NWF = torch.cat([torch.ones_like(energy_N1F), energy_N1F, energy_N1F * voiced_N1F.square()], dim=1)
+        weights_NWF = torch.cat([torch.ones_like(energy_N1F), energy_N1F], dim=1)
         counts_N1 = mask_N1F.sum(2)
         return torch.cat([
             *self._of_values(x_NCF, weights_NWF, mask_N1F),
@@ -87,15 +84,10 @@ class SoundStatistics(nn.Module):
         skew_NC = centred_NCF.pow(3).sum(2) / count_N1 / (variance_NC + 1e-2).pow(1.5)
         peaked_NC = (centred_NCF.pow(4).sum(2) / count_N1 + 1e-4).log() - 2 * (variance_NC + 1e-2).log()
         most_NC, least_NC = centred_NCF.amax(2), centred_NCF.amin(2)
-        range_NC1 = (most_NC - least_NC)[:, :, None] + LEVEL_SOFTNESS
-        share_NCF = (centred_NCF - least_NC[:, :, None]) / range_NC1
-        above = [
-            (torch.sigmoid((share_NCF - level) / LEVEL_SOFTNESS) * mask_N1F).sum(2) / count_N1 for level in LEVELS
-        ]
         modulated_NCF = torch.cat([centred_NCF[:, MELS : MELS + MODULATED_MFCC], centred_NCF[:, MELS + 20 :]], dim=1)
         return [
             *means_NCW.unbind(2), *deviations_NCW.unbind(2), trend_NC, bend_NC, skew_NC, peaked_NC, most_NC,
-            least_NC, *above, self._modulation(modulated_NCF, count_N1),
+            least_NC, self._modulation(modulated_NCF, count_N1),
         ]
 
     def _of_slopes(
@@ -127,11 +119,11 @@ class SoundStatistics(nn.Module):
         return (mean_NCK + 1e-2).log().flatten(1)
 
     def _names(self):
-        weights = ("", " of energy", " of voice")
+        weights = ("", " of energy")
         def of(*kinds): 
             for kind in kinds:
                 for s in self.series: yield f"{s}: {kind}"
-        yield from of(*(f"mean{w}" for w in weights), *(f"deviation{w}" for w in weights), "trend", "bend", "skew", "peak", "max", "min", *(f"above {l}" for l in LEVELS))
+        yield from of(*(f"mean{w}" for w in weights), *(f"deviation{w}" for w in weights), "trend", "bend", "skew", "peak", "max", "min")
         for s in (*self.series[MELS:MELS+MODULATED_MFCC], *self.series[MELS+20:]):
             for hz in MODULATION_HZ: yield f"{s}: modulation {hz}"
         for o in ("slope", "slope of slope"):
@@ -154,10 +146,15 @@ class _Spectrum(nn.Module):
         bands = torch.cat([mel_MK, broad])
         self.register_buffer("bands", torch.cat([bands, bands], dim=1)[:, :, None], persistent=False)
         self.register_buffer("cosines", cosine_matrix(MELS)[:, :, None], persistent=False)
-        self.register_buffer("octave", torch.log2(centre_hz / 1000).float()[None, :, None], persistent=False)
+        octave_M = torch.log2(centre_hz / 1000)
+        self.register_buffer("octave", octave_M.float()[None, :, None], persistent=False)
+        low = octave_M < 0
+        tilts = torch.stack([_regression(octave_M, octave_M > -99), _regression(octave_M, low), _regression(octave_M, ~low)])
+        self.register_buffer("tilts", tilts.float()[:, :, None], persistent=False)
         self.names = (
             *(f"band {hz:.0f} Hz" for hz in centre_hz), *(f"MFCC {k}" for k in range(MELS // 2)),
             *(f"share {e:.0f} Hz" for e in edges[:-1]), "level", "loudness", "centroid", "spread", "asymmetry", "entropy", "flatness", "flux",
+            "tilt", "low tilt", "high tilt", "contrast", "ripple", "rolloff 50 %", "rolloff 85 %",
         )
 
     def forward(self, wave_NT: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +183,13 @@ class _Spectrum(nn.Module):
         flux_N1F = (pattern_NMF[:, :, 1:] - pattern_NMF[:, :, :-1]).abs().sum(1, keepdim=True)
         flux_N1F = F.pad(flux_N1F, (1, 0))
         mfcc_NCF = F.conv1d(relative_NMF, self.cosines)
-        series = [relative_NMF, mfcc_NCF, shares_NBF, level_N1F + RANGE, loudness_N1F * 4, centre_N1F, spread_N1F, asymmetry_N1F, entropy_N1F, flatness_N1F, flux_N1F]
+        tilts_NCF = F.conv1d(relative_NMF, self.tilts)
+        contrast_N1F = relative_NMF.amax(1, keepdim=True) - relative_NMF.mean(1, keepdim=True)
+        ripple_N1F = (relative_NMF.square().sum(1, keepdim=True) - mfcc_NCF.square().sum(1, keepdim=True)).clamp(min=0)
+        ripple_N1F = (ripple_N1F / MELS + 1e-4).sqrt()
+        below_NMF = share_NMF.cumsum(1)
+        rolloffs = [torch.sigmoid((below_NMF - q) / 0.05).mean(1, keepdim=True) * 4 for q in (0.5, 0.85)]
+        series = [relative_NMF, mfcc_NCF, shares_NBF, level_N1F + RANGE, loudness_N1F * 4, centre_N1F, spread_N1F, asymmetry_N1F, entropy_N1F, flatness_N1F, flux_N1F, tilts_NCF, contrast_N1F, ripple_N1F, *rolloffs]
         return torch.cat(series, dim=1), energy_N1F
 
 
@@ -260,6 +263,12 @@ def _mel(bin_hz: Tensor, nyquist_hz: float) -> tuple[Tensor, Tensor]:
     edge_hz = 700 * (10 ** (torch.linspace(low, top, MELS + 2, dtype=torch.float64) / 2595) - 1)
     a, b, c = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
     return torch.minimum((bin_hz - a) / (b - a), (c - bin_hz) / (c - b)).clamp(min=0).float(), edge_hz[1:-1]
+
+
+def _regression(x_M: Tensor, among_M: Tensor) -> Tensor:
+    """Weights whose sum with y_M is the slope of y over x, of the chosen ones."""
+    away_M = (x_M - x_M[among_M].mean()) * among_M
+    return away_M / away_M.square().sum()
 
 
 def _decimation(rate_hz: int) -> int:
