@@ -35,6 +35,7 @@ ROLL_OFF_SOFTNESS = 0.05
 PITCH_RATE_HZ, PITCH_WINDOW_S = 4000, 0.05
 PITCH_LOWEST_HZ, PITCH_OCTAVES, PITCH_STEPS = 60.0, 3, 24
 PITCH_SHARPNESS, OCTAVE_COST = 40.0, 0.02
+LOW_PASS_SAMPLES = 8  # of the slower wave
 INAUDIBLE = 1e-7  # power of a pitch window; silence has no pitch
 
 
@@ -78,9 +79,14 @@ class Spectrum(nn.Module):
             *(f"roll-off at {share:.0%}" for share in ROLL_OFF),
         )
 
-    def forward(self, wave_NT: Tensor, mask_N1F: Tensor) -> tuple[Tensor, Tensor]:
-        """wave_NT: full scale = 1. Returns series_NCF in the order of names, and amplitude_N1F, at most 1."""
+    def forward(self, wave_NT: Tensor, starts_N: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """wave_NT: full scale = 1; starts_N: samples of each sound at which a whole window may start.
+
+        Returns series_NCF in the order of names, amplitude_N1F, at most 1, and mask_N1F.
+        """
         parts_N2F = F.conv1d(wave_NT[:, None], self.kernels, stride=self.hop)
+        begins_F = torch.arange(parts_N2F.shape[2], device=wave_NT.device) * self.hop
+        mask_N1F = (begins_F < starts_N[:, None])[:, None].float()
         power_NBF = (F.conv1d(parts_N2F.square(), self.bands) * mask_N1F).clamp(min=LOG_FLOOR)
         log_NBF = power_NBF.log10()
         log_NMF = log_NBF[:, :MELS]
@@ -89,6 +95,7 @@ class Spectrum(nn.Module):
         level_N1F = (total_N1F - total_N1F.amax(2, keepdim=True)).clamp(min=-DYNAMIC_RANGE)
         above_NMF = relative_NMF + DYNAMIC_RANGE
         mfcc_NCF = F.conv1d(above_NMF, self.cosines)
+        left_NMF = above_NMF - F.conv1d(mfcc_NCF, self.cosines.transpose(0, 1))  # pitch, noise between bands
         loudness_N1F, flux_N1F = _loudness_and_flux(relative_NMF)
         series = [
             above_NMF,
@@ -100,10 +107,10 @@ class Spectrum(nn.Module):
             flux_N1F,
             F.conv1d(relative_NMF, self.tilts),
             relative_NMF.amax(1, keepdim=True) - relative_NMF.mean(1, keepdim=True),
-            _ripple(above_NMF, mfcc_NCF),
+            (left_NMF.square().mean(1, keepdim=True) + 1e-4).sqrt(),
             _roll_off(power_NBF[:, :MELS]),
         ]
-        return torch.cat(series, dim=1), 10 ** (level_N1F / 2)
+        return torch.cat(series, dim=1), 10 ** (level_N1F / 2), mask_N1F
 
     def _shape(self, power_NMF: Tensor, log_NMF: Tensor) -> Tensor:
         """Centroid and spread in octaves, asymmetry, entropy and flatness of the energy over mel bands."""
@@ -128,14 +135,17 @@ class Pitch(nn.Module):
         self.step = decimation(rate_hz)
         slow_hz = rate_hz / self.step
         self.window = 2 * round(PITCH_WINDOW_S * slow_hz / 2)
-        self.hop = max(round(HOP_S * rate_hz / self.step), 1)
-        self.before = (self.window - round(WINDOW_S * slow_hz)) // 2  # the centres of both windows coincide
+        self.hop = max(round(HOP_S * rate_hz / self.step), 1) * self.step
+        taps = (self.window - 1) * self.step + LOW_PASS_SAMPLES * self.step
+        self.before = (taps - 2 * round(WINDOW_S * rate_hz / 2)) // 2  # the centres of both windows coincide
+        self.register_buffer("taps", torch.arange(taps), persistent=False)
+        self.taps: Tensor
         octaves = min(PITCH_OCTAVES, math.log2(slow_hz / 4 / PITCH_LOWEST_HZ))
         octave_P = torch.arange(int(octaves * PITCH_STEPS) + 1, dtype=torch.float64) / PITCH_STEPS
         lags_PK = _autocorrelation(self.window, slow_hz / (PITCH_LOWEST_HZ * 2**octave_P))
         buffers = {
-            "low_pass": _low_pass(self.step),
-            "kernels": fourier_kernels(self.window),
+            "low_pass": _low_pass(self.step)[:, :, None],
+            "kernels": fourier_kernels(self.window).transpose(1, 2),
             "lags": torch.cat([lags_PK, lags_PK], dim=1)[:, :, None],
             "octave": octave_P.float()[None, :, None],
         }
@@ -146,12 +156,13 @@ class Pitch(nn.Module):
         self.lags: Tensor
         self.octave: Tensor
 
-    def forward(self, wave_NT: Tensor) -> Tensor:
-        """Series_NCF in the order of names, at least as many frames as Spectrum makes."""
-        around = self.low_pass.shape[2] // 2
-        slow_N1T = F.conv1d(F.pad(wave_NT[:, None], (around, around)), self.low_pass, stride=self.step)
-        slow_N1T = F.pad(slow_N1T, (self.before, self.window))
-        parts_N2F = F.conv1d(slow_N1T, self.kernels, stride=self.hop)
+    def forward(self, wave_NT: Tensor, frames: int) -> Tensor:
+        """Series_NCF in the order of names, of the first `frames` frames."""
+        padded_NT = F.pad(wave_NT, (self.before, len(self.taps)))
+        # Gathered: frames of frames, by strides alone, made torch 2.13's exporter reason for minutes.
+        places_FT = torch.arange(frames, device=wave_NT.device)[:, None] * self.hop + self.taps
+        slow_N1FT = F.conv2d(padded_NT[:, places_FT][:, None], self.low_pass, stride=(1, self.step))
+        parts_N2F = F.conv1d(slow_N1FT[:, 0].transpose(1, 2), self.kernels)
         found_NPF = F.conv1d(parts_N2F.square(), self.lags)
         correlation_NPF = found_NPF[:, :-1] / (found_NPF[:, -1:] + INAUDIBLE)
         salience_NPF = PITCH_SHARPNESS * (correlation_NPF + OCTAVE_COST * self.octave)
@@ -173,12 +184,6 @@ def _loudness_and_flux(relative_NMF: Tensor) -> tuple[Tensor, Tensor]:
     pattern_NMF = heard_NMF / heard_NMF.sum(1, keepdim=True)
     change_N1F = (pattern_NMF[:, :, 1:] - pattern_NMF[:, :, :-1]).abs().sum(1, keepdim=True)
     return 4 * heard_NMF.mean(1, keepdim=True), F.pad(change_N1F, (1, 0))
-
-
-def _ripple(above_NMF: Tensor, mfcc_NCF: Tensor) -> Tensor:
-    """What the MFCC leave of the spectrum: root mean square of pitch and noise between neighbouring bands."""
-    left_N1F = above_NMF.square().sum(1, keepdim=True) - mfcc_NCF.square().sum(1, keepdim=True)
-    return (left_N1F.clamp(min=0) / MELS + 1e-4).sqrt()
 
 
 def _roll_off(power_NMF: Tensor) -> Tensor:
@@ -206,7 +211,7 @@ def _slope_weights(x_M: Tensor, among_M: Tensor) -> Tensor:
 
 
 def _autocorrelation(window: int, lag_P: Tensor) -> Tensor:
-    """[P + 1, K]: from a power spectrum to the autocorrelation at lags, over the window's; last, the power."""
+    """[P + 1, K]: of a power spectrum, the autocorrelation at lags over the window's; then the power."""
     bins = window // 2 + 1
     angle_PK = 2 * math.pi * lag_P[:, None] * torch.arange(bins, dtype=torch.float64) / window
     weight_K = torch.full((bins,), 2.0, dtype=torch.float64)  # each bin stands for its mirror image, too
@@ -218,8 +223,9 @@ def _autocorrelation(window: int, lag_P: Tensor) -> Tensor:
 
 
 def _low_pass(step: int) -> Tensor:
-    """A sinc under a Hann window, eight output samples long."""
-    place_T = torch.arange(8 * step, dtype=torch.float64) - (8 * step - 1) / 2
-    hann_T = torch.hann_window(8 * step + 2, periodic=False, dtype=torch.float64)[1:-1]
+    """A sinc under a Hann window."""
+    taps = LOW_PASS_SAMPLES * step
+    place_T = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2
+    hann_T = torch.hann_window(taps + 2, periodic=False, dtype=torch.float64)[1:-1]
     kernel_T = torch.sinc(0.8 * place_T / step) * hann_T
     return (kernel_T / kernel_T.sum()).float()[None, None]

@@ -56,10 +56,9 @@ class SoundStatistics(nn.Module):
         window, hop = self.spectrum.window, self.spectrum.hop
         valid_NT = first(sample_counts_N, samples_NT.shape[1])
         wave_NT = F.pad(samples_NT.float() / FULL_SCALE * valid_NT, (0, window + 8 * hop))
-        frames = (samples_NT.shape[1] + 8 * hop) // hop + 1
-        mask_N1F = first((sample_counts_N - window + 1).clamp(min=1), frames, step=hop)[:, None].float()
-        spectral_NCF, amplitude_N1F = self.spectrum(wave_NT, mask_N1F)
-        x_NCF = torch.cat([spectral_NCF, self.pitch(wave_NT)[:, :, :frames]], dim=1)
+        starts_N = (sample_counts_N - window + 1).clamp(min=1)
+        spectral_NCF, amplitude_N1F, mask_N1F = self.spectrum(wave_NT, starts_N)
+        x_NCF = torch.cat([spectral_NCF, self.pitch(wave_NT, spectral_NCF.shape[2])], dim=1)
         weights_NWF = torch.cat([mask_N1F, mask_N1F * amplitude_N1F], dim=1)
         centred_NCF, moments = _moments(x_NCF, weights_NWF)
         found = [*moments, *_trend(centred_NCF, mask_N1F), self._modulation(centred_NCF, mask_N1F)]
@@ -84,7 +83,8 @@ class SoundStatistics(nn.Module):
         real_NKCF, imaginary_NKCF = F.conv2d(padded_NCF[:, None], self.modulation, stride=stride).chunk(2, 1)
         power_NKCF = real_NKCF.square() + imaginary_NKCF.square()
         counts_N = mask_N1F.sum((1, 2))
-        mask_NF = first(counts_N, power_NKCF.shape[3], step=self.modulation_hop).float()
+        begins_F = torch.arange(power_NKCF.shape[3], device=counts_N.device) * self.modulation_hop
+        mask_NF = (begins_F < counts_N[:, None]).float()
         mean_NKC = (power_NKCF * mask_NF[:, None, None]).sum(3) / mask_NF.sum(1)[:, None, None]
         return (mean_NKC + SMOOTHING).log().flatten(1)
 
