@@ -34,7 +34,7 @@ ROLL_OFF_SOFTNESS = 0.05
 # of choosing a period; longer ones cost a little, because multiples of a period correlate as well as it does.
 PITCH_RATE_HZ, PITCH_WINDOW_S = 4000, 0.05
 PITCH_LOWEST_HZ, PITCH_OCTAVES, PITCH_STEPS = 60.0, 3, 24
-PITCH_SHARPNESS, OCTAVE_COST = 40.0, 0.02
+PITCH_SHARPNESS, OCTAVE_COST = 100.0, 0.05
 LOW_PASS_SAMPLES = 8  # of the slower wave
 INAUDIBLE = 1e-7  # power of a pitch window; silence has no pitch
 
