@@ -1,8 +1,8 @@
 """What the `emotion` example has to beat: a support vector machine on MFCC statistics, on the same folds.
 
-    python examples/emotion/baseline.py [--table examples/emotion/data/metadata.csv] [--opensmile ComParE_2016]
+    python examples/emotion/baseline.py [--table FILE] [--opensmile ComParE_2016]
 
---opensmile: its functionals (eGeMAPSv02 or ComParE_2016) in place of ours, with the linear machines alone; the
+--opensmile: its functionals (eGeMAPSv02 or ComParE_2016) in place of ours, with linear machines alone; the
 package `opensmile` is for research only and no part of this project.
 
 20 mel-frequency cepstral coefficients and their slopes per 10 ms; of each its mean, deviation and five
@@ -76,7 +76,7 @@ def measure(
 def opensmile_functionals(name: str) -> Callable[[Path], np.ndarray]:
     """What openSMILE says of a whole file."""
     try:
-        import opensmile  # noqa: PLC0415 - optional
+        import opensmile
     except ImportError as error:
         sys.exit(f"--opensmile needs the package opensmile (pip install opensmile): {error}")
     smile = opensmile.Smile(feature_set=name, feature_level=opensmile.FeatureLevel.Functionals)

@@ -15,7 +15,7 @@ from triad_training.media.audio.front_end import FULL_SCALE
 from triad_training.media.audio.statistics import SoundStatistics, _moments
 
 RATE_HZ = 8000
-STATISTICS = SoundStatistics(AudioSpec())
+STATISTICS = SoundStatistics(AudioSpec()).eval()
 
 
 def of(*sounds: np.ndarray, length: int = 0) -> torch.Tensor:
