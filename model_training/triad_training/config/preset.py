@@ -1,4 +1,4 @@
-"""What a preset sets of a config: every option that the file leaves open, by the rows that there are to train on."""
+"""What a preset sets of a config: the options that the file leaves open, by the rows to train on."""
 
 from __future__ import annotations
 
