@@ -24,8 +24,8 @@ Options: TypeAlias = dict[str, Any]  # a config document, or a part of one
 SIZE_LIMITS: tuple[tuple[int, TableSize], ...] = ((500, "tiny"), (3_000, "small"), (20_000, "medium"))
 WIDTHS: dict[Preset, dict[TableSize, int]] = {
     "fast": {"tiny": 32, "small": 32, "medium": 48, "large": 64},
-    "default": {"tiny": 48, "small": 64, "medium": 96, "large": 128},
-    "best": {"tiny": 64, "small": 96, "medium": 128, "large": 160},
+    "default": {"tiny": 48, "small": 48, "medium": 96, "large": 128},
+    "best": {"tiny": 64, "small": 64, "medium": 128, "large": 160},
 }
 DROPOUT: dict[TableSize, float] = {"tiny": 0.3, "small": 0.3, "medium": 0.2, "large": 0.1}
 FROZEN_BELOW = 5_000  # training rows; with more, the default preset learns encoders of its own

@@ -12,8 +12,9 @@ from triad_training.media.column import Choice
 
 ENDINGS = frozenset((".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff"))
 LONGEST_S = 30.0  # of a proposal: the cost grows with it
+LONG_S = 6.0  # from here on frames are further apart, and cost less
 RATES_HZ = (8_000, 16_000)  # of speech by telephone, and in full
-WINDOW_S, HOP_S = 0.032, 0.016
+FRAMES_S = ((0.032, 0.016), (0.04, 0.02))  # window and hop, of short and of long sounds
 TOKENS = 80  # about as many of the longest sound; each looks at all others
 
 
@@ -26,7 +27,8 @@ def audio_choices(files: Sequence[Path]) -> Iterator[Choice]:
     rate = RATES_HZ[-1] if np.median(rates) >= RATES_HZ[-1] else RATES_HZ[0]
     usual, longest = np.percentile(lengths, (95, 100))
     max_s = min(max(float(np.ceil(usual * 2) / 2), 0.5), LONGEST_S)
-    hops = 2 ** int(np.clip(np.ceil(np.log2(max_s / HOP_S / TOKENS)), 2, 7))
+    window_s, hop_s = FRAMES_S[max_s > LONG_S]
+    hops = 2 ** int(np.clip(np.ceil(np.log2(max_s / hop_s / TOKENS)), 2, 7))
 
     def choice(key: str, value: float, why: str) -> Choice:
         return Choice(section="preprocess.audio", key=key, value=value, why=why)
@@ -35,9 +37,9 @@ def audio_choices(files: Sequence[Path]) -> Iterator[Choice]:
     yield choice(
         "max_s", max_s, f"95 % of the sounds last at most {usual:.1f} s, the longest {longest:.1f} s"
     )
-    yield choice("window", round(WINDOW_S * rate), f"{WINDOW_S * 1000:.0f} ms: samples of one frame")
-    yield choice("hop", round(HOP_S * rate), f"{HOP_S * 1000:.0f} ms from frame to frame; less costs more")
-    yield choice("frames_per_token", hops, f"{hops * HOP_S:.2f} s: the moments that attention speaks of")
+    yield choice("window", round(window_s * rate), f"{window_s * 1000:.0f} ms: samples of one frame")
+    yield choice("hop", round(hop_s * rate), f"{hop_s * 1000:.0f} ms from frame to frame; less costs more")
+    yield choice("frames_per_token", hops, f"{hops * hop_s:.2f} s: the moments that attention speaks of")
     if longest > max_s:
         cut = f"{np.mean(lengths > max_s):.0%} are longer than max_s; refuse: such files stop the training"
         yield Choice(section="data", key="long_sounds", value="cut", why=cut)
