@@ -12,9 +12,9 @@ from triad_training.config.reading import parse_config, read_document
 from triad_training.config.train_config import DataConfig, TrainConfig
 from triad_training.data.rows import read_rows
 from triad_training.data.splits import split_named
+from triad_training.media.config import LEARNT, PreprocessConfig
 
 OF_WEIGHTS = ("model", "preprocess")  # sections that must be the old bundle's, or its weights fit nowhere
-LEARNT = ("fields",)  # not options: see PreprocessConfig
 
 
 class Chosen(NamedTuple):
@@ -53,11 +53,13 @@ def training_rows(data: DataConfig) -> list[Mapping[str, str]]:
 def _network_of(bundle: Path) -> dict[str, Any]:
     """What its network reads and is made of, without pretrained encoders, whose files it does not hold."""
     training = read_bundle(bundle).manifest.training
+    sections = PreprocessConfig.model_fields.items()
+    learnt = {name for name, field in sections if field.json_schema_extra == LEARNT}
     return {
         section: {
             key: value
             for key, value in training.get(section, {}).items()
-            if key not in LEARNT and value is not None and not key.endswith("_encoder")
+            if key not in learnt and value is not None and not key.endswith("_encoder")
         }
         for section in OF_WEIGHTS
     }

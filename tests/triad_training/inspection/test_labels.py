@@ -22,7 +22,7 @@ def column(*cells: str, name: str = "x") -> Column:
         (["a,b", "b,c", "a"] * 3, "x", "multilabel"),
         (["a"] * 9, "x", None),
         ([f"name {n}" for n in range(9)], "x", None),
-        (["Lyon, France", "Leeds, England"] * 9, "x", "multilabel"),
+        (["Lyon, France", "Leeds, England"] * 9, "x", "classification"),
     ],
 )
 def test_the_type_follows_from_the_cells(cells: list[str], name: str, expected: str | None) -> None:
