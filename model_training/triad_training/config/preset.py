@@ -16,8 +16,8 @@ from triad_training.media.preset import (
 
 EPOCHS: dict[Preset, dict[TableSize, int]] = {
     "fast": {"tiny": 20, "small": 12, "medium": 6, "large": 3},
-    "default": {"tiny": 40, "small": 25, "medium": 12, "large": 8},
-    "best": {"tiny": 80, "small": 50, "medium": 24, "large": 12},
+    "default": {"tiny": 40, "small": 20, "medium": 12, "large": 8},
+    "best": {"tiny": 80, "small": 40, "medium": 24, "large": 12},
 }
 BATCHES: dict[TableSize, int] = {"tiny": 16, "small": 32, "medium": 64, "large": 128}
 

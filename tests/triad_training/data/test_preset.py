@@ -19,7 +19,7 @@ def test_only_training_rows_count(tmp_path: Path) -> None:
     chosen = load_with_preset(write(tmp_path, rows=1200, split="Training"))
     assert len(training_rows(chosen.config.data)) == 600
     assert chosen.note.startswith("preset default, 600 training rows (small): ")
-    assert chosen.config.optim.epochs == 25
+    assert chosen.config.optim.epochs == 20
 
 
 def test_drawn_splits_count_their_share(tmp_path: Path) -> None:
