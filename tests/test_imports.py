@@ -32,7 +32,7 @@ DIRECTION = {
         ("media",),
         ("config",),
         ("data",),
-        ("network",),
+        ("network", "inspection"),
         ("evaluation",),
         ("learning",),
         ("compression",),

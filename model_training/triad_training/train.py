@@ -25,7 +25,7 @@ from triad_serving.inference.bundle import (
     write_bundle,
 )
 from triad_serving.inference.session import Session
-from triad_training.config.reading import load_config
+from triad_training.data.preset import load_with_preset
 from triad_training.evaluation.bootstrap import Interval, doubt_validation, subset_intervals, whole_intervals
 from triad_training.evaluation.card import model_card
 from triad_training.evaluation.decision import decide
@@ -54,7 +54,7 @@ def train_bundle(
     Ctrl-C leaves a checkpoint under runs/ that `--set optim.resume=true` goes on from.
     Raises ConfigError, TableError, BundleError where the bundle exists, DiskError, ExportError on drift.
     """
-    config = load_config(config_path, overrides, subset=subset)
+    config, note = load_with_preset(config_path, overrides, subset=subset)
     destination = (out or Path("models")) / config.name / config.version
     if destination.exists():
         raise BundleError(f"{destination} exists; give the config another version.")
@@ -65,6 +65,7 @@ def train_bundle(
     accelerator = make_accelerator(config.optim)
     run = run_folder(config.name, config.version)
     if accelerator.is_main_process:
+        Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
         labels = prepared.validation.targets
         _warn([*prepared.warnings, *_doubts(prepared.tasks, labels)])
     if config.transfer.bundle is not None and not config.optim.resume:

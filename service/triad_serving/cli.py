@@ -56,6 +56,12 @@ class DrawingLanguage(StrEnum):
     zh = "zh"
 
 
+class Preset(StrEnum):
+    fast = "fast"
+    default = "default"
+    best = "best"
+
+
 class Int8(StrEnum):
     static = "static"
     dynamic = "dynamic"
@@ -225,6 +231,26 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) 
 
     for folder in find_bundles(bundle):
         print(describe_bundle(read_bundle(folder)))
+
+
+@app.command()
+def init(
+    table: Annotated[Path, typer.Argument(help="The table of examples: CSV, JSON Lines or Parquet.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Where to write the configuration.")] = Path("config.toml"),
+    preset: Annotated[
+        Preset, typer.Option(help="How much to train: a first look, what pays, or all that helps.")
+    ] = Preset.default,
+    targets: Annotated[
+        list[str] | None,
+        typer.Option("--target", metavar="COLUMN", help="What to answer; repeatable. Default: a guess."),
+    ] = None,
+) -> None:
+    """Look at a table and write a training configuration, with a reason for every choice."""
+    with _training_extra():
+        from triad_training.inspection.document import init as write_config
+
+    print(write_config(table, out, preset=preset.value, targets=targets or []))
 
 
 @app.command()

@@ -156,7 +156,7 @@ def test_the_version_is_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["predict"], ["explain"], ["inspect"], ["train"], ["evaluate"]]
+    "command", [[], ["serve"], ["predict"], ["explain"], ["inspect"], ["init"], ["train"], ["evaluate"]]
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = triad(*command, "--help")
@@ -203,7 +203,9 @@ def test_a_port_in_use_is_said_before_any_model_is_loaded(tiny_bundle: Path) -> 
     assert result.stderr == f"Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
 
 
-@pytest.mark.parametrize("command", [["train", "config.toml"], ["evaluate", "bundle", "table.csv"]])
+@pytest.mark.parametrize(
+    "command", [["init", "table.csv"], ["train", "config.toml"], ["evaluate", "bundle", "table.csv"]]
+)
 def test_training_commands_name_the_extra_that_they_need(command: list[str], tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('hidden', name='torch')\n")
     result = triad(*command, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")

@@ -35,13 +35,27 @@ rows = 2
 columns = 2
 [preprocess.audio]
 max_s = 1.0
+window = 200
+hop = 80
+frames_per_token = 4
 [preprocess.text]
 pos = true
 [model]
 width = 16
 heads = 2
 mels = 16
+text_layers = 1
+fusion_layers = 1
+dropout = 0.1
+[augment.text]
+drop = 0.0
+[augment.spectrum]
+time_s = 0.0
+bands = 0.0
 [optim]
+weight_decay = 0.05
+average = 0.0
+label_smoothing = 0.0
 epochs = 12
 patience = 12
 batch_size = 16

@@ -20,13 +20,19 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, subset: str = "") 
     subset: "text+image" for a specialist that reads no other medium, and is named so.
     Raises ConfigError with every problem, each with the name of its field.
     """
+    document = read_document(path, overrides, subset=subset)
+    return parse_config(document, path).with_paths_from(path.parent)
+
+
+def read_document(path: Path, overrides: Sequence[str] = (), *, subset: str = "") -> dict[str, Any]:
+    """The TOML file with the overrides, not checked yet. Raises ConfigError."""
     document = read_toml(path)
     if subset:
         overrides = [*overrides, f"data.subset={subset.split('+')}"]
         document["name"] = f"{document.get('name', '')}-{subset.replace('+', '-')}"
     for override in overrides:
         _apply(override, document)
-    return parse_config(document, path).with_paths_from(path.parent)
+    return document
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.registry import NAMES
 from triad_training.media.config import EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.encoders import spec_of
+from triad_training.media.preset import Preset
 from triad_training.media.section import Fraction, Section
 
 
@@ -139,6 +140,10 @@ class RunName(Section):
 
 
 class TrainConfig(MediaConfig, RunName):
+    preset: Preset = Field(
+        default="default",
+        description="Of every option that is not set: as `triad train` finds it out from the table's rows.",
+    )
     data: DataConfig
     tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(min_length=1)
     model: ModelConfig = ModelConfig()

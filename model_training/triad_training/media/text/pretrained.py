@@ -33,12 +33,12 @@ class PretrainedTextEncoder(nn.Module):
         self.unknown = self.padding if lexicon.unknown is None else lexicon.unknown
         _require_positions(model, spec.max_tokens, len(self.before) + len(self.behind), encoder)
 
-    def forward(self, token_ids_NL: Tensor, _: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, token_ids_NL: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
         """int64 ids; returns tokens_NLD and mask_NL."""
         hidden_NLH, mask_NL = self.hidden(token_ids_NL)
         return self.project(hidden_NLH), mask_NL
 
-    def hidden(self, token_ids_NL: Tensor, _: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def hidden(self, token_ids_NL: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
         """Likewise; returns hidden_NLH and mask_NL."""
         length = token_ids_NL.shape[1]
         if nothing_to_encode(token_ids_NL):

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from triad_training.media import preset as module
+from triad_training.media.config import MediaColumns
+from triad_training.media.preset import Options, Preset, media_options, mostly_chinese, size_of
+
+ENCODERS = {"text": "english-sentences", "image": "photographs"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [(0, "tiny"), (499, "tiny"), (500, "small"), (3_000, "medium"), (19_999, "medium"), (20_000, "large")],
+)
+def test_a_table_is_as_large_as_its_training_rows(rows: int, size: str) -> None:
+    assert size_of(rows) == size
+
+
+@pytest.mark.parametrize(
+    ("texts", "chinese"),
+    [
+        (["屏幕坏了", "电池不充电"], True),
+        (["The screen is broken", "no sound"], False),
+        (["我的 NovaPad 坏了，屏幕一直是黑的，请尽快帮我处理一下", "ok"], True),
+        (["", "123"], False),
+        ([], False),
+    ],
+)
+def test_the_script_is_that_of_most_letters(texts: list[str], chinese: bool) -> None:
+    assert mostly_chinese([{"text": text} for text in texts], "text") == chinese
+
+
+def encoders(preset: Preset, rows: int, *, text: str = "plain words", own: Options | None = None) -> Options:
+    model = media_options(preset, MediaColumns(), [{"text": text}] * rows, own=own or {})["model"]
+    return {key: value for key, value in model.items() if key.endswith("_encoder")}
+
+
+def test_encoders_at_hand_are_taken_where_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert encoders("default", 100) == {}
+    monkeypatch.setattr(module, "encoders_at_hand", lambda: ENCODERS)
+    both = {"text_encoder": "english-sentences", "image_encoder": "photographs"}
+    assert encoders("default", 100) == both
+    assert encoders("default", 5_000) == {}
+    assert encoders("best", 5_000) == both
+    assert encoders("fast", 100) == {}
+
+
+def test_an_english_encoder_reads_no_chinese_and_no_options_of_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "encoders_at_hand", lambda: ENCODERS)
+    assert list(encoders("default", 100, text="屏幕坏了")) == ["image_encoder"]
+    for own in ({"lexicon": {"min_count": 3}}, {"preprocess": {"text": {"pos": True}}}):
+        assert list(encoders("default", 100, own=own)) == ["image_encoder"]
