@@ -21,16 +21,28 @@ from triad_serving.contract.tasks import Task
 F64 = npt.NDArray[np.float64]
 Features: TypeAlias = F64 | scipy.sparse.csr_matrix
 
-LEAST_PART = 1e-12  # of what a token has to do with an answer: smaller ones are rounding
+# Of what a token has to do with an answer; the exporter's optimizer takes a term below 1e-8 for 0.
+LEAST_PART = 1e-6
 SMALLEST = 1e-6  # deviation of a feature that says anything
 
 
 class ExpertAnswer(NamedTuple):
-    """logits_NK: relative to what is answered where nothing is known. parts_NPT: how much each token has to do
-    with each task's likeliest output of them; 0 where it is not valid, and they sum to 1."""
+    """logits_NK: relative to what is answered where nothing is known.
+
+    parts_NPT: how much each token has to do with each task's likeliest output of them; 0 where it is not
+    valid, and they sum to 1.
+    """
 
     logits_NK: Tensor
     parts_NPT: Tensor
+
+
+class Look(NamedTuple):
+    """What there is of items of a medium: the graph's inputs, the encoder's tokens, which of them are valid."""
+
+    inputs: Sequence[Tensor]
+    hidden_NPH: Tensor
+    mask_NP: Tensor
 
 
 class Expert(nn.Module, ABC):
@@ -43,19 +55,19 @@ class Expert(nn.Module, ABC):
 
     def __init__(self, tasks: Sequence[Task], rows: int) -> None:
         super().__init__()
-        ends = np.cumsum([0, *(task.outputs for task in tasks)])
-        self.columns = {task.name: slice(*ends[i : i + 2]) for i, task in enumerate(tasks)}
-        task_KT = torch.zeros(int(ends[-1]), len(tasks))
+        ends = np.cumsum([0, *(task.outputs for task in tasks)]).tolist()
+        self.columns = {task.name: slice(*ends[t : t + 2]) for t, task in enumerate(tasks)}
+        task_KT = torch.zeros(ends[-1], len(tasks))
         for t, columns in enumerate(self.columns.values()):
             task_KT[columns, t] = 1
         self.register_buffer("task_KT", task_KT, persistent=False)
         self.task_KT: Tensor
-        self.weight = nn.Parameter(torch.zeros(rows, int(ends[-1])), requires_grad=False)
-        self.bias = nn.Parameter(torch.zeros(int(ends[-1])), requires_grad=False)
+        self.weight = nn.Parameter(torch.zeros(rows, ends[-1]), requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(ends[-1]), requires_grad=False)
 
     @abstractmethod
-    def read(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Features:
-        """Features of items as they are before anything is learnt. See forward."""
+    def read(self, look: Look) -> Features:
+        """Features of items as they are before anything is learnt."""
 
     @abstractmethod
     def stack(self, parts: Sequence[Features]) -> Features:
@@ -74,8 +86,7 @@ class Expert(nn.Module, ABC):
         """The linear model of scaled features."""
 
     @abstractmethod
-    def forward(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> ExpertAnswer:
-        """inputs: of the graph, of this medium. hidden_NPH: its encoder's tokens."""
+    def forward(self, look: Look) -> ExpertAnswer: ...
 
     def likeliest(self, logits_NK: Tensor) -> Tensor:
         """1 at each task's likeliest output, else 0: [N, K]."""
@@ -97,18 +108,15 @@ class DenseExpert(Expert):
         self.factor: Tensor
 
     @abstractmethod
-    def describe(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Tensor:
+    def describe(self, look: Look) -> Tensor:
         """features_NF."""
 
-    def place(
-        self, features_NF: Tensor, hidden_NPH: Tensor, mask_NP: Tensor, weight_NFT: Tensor
-    ) -> Tensor:
-        """Not yet summing to 1, [N, P, T]. weight_NFT: of each task's likeliest output; here nothing is known
-        of where in the item a feature comes from."""
-        return mask_NP[:, :, None].to(features_NF.dtype).expand(-1, -1, weight_NFT.shape[2])
+    @abstractmethod
+    def place(self, features_NF: Tensor, look: Look, weight_NFT: Tensor) -> Tensor:
+        """parts_NPT that need not sum to 1. features_NF: centred. weight_NFT: of the likeliest outputs."""
 
-    def read(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Features:
-        return self.describe(inputs, hidden_NPH, mask_NP).double().numpy()
+    def read(self, look: Look) -> Features:
+        return self.describe(look).double().numpy()
 
     def stack(self, parts: Sequence[Features]) -> Features:
         return np.concatenate([np.zeros((0, len(self.weight))), *parts])
@@ -120,19 +128,20 @@ class DenseExpert(Expert):
         self.factor.copy_(torch.where(deviation_F > SMALLEST, self.shares / deviation_F, 0.0))
 
     def scale(self, features: Features) -> Features:
-        return np.asarray((features - self.centre.double().numpy()) * self.factor.double().numpy())
+        centre_F, factor_F = self.centre.double().numpy(), self.factor.double().numpy()
+        return np.asarray((features - centre_F) * factor_F)
 
     def put(self, task: str, weight_FK: F64, bias_K: F64) -> None:
         scaled_FK = self.factor.double()[:, None] * torch.from_numpy(weight_FK)
         self.weight[:, self.columns[task]] = scaled_FK.to(self.weight.dtype)
         self.bias[self.columns[task]] = torch.from_numpy(bias_K).to(self.bias.dtype)
 
-    def forward(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> ExpertAnswer:
-        features_NF = self.describe(inputs, hidden_NPH, mask_NP) - self.centre
+    def forward(self, look: Look) -> ExpertAnswer:
+        features_NF = self.describe(look) - self.centre
         logits_NK = features_NF @ self.weight + self.bias
         weight_NFT = (self.weight * self.likeliest(logits_NK)[:, None]) @ self.task_KT
-        parts_NPT = self.place(features_NF, hidden_NPH, mask_NP, weight_NFT)
-        return ExpertAnswer(logits_NK, shares_of(parts_NPT, mask_NP))
+        parts_NPT = self.place(features_NF, look, weight_NFT)
+        return ExpertAnswer(logits_NK, shares_of(parts_NPT, look.mask_NP))
 
 
 class PooledExpert(DenseExpert):
@@ -140,14 +149,12 @@ class PooledExpert(DenseExpert):
 
     reads_hidden = True
 
-    def describe(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Tensor:
-        valid_NP1 = mask_NP[:, :, None].to(hidden_NPH.dtype)
-        return (hidden_NPH * valid_NP1).sum(1) / valid_NP1.sum(1).clamp(min=1)
+    def describe(self, look: Look) -> Tensor:
+        valid_NP1 = look.mask_NP[:, :, None].to(look.hidden_NPH.dtype)
+        return (look.hidden_NPH * valid_NP1).sum(1) / valid_NP1.sum(1).clamp(min=1)
 
-    def place(
-        self, features_NF: Tensor, hidden_NPH: Tensor, mask_NP: Tensor, weight_NFT: Tensor
-    ) -> Tensor:
-        return ((hidden_NPH - self.centre) @ weight_NFT).abs()
+    def place(self, features_NF: Tensor, look: Look, weight_NFT: Tensor) -> Tensor:  # noqa: ARG002
+        return ((look.hidden_NPH - self.centre) @ weight_NFT).abs()
 
 
 def shares_of(parts_NPT: Tensor, mask_NP: Tensor) -> Tensor:

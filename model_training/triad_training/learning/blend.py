@@ -1,7 +1,7 @@
 """How far a task believes the network and each linear expert, in each subset of the media.
 
-A handful of numbers for each task and subset, none below 0, solved for on rows that none of them has seen: so a
-medium that tells nothing beside the others counts nothing there, and still answers where it is alone.
+A handful of numbers for each task and subset, none below 0, solved for on rows that none of them has seen: so
+a medium that tells nothing beside the others counts nothing there, and still answers where it is alone.
 Late fusion of what each medium says did best in Tang et al. 2024 (arXiv:2412.16243), too.
 
 Shape letters: N rows, C contributions, E experts, M media, S subsets, K outputs.
@@ -29,7 +29,7 @@ from triad_training.network.model import TriadModel
 
 Subset: TypeAlias = tuple[MediumName, ...]
 
-# What is believed before any row is seen: a normal distribution round the first, with the second as deviation.
+# What is believed before any row is seen: normally distributed, with this mean and deviation.
 EXPERTS_PRIOR, EXPERTS_DEVIATION = 0.7, 0.5
 NETWORK_PRIOR, NETWORK_DEVIATION = 0.0, 0.3  # beside experts; these then keep to what they had without it
 NEGLIGIBLE = 0.02  # belief below which nothing is said
@@ -44,7 +44,9 @@ def blend_experts(model: TriadModel, prepared: Prepared, stage: LinearStage) -> 
             said_NEK, problem = _heard(model, prepared, stage, task, subset, ("train", "validation"))
             own = _experts_of(stage, subset)
             deviation_C = np.full(len(own), EXPERTS_DEVIATION)
-            beliefs_C = solve_beliefs(said_NEK[:, own], problem, np.full(len(own), EXPERTS_PRIOR), deviation_C)
+            beliefs_C = solve_beliefs(
+                said_NEK[:, own], problem, np.full(len(own), EXPERTS_PRIOR), deviation_C
+            )
             _believe(model, task, subset, experts=dict(zip(own, beliefs_C, strict=True)))
 
 
@@ -86,7 +88,12 @@ def solve_beliefs(parts_NCK: F64, problem: Problem, prior_C: F64, deviation_C: F
 
 
 def _heard(
-    model: TriadModel, prepared: Prepared, stage: LinearStage, task: Task, subset: Subset, splits: Sequence[str]
+    model: TriadModel,
+    prepared: Prepared,
+    stage: LinearStage,
+    task: Task,
+    subset: Subset,
+    splits: Sequence[str],
 ) -> tuple[F64, Problem]:
     """What all experts say of the labelled rows that have the subset, [N, E, K], and their problem."""
     said, targets = [], []
@@ -111,7 +118,7 @@ def _dataset(prepared: Prepared, split: str) -> ExampleDataset:
 
 @torch.inference_mode()
 def _network_says(model: TriadModel, prepared: Prepared) -> dict[Subset, dict[str, F64]]:
-    """By subset and task, what its own reading of each medium adds for labelled validation rows: [N, M, K]."""
+    """By subset and task, what each medium adds to the answers for labelled validation rows: [N, M, K]."""
     model.eval()
     found: dict[Subset, dict[str, list[F64]]] = {
         subset: {task.name: [] for task in prepared.tasks} for subset in media_subsets(model.media)

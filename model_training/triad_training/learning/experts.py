@@ -19,7 +19,7 @@ from triad_serving.contract.tasks import Task
 from triad_training.config.train_config import TaskConfig
 from triad_training.data.dataset import ExampleDataset, collate
 from triad_training.evaluation.metrics import labelled_rows
-from triad_training.layers.expert import F64, Expert, Features
+from triad_training.layers.expert import F64, Expert, Features, Look
 from triad_training.learning.linear import Problem, draw_folds, fit_linear
 from triad_training.learning.prepare import Prepared
 from triad_training.network.head import RAREST
@@ -136,7 +136,7 @@ def _read_all(model: TriadModel, dataset: ExampleDataset) -> dict[ExpertName, _R
             if any(expert.reads_hidden for expert in experts.values()):
                 hidden_NPH, (_, mask_NP, _) = model.look(medium, arrays)
             for name, expert in experts.items():
-                features = expert.read(arrays, hidden_NPH, mask_NP)
+                features = expert.read(Look(arrays, hidden_NPH, mask_NP))
                 read[medium, name].rows.append(numbers_N[has_N])
                 read[medium, name].features.append(features[items_N[has_N]])
     return read

@@ -53,7 +53,7 @@ class Problem:
         )
 
     def score(self, logits_NK: F64) -> float:
-        """What the penalty is chosen by: macro F1 where classes are weighted, else accuracy; the loss of others.
+        """What the penalty is chosen by: of weighted classes macro F1, of others accuracy, else the loss.
 
         The loss alone would choose a model that says nothing where there is little to say.
         """
@@ -155,7 +155,7 @@ class _Space:
         self.rows: Features = features
         if size > count and count <= ROTATED:
             gram_NN = features @ features.T
-            gram_NN = gram_NN.toarray() if scipy.sparse.issparse(gram_NN) else gram_NN
+            gram_NN = gram_NN if isinstance(gram_NN, np.ndarray) else gram_NN.toarray()
             square_R, vectors_NR = scipy.linalg.eigh(gram_NN)
             kept = square_R > 1e-9 * square_R[-1]
             size_R = np.sqrt(square_R[kept])

@@ -13,8 +13,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 
-from triad_serving.contract.outputs import MediumName
 from triad_training.media.config import MediaColumns
+from triad_training.media.pretrained.location import encoders_at_hand
 
 Preset = Literal["fast", "default", "best"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -98,11 +98,6 @@ def _encoders(
     if not data.audio or {"features", "denoise"} & set(model):
         found.pop("audio", None)
     return {f"{medium}_encoder": name for medium, name in found.items()}
-
-
-def encoders_at_hand() -> Mapping[MediumName, str]:
-    """STAND-IN, to be replaced by `triad_training.media.pretrained`'s function of this name: none yet."""
-    return {}
 
 
 def _augmentation(size: TableSize, data: MediaColumns, *, strong: bool) -> Options:

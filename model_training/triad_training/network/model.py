@@ -18,7 +18,7 @@ from triad_serving.contract.tasks import Task
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
-from triad_training.layers.expert import Expert
+from triad_training.layers.expert import Expert, Look
 from triad_training.media.encoders import build_encoders, build_experts
 from triad_training.media.pretrained.backbone import as_pretrained
 from triad_training.media.registry import present
@@ -41,7 +41,7 @@ class Tokens(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """Tokens of all media side by side: of their own encoders, and knowing of each other. layers: see Fusion."""
+    """Tokens of all media side by side: of their own encoders, and as they know of each other; see Fusion."""
 
     own_BPD: Tensor
     tokens_BPD: Tensor
@@ -72,7 +72,9 @@ class TriadModel(nn.Module):
         self.experts = nn.ModuleDict(
             {
                 medium: nn.ModuleDict(experts)
-                for medium, experts in build_experts(config, spec, assets, self.encoders, tasks).items()
+                for medium, experts in build_experts(
+                    config, spec, assets, dict(self.encoders.items()), tasks
+                ).items()
             }
         )
         self.asks_experts = False
@@ -90,7 +92,10 @@ class TriadModel(nn.Module):
         return [(medium, name) for medium in self.media for name in self.experts_of(medium)]
 
     def experts_of(self, medium: MediumName) -> dict[str, Expert]:
-        experts = self.experts[medium] if medium in self.experts else {}
+        if medium not in self.experts:
+            return {}
+        experts = self.experts[medium]
+        assert isinstance(experts, nn.ModuleDict)
         return {name: expert for name, expert in experts.items() if isinstance(expert, Expert)}
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -106,7 +111,7 @@ class TriadModel(nn.Module):
             hidden_NPH, tokens = self.look(medium, arrays)
             if self.asks_experts:
                 experts = self.experts_of(medium).values()
-                answers = [expert(arrays, hidden_NPH, tokens.mask_NP) for expert in experts]
+                answers = [expert(Look(arrays, hidden_NPH, tokens.mask_NP)) for expert in experts]
                 if answers:
                     logits_NEK = torch.stack([answer.logits_NK for answer in answers], dim=1)
                     parts_NPET = torch.stack([answer.parts_NPT for answer in answers], dim=2)
@@ -168,7 +173,7 @@ class TriadModel(nn.Module):
         return outputs
 
     def say(self, encoded: Encoded, rows: Mapping[MediumName, Tensor]) -> dict[str, Tensor]:
-        """By task, what the network's own reading of each medium adds for rows that read only these; see Head."""
+        """By task, what the network's own reading of each medium adds for rows of these; see Head.say."""
         gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
         fused = self._fuse(gathered)
         return {

@@ -12,22 +12,24 @@ from torch import Tensor, nn
 
 from triad_serving.contract.arrays import I16
 from triad_serving.contract.errors import ConfigError
+from triad_serving.contract.tasks import Task
 from triad_serving.media.audio.decode import DecodedAudio
 from triad_serving.media.audio.medium import AUDIO as SERVING
 from triad_serving.media.audio.schemas import SoundAttention
 from triad_serving.media.audio.spec import AudioInput, AudioSpec
 from triad_serving.media.medium import Medium
+from triad_training.layers.expert import Expert
 from triad_training.media.audio.augment import augment_sound
 from triad_training.media.audio.config import AudioAugment, SpectrumAugment
 from triad_training.media.audio.corruption import CORRUPTIONS
 from triad_training.media.audio.encoder import AudioEncoder
+from triad_training.media.audio.expert import AudioExpert
 from triad_training.media.audio.front_end import LogMel
 from triad_training.media.audio.noise import Noise, coloured_noise, recorded_noise
 from triad_training.media.audio.pretrained import audio_spec, pretrained_audio_encoder
 from triad_training.media.audio.stored import AUDIO_AS_READ, NOISE, SOUND, AudioLoader
 from triad_training.media.audio.view import SoundView, view_sound
 from triad_training.media.audio.windows import windowed
-from triad_training.layers.expert import Expert
 from triad_training.media.config import AugmentConfig, EncodersConfig, MediaColumns, MediaConfig
 from triad_training.media.corruption import Corruption
 from triad_training.media.file_medium import FileMedium
@@ -93,7 +95,7 @@ class TrainingAudio(FileMedium):
     def build_experts(
         self, config: MediaConfig, spec: AudioSpec, asset: None, encoder: nn.Module, tasks: Sequence[Task]
     ) -> dict[str, Expert]:
-        return {}
+        return {"statistics": AudioExpert(spec, tasks)}
 
     def bundle_files(self, config: MediaConfig, spec: AudioSpec, asset: None) -> dict[str, bytes]:
         encoder, name = config.model.audio_encoder, self.serving.name

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from triad_serving.contract.tasks import Task
 from triad_serving.media.fields.spec import FieldsSpec
-from triad_training.layers.expert import DenseExpert
+from triad_training.layers.expert import DenseExpert, Look
 
 
 class FieldsExpert(DenseExpert):
@@ -38,8 +38,8 @@ class FieldsExpert(DenseExpert):
         self.high: Tensor
         self.field_FP: Tensor
 
-    def describe(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Tensor:
-        rest, parts = list(inputs), []
+    def describe(self, look: Look) -> Tensor:
+        rest, parts = list(look.inputs), []
         if self.numeric:
             numbers_NF = rest.pop(0)
             missing_NF = torch.isnan(numbers_NF)
@@ -51,8 +51,6 @@ class FieldsExpert(DenseExpert):
             parts += [(ids_NG[:, g, None] == kind).float() for g, kind in enumerate(kinds)]
         return torch.cat(parts, dim=1)
 
-    def place(
-        self, features_NF: Tensor, hidden_NPH: Tensor, mask_NP: Tensor, weight_NFT: Tensor
-    ) -> Tensor:
+    def place(self, features_NF: Tensor, look: Look, weight_NFT: Tensor) -> Tensor:  # noqa: ARG002
         said_NFT = (features_NF[:, :, None] * weight_NFT).abs()
         return F.conv1d(said_NFT, self.field_FP.T[:, :, None])  # for no items, too

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from triad_serving.contract.tasks import Task
 from triad_serving.media.image.spec import ImageSpec
-from triad_training.layers.expert import DenseExpert
+from triad_training.layers.expert import DenseExpert, Look
 from triad_training.media.image.statistics import ImageStatistics
 
 
@@ -21,12 +21,10 @@ class ImageExpert(DenseExpert):
         super().__init__(tasks, sum(statistics.blocks), statistics.blocks)
         self.statistics = statistics
 
-    def describe(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Tensor:
-        features_NF: Tensor = self.statistics(*inputs)
+    def describe(self, look: Look) -> Tensor:
+        features_NF: Tensor = self.statistics(*look.inputs)
         return features_NF
 
-    def place(
-        self, features_NF: Tensor, hidden_NPH: Tensor, mask_NP: Tensor, weight_NFT: Tensor
-    ) -> Tensor:
+    def place(self, features_NF: Tensor, look: Look, weight_NFT: Tensor) -> Tensor:  # noqa: ARG002
         said_NFT = (features_NF[:, :, None] * weight_NFT).abs()
         return F.conv1d(said_NFT, self.statistics.cells_FC.T[:, :, None])  # for no items, too

@@ -126,7 +126,7 @@ class _Means(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         if not self.needed:
             return x_NCHW
-        # As convolutions with an axis in the place of channels: ONNX Runtime refuses matrix products of no images.
+        # As convolutions, an axis in the place of channels: ONNX Runtime refuses products of no images.
         rows_NRCW = F.conv2d(x_NCHW.transpose(1, 2), self.rows)
         return F.conv2d(rows_NRCW.permute(0, 3, 2, 1), self.columns).permute(0, 2, 3, 1)
 

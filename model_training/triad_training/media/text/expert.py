@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from triad_serving.contract.tasks import Task
-from triad_training.layers.expert import F64, Expert, ExpertAnswer, Features, shares_of
+from triad_training.layers.expert import F64, Expert, ExpertAnswer, Features, Look, shares_of
 
 LEAST = 1e-6  # norm of a text without any known n-gram
 
@@ -36,9 +36,9 @@ class NgramExpert(Expert):
         self.rows: Tensor
         self.rarity: Tensor
 
-    def read(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> Features:
+    def read(self, look: Look) -> Features:
         """Counts of each row; what is not of this kind counts in none."""
-        ids_NG = self.rows[inputs[-2]].numpy()
+        ids_NG = self.rows[look.inputs[-2]].numpy()
         texts = np.repeat(np.arange(len(ids_NG)), ids_NG.shape[1])
         shape = (len(ids_NG), len(self.weight))
         known = ids_NG.ravel() > 0
@@ -60,7 +60,7 @@ class NgramExpert(Expert):
         assert not isinstance(features, np.ndarray)
         rarity_V = self.rarity.double().numpy()
         squares_N = features @ rarity_V**2
-        weights = scipy.sparse.diags_array(1 / np.sqrt(squares_N + LEAST**2))
+        weights = scipy.sparse.diags_array(1 / np.sqrt(np.maximum(squares_N, LEAST**2)))
         return scipy.sparse.csr_matrix(weights @ features @ scipy.sparse.diags_array(rarity_V))
 
     def put(self, task: str, weight_FK: F64, bias_K: F64) -> None:
@@ -68,14 +68,14 @@ class NgramExpert(Expert):
         self.weight[:, self.columns[task]] = weight_VK.to(self.weight.dtype)
         self.bias[self.columns[task]] = torch.from_numpy(bias_K).to(self.bias.dtype)
 
-    def forward(self, inputs: Sequence[Tensor], hidden_NPH: Tensor, mask_NP: Tensor) -> ExpertAnswer:
-        *_, ids_NG, places_NG = inputs
+    def forward(self, look: Look) -> ExpertAnswer:
+        *_, ids_NG, places_NG = look.inputs
         rows_NG = self.rows[ids_NG]
         rarity_NG = self.rarity[rows_NG]
-        norm_N1 = ((rarity_NG * rarity_NG).sum(1, keepdim=True) + LEAST**2).sqrt()
+        norm_N1 = (rarity_NG * rarity_NG).sum(1, keepdim=True).clamp(min=LEAST**2).sqrt()
         said_NGK = self.weight[rows_NG]
         logits_NK = said_NGK.sum(1) / norm_N1 + self.bias
         said_NGT = (said_NGK * self.likeliest(logits_NK)[:, None]).abs() @ self.task_KT
-        tokens_L1 = torch.arange(mask_NP.shape[1], device=ids_NG.device)[:, None]
+        tokens_L1 = torch.arange(look.mask_NP.shape[1], device=ids_NG.device)[:, None]
         at_NLG = (places_NG[:, None] == tokens_L1).to(said_NGT.dtype)
-        return ExpertAnswer(logits_NK, shares_of(at_NLG @ said_NGT, mask_NP))
+        return ExpertAnswer(logits_NK, shares_of(at_NLG @ said_NGT, look.mask_NP))

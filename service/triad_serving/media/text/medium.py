@@ -210,7 +210,8 @@ def _within(ngrams_G3: I64, kept: Sequence[int], tokens: int) -> I64:
     ids_G, first_G, last_G = ngrams_G3.T
     hidden_L = np.concatenate([[0], np.cumsum(place_L[:-1] < 0)])  # how many before each token
     whole_G = hidden_L[last_G + 1] == hidden_L[first_G]
-    return np.stack([ids_G, place_L[first_G], place_L[last_G]], axis=1)[whole_G]
+    within_G3: I64 = np.stack([ids_G, place_L[first_G], place_L[last_G]], axis=1)[whole_G]
+    return within_G3
 
 
 def _pack_ids(texts: Sequence[I64], spec: TextSpec, padding: Padding) -> I64:

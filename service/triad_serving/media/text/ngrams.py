@@ -1,4 +1,4 @@
-"""N-grams of a text: words, pairs of words, and runs of characters within words, as a linear model reads them.
+"""N-grams of a text as a linear model reads them: words, pairs of words, runs of characters within words.
 
 "=" stands before words and pairs, so that the word "the" and the characters "the" of "other" are two entries.
 Runs of characters are those of scikit-learn's analyzer "char_wb": of each word with a space on either side.

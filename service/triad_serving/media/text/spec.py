@@ -53,8 +53,8 @@ class TextSpec:
 class TextInput:
     """text: as sent. spans: character offsets (Unicode code points) of each token in it.
 
-    pos_L: parts of speech where the spec asks for them. ngrams_G3: likewise, each known n-gram's id, its first
-    and its last token.
+    pos_L: parts of speech where the spec asks for them. ngrams_G3: likewise, of each known n-gram
+    its id, its first and its last token.
     """
 
     text: str

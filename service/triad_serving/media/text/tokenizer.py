@@ -72,9 +72,7 @@ class TokenizerLexicon:
         return self._tokenizer.get_vocab_size() + FIRST_ID
 
     def files(self) -> dict[str, bytes]:
-        return {TOKENIZER_FILE: self._source} | (
-            {NGRAMS_FILE: self.ngrams.to_bytes()} if self.ngrams else {}
-        )
+        return {TOKENIZER_FILE: self._source} | ({NGRAMS_FILE: self.ngrams.to_bytes()} if self.ngrams else {})
 
     def with_ngrams(self, ngrams: Ngrams) -> TokenizerLexicon:
         """The same, and these."""
