@@ -9,8 +9,8 @@ Shape letters: N rows, C contributions, E experts, M media, S subsets, K outputs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.optimize
@@ -33,6 +33,9 @@ Subset: TypeAlias = tuple[MediumName, ...]
 EXPERTS_PRIOR, EXPERTS_DEVIATION = 0.7, 0.5
 NETWORK_PRIOR, NETWORK_DEVIATION = 0.0, 0.3  # beside experts; these then keep to what they had without it
 NEGLIGIBLE = 0.02  # belief below which nothing is said
+# By how many standard errors the loss must fall for another medium, or the network, to be believed at all. On
+# 569 radiographs with notes, macro F1 over six tasks: without such a rule 63.4, 0: 64.3, 0.5: 64.6, 1: 63.9.
+NEEDED_GAIN = 0.5
 
 
 def blend_experts(model: TriadModel, prepared: Prepared, stage: LinearStage) -> None:
@@ -41,13 +44,15 @@ def blend_experts(model: TriadModel, prepared: Prepared, stage: LinearStage) -> 
     for task in prepared.tasks:
         model.head(task.name).trust_SM.zero_()
         for subset in media_subsets(model.media):
-            said_NEK, problem = _heard(model, prepared, stage, task, subset, ("train", "validation"))
+            heard = _hear(model, prepared, stage, Question(task, subset, ("train", "validation")))
             own = _experts_of(stage, subset)
-            deviation_C = np.full(len(own), EXPERTS_DEVIATION)
-            beliefs_C = solve_beliefs(
-                said_NEK[:, own], problem, np.full(len(own), EXPERTS_PRIOR), deviation_C
-            )
-            _believe(model, task, subset, experts=dict(zip(own, beliefs_C, strict=True)))
+            prior_C, deviation_C = np.full(len(own), EXPERTS_PRIOR), np.full(len(own), EXPERTS_DEVIATION)
+            found_E = np.zeros(len(stage.names))
+            found_E[own] = solve_beliefs(heard.said_NCK[:, own], heard.problem, prior_C, deviation_C)
+            smaller = [s for s in media_subsets(model.media) if set(s) < set(subset)]
+            beliefs = model.head(task.name).expert_trust_SE.double().numpy()
+            candidates = [beliefs[_code(model, s)] for s in smaller]
+            _believe(model, task, subset, experts_E=simplest(heard, [*candidates, found_E]))
 
 
 def blend_network(model: TriadModel, prepared: Prepared, stage: LinearStage) -> None:
@@ -55,20 +60,29 @@ def blend_network(model: TriadModel, prepared: Prepared, stage: LinearStage) -> 
     network = _network_says(model, prepared)
     for task in prepared.tasks:
         for subset in media_subsets(model.media):
-            said_NEK, problem = _heard(model, prepared, stage, task, subset, ("validation",))
-            believed_E = model.head(task.name).expert_trust_SE[_code(model, subset)].double().numpy()
-            own = [place for place in _experts_of(stage, subset) if believed_E[place] > 0]
-            parts_NCK = np.concatenate([network[subset][task.name], said_NEK[:, own]], axis=1)
-            prior_C = np.concatenate([np.full(len(subset), NETWORK_PRIOR), believed_E[own]])
-            beliefs_C = solve_beliefs(parts_NCK, problem, prior_C, np.full(len(prior_C), NETWORK_DEVIATION))
-            media_C, experts_C = np.split(beliefs_C, [len(subset)])
-            _believe(
-                model,
-                task,
-                subset,
-                media=dict(zip(subset, media_C, strict=True)),
-                experts=dict(zip(own, experts_C, strict=True)),
-            )
+            heard = _hear(model, prepared, stage, Question(task, subset, ("validation",)))
+            media = len(subset)
+            before_E = model.head(task.name).expert_trust_SE[_code(model, subset)].double().numpy()
+            parts_NCK = np.concatenate([network[subset][task.name], heard.said_NCK], axis=1)
+            prior_C = np.concatenate([np.full(media, NETWORK_PRIOR), before_E])
+            found_C = prior_C.copy()
+            open_ = np.flatnonzero((np.arange(len(prior_C)) < media) | (prior_C > 0))
+            deviation_C = np.full(len(open_), NETWORK_DEVIATION)
+            found_C[open_] = solve_beliefs(parts_NCK[:, open_], heard.problem, prior_C[open_], deviation_C)
+            chosen_C = simplest(Heard(parts_NCK, heard.problem), [prior_C, found_C])
+            _believe(model, task, subset, media_M=chosen_C[:media], experts_E=chosen_C[media:])
+
+
+def simplest(heard: Heard, candidates: Sequence[F64]) -> F64:
+    """The last of the beliefs, unless the best of those before is as good within NEEDED_GAIN."""
+    *smaller, whole_C = candidates
+    if not smaller or not len(heard.said_NCK):
+        return whole_C
+    losses = [heard.losses(factor_C) for factor_C in smaller]
+    best = int(np.argmin([losses_N.mean() for losses_N in losses]))
+    gain_N = losses[best] - heard.losses(whole_C)
+    needed = NEEDED_GAIN * float(gain_N.std()) / np.sqrt(len(gain_N))
+    return whole_C if gain_N.mean() > needed else smaller[best]
 
 
 def solve_beliefs(parts_NCK: F64, problem: Problem, prior_C: F64, deviation_C: F64) -> F64:
@@ -87,22 +101,33 @@ def solve_beliefs(parts_NCK: F64, problem: Problem, prior_C: F64, deviation_C: F
     return np.asarray(scipy.optimize.minimize(loss, prior_C, jac=True, method="L-BFGS-B", bounds=bounds).x)
 
 
-def _heard(
-    model: TriadModel,
-    prepared: Prepared,
-    stage: LinearStage,
-    task: Task,
-    subset: Subset,
-    splits: Sequence[str],
-) -> tuple[F64, Problem]:
-    """What all experts say of the labelled rows that have the subset, [N, E, K], and their problem."""
+class Question(NamedTuple):
+    """A task, asked of rows of some splits that have all of a subset of the media."""
+
+    task: Task
+    subset: Subset
+    splits: Sequence[str]
+
+
+class Heard(NamedTuple):
+    """What is said of some rows, and what they are."""
+
+    said_NCK: F64
+    problem: Problem
+
+    def losses(self, factor_C: F64) -> F64:
+        return self.problem.losses(self.problem.offset_K + np.einsum("nck,c->nk", self.said_NCK, factor_C))
+
+
+def _hear(model: TriadModel, prepared: Prepared, stage: LinearStage, question: Question) -> Heard:
+    """All experts; those of absent media say nothing."""
     said, targets = [], []
-    for split in splits:
-        rows = _rows_with(prepared, split, task, subset)
-        said.append(stage.said[split][task.name][rows])
-        targets.append(_dataset(prepared, split).targets[task.name][rows])
-    config = prepared.config.tasks[task.name]
-    return np.concatenate(said), make_problem(model, task, config, np.concatenate(targets))
+    for split in question.splits:
+        rows = _rows_with(prepared, split, question.task, question.subset)
+        said.append(np.nan_to_num(stage.said[split][question.task.name][rows]))
+        targets.append(_dataset(prepared, split).targets[question.task.name][rows])
+    config = prepared.config.tasks[question.task.name]
+    return Heard(np.concatenate(said), make_problem(model, question.task, config, np.concatenate(targets)))
 
 
 def _rows_with(prepared: Prepared, split: str, task: Task, subset: Subset) -> I64:
@@ -147,15 +172,15 @@ def _code(model: TriadModel, subset: Subset) -> int:
 
 
 def _believe(
-    model: TriadModel,
-    task: Task,
-    subset: Subset,
-    *,
-    experts: Mapping[int, float],
-    media: Mapping[MediumName, float] | None = None,
+    model: TriadModel, task: Task, subset: Subset, *, experts_E: F64, media_M: F64 | None = None
 ) -> None:
+    """media_M: of the subset."""
     head, code = model.head(task.name), _code(model, subset)
-    for place, belief in experts.items():
-        head.expert_trust_SE[code, place] = belief if belief > NEGLIGIBLE else 0.0
-    for medium, belief in (media or {}).items():
-        head.trust_SM[code, model.media.index(medium)] = belief if belief > NEGLIGIBLE else 0.0
+    head.expert_trust_SE[code] = torch.from_numpy(_without_negligible(experts_E))
+    if media_M is not None:
+        places = [model.media.index(medium) for medium in subset]
+        head.trust_SM[code, places] = torch.from_numpy(_without_negligible(media_M)).to(head.trust_SM.dtype)
+
+
+def _without_negligible(beliefs_C: F64) -> F64:
+    return np.where(beliefs_C > NEGLIGIBLE, beliefs_C, 0.0)

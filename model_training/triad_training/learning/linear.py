@@ -64,22 +64,30 @@ class Problem:
             return float(np.mean(answer_N == right_N))
         return float(f1_score(right_N, answer_N, average="macro", zero_division=0))
 
+    def losses(self, logits_NK: F64) -> F64:
+        """Of each row, summed over outputs. The logits hold the offset."""
+        match self.type:
+            case "regression":
+                losses_N = 0.5 * (logits_NK[:, 0] - self.targets) ** 2
+            case "multilabel":
+                losses_N = (np.logaddexp(0, logits_NK) - self.targets * logits_NK).sum(axis=1)
+            case "classification":
+                right_N = self.targets.astype(np.int64)
+                losses_N = -log_softmax(logits_NK, axis=1)[np.arange(len(right_N)), right_N]
+        return np.asarray(self.weights_N * losses_N)
+
     def loss(self, logits_NK: F64) -> tuple[float, F64]:
-        """Mean over rows, summed over outputs; its gradient by the logits, which hold the offset."""
-        count = len(self.targets)
-        if self.type == "regression":
-            error_NK = (logits_NK[:, 0] - self.targets)[:, None]
-            losses_N, gradient_NK = 0.5 * error_NK[:, 0] ** 2, error_NK
-        elif self.type == "multilabel":
-            losses_N = (np.logaddexp(0, logits_NK) - self.targets * logits_NK).sum(axis=1)
-            gradient_NK = expit(logits_NK) - self.targets
-        else:
-            right_N = self.targets.astype(np.int64)
-            losses_N = -log_softmax(logits_NK, axis=1)[np.arange(count), right_N]
-            gradient_NK = softmax(logits_NK, axis=1)
-            gradient_NK[np.arange(count), right_N] -= 1
-        loss = float((self.weights_N * losses_N).sum() / count)
-        return loss, np.asarray(self.weights_N[:, None] * gradient_NK / count)
+        """Mean over rows, and its gradient by the logits."""
+        match self.type:
+            case "regression":
+                gradient_NK = (logits_NK[:, 0] - self.targets)[:, None]
+            case "multilabel":
+                gradient_NK = expit(logits_NK) - self.targets
+            case "classification":
+                gradient_NK = softmax(logits_NK, axis=1)
+                gradient_NK[np.arange(len(logits_NK)), self.targets.astype(np.int64)] -= 1
+        mean = float(self.losses(logits_NK).mean())
+        return mean, np.asarray(self.weights_N[:, None] * gradient_NK / len(logits_NK))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
