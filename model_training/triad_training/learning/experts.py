@@ -71,7 +71,7 @@ def fit_experts(model: TriadModel, prepared: Prepared) -> LinearStage:
         expert.learn_scale(features["train"])
         scaled = {split: expert.scale(found) for split, found in features.items()}
         for task in prepared.tasks:
-            for split, logits_NK in _solve(model, prepared, expert, task, rows, scaled).items():
+            for split, logits_NK in _solve(model, prepared, expert, task, rows=rows, scaled=scaled).items():
                 said[split][task.name][rows[split], place] = logits_NK
     return LinearStage(names=model.expert_names, said=said)
 
@@ -81,6 +81,7 @@ def _solve(
     prepared: Prepared,
     expert: Expert,
     task: Task,
+    *,
     rows: Mapping[str, I64],
     scaled: Mapping[str, Features],
 ) -> dict[str, F64]:
