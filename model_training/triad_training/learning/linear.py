@@ -140,14 +140,18 @@ def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) ->
     together = np.unique([group or f"row {n}" for n, group in enumerate(groups)], return_inverse=True)[1]
     grouped = len(np.unique(together)) < len(rows)
     count = min(FOLDS, int(together.max()) + 1)
-    if task.type == "classification":
-        splitter = StratifiedGroupKFold if grouped else StratifiedKFold
-        split = splitter(count, shuffle=True, random_state=seed).split(rows, targets.astype(int), together)
-    elif grouped:
-        split = GroupKFold(count, shuffle=True, random_state=seed).split(rows, groups=together)
+    if grouped:
+        splitter = StratifiedGroupKFold if task.type == "classification" else GroupKFold
+        split = splitter(count, shuffle=True, random_state=seed).split(rows, _kinds(task, targets), together)
     else:
-        split = KFold(count, shuffle=True, random_state=seed).split(rows)
+        splitter = StratifiedKFold if task.type == "classification" else KFold
+        split = splitter(count, shuffle=True, random_state=seed).split(rows, _kinds(task, targets))
     return [fold for _, fold in split if len(fold)]
+
+
+def _kinds(task: Task, targets: F32) -> I64:
+    """What parts shall be alike in: classes."""
+    return targets.astype(np.int64) if task.type == "classification" else np.zeros(len(targets), np.int64)
 
 
 class _Space:

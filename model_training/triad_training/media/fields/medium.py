@@ -109,7 +109,7 @@ class TrainingFields:
     def build_experts(
         self, config: MediaConfig, spec: FieldsSpec, asset: None, encoder: nn.Module, tasks: Sequence[Task]
     ) -> dict[str, Expert]:
-        return {"values": FieldsExpert(spec, tasks)}
+        return {"columns": FieldsExpert(spec, tasks)}
 
     def without_experts(
         self, spec: FieldsSpec, asset: None, kept: Collection[str]
