@@ -21,9 +21,9 @@ from triad_serving.contract.tasks import Task, TaskType
 from triad_training.layers.expert import F64, Features
 
 # Of the sum of squared weights, from a strong one to a weak one; scaled rows are of norm 1, losses are means.
-PENALTIES = tuple(10.0 ** (-np.arange(0, 10) / 2 - 0.5))
-FOLDS = 5
-ROTATED = 4000  # rows, and fewer than features: solved in the space that the rows span
+PENALTIES = tuple(10.0 ** (-np.arange(12) / 2 - 0.5))
+FOLDS, FOLDS_OF_MANY = 5, 2
+ROTATED = 2500  # rows, and fewer than features: solved in the space that the rows span; more are many
 PATIENCE = 3  # weaker penalties that are tried past the one of the smallest loss
 MAX_STEPS = 100
 TOLERANCE = 1e-5  # of the gradient's largest entry
@@ -135,11 +135,11 @@ def fit_linear(features: Features, problem: Problem, folds: Sequence[I64]) -> Fi
 
 
 def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) -> list[I64]:
-    """FOLDS parts of rows, alike in classes where that can be; rows of a group (not "") stay together."""
+    """Parts of rows, alike in classes where that can be; rows of a group (not "") stay together."""
     rows = np.arange(len(targets))
     together = np.unique([group or f"row {n}" for n, group in enumerate(groups)], return_inverse=True)[1]
     grouped = len(np.unique(together)) < len(rows)
-    count = min(FOLDS, int(together.max()) + 1)
+    count = min(FOLDS if len(rows) <= ROTATED else FOLDS_OF_MANY, int(together.max()) + 1)
     if grouped:
         splitter = StratifiedGroupKFold if task.type == "classification" else GroupKFold
         split = splitter(count, shuffle=True, random_state=seed).split(rows, _kinds(task, targets), together)

@@ -14,7 +14,7 @@ from triad_training.evaluation.metrics import SCORE_NAMES
 
 @dataclass(frozen=True, kw_only=True)
 class BesideLinear:
-    """One task. linear: a score of linear models by subset of media. gain: the network's over theirs, all media
+    """One task. linear: a score of theirs by subset of media. gain: of the network over that with all media
     of each row; low, high: its 95 % interval."""
 
     task: str
