@@ -1,11 +1,13 @@
 """What crosses the border between preprocessing, the graph and postprocessing: names, shapes, dtypes.
 
-Shape letters: L tokens of a text, H W pixels, C image cells, T samples, S sound tokens, K outputs of a task,
+Shape letters: L tokens and G n-grams of a text, H W pixels, C image cells, T samples, S sound tokens, K outputs of a task,
 D embedding width, H heads, M media, B rows of a batch, Nt Ni Na texts, images and sounds packed in it.
 
 The graph's inputs (each medium only where the model reads it):
     token_ids     int64 [Nt, L]         0 pads
     pos_ids       int64 [Nt, L]         parts of speech, 0 pads (only where TextSpec.pos)
+    ngram_ids     int64 [Nt, G]         known n-grams, 0 pads (only where TextSpec.max_ngrams)
+    ngram_places  int64 [Nt, G]         the first token of each
     pixels        uint8 [Ni, H, W, 3]   RGB
     samples       int16 [Na, T]         mono at AudioSpec.sample_rate_hz
     sample_counts int64 [Na]            valid samples of each sound
