@@ -1,7 +1,8 @@
 """N-grams of a text as a linear model reads them: words, pairs of words, runs of characters within words.
 
 "=" stands before words and pairs, so that the word "the" and the characters "the" of "other" are two entries.
-Ideographs have no spaces: of them the tokens are the words. Runs of characters are those of scikit-learn's analyzer "char_wb": of each word with a space on either side.
+Ideographs have no spaces: of them the tokens are the words. Runs of characters are those of scikit-learn's
+analyzer "char_wb": of each word with a space on either side.
 """
 
 from __future__ import annotations
