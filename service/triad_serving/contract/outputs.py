@@ -1,7 +1,8 @@
 """What crosses the border between preprocessing, the graph and postprocessing: names, shapes, dtypes.
 
 Shape letters: L tokens and G n-grams of a text, H W pixels, C image cells, T samples, S sound tokens,
-K outputs of a task, K outputs of a task, D embedding width, H heads, M media, B rows of a batch, Nt Ni Na texts, images and sounds packed in it.
+K outputs of a task, K outputs of a task, D embedding width, H heads, M media, B rows of a batch, Nt Ni Na
+texts, images and sounds packed in it.
 
 The graph's inputs (each medium only where the model reads it):
     token_ids     int64 [Nt, L]         0 pads
