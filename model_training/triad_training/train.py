@@ -33,8 +33,7 @@ from triad_training.evaluation.evaluate import answer_split, evaluate_answers, g
 from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
-from triad_training.learning.blend import blend_experts, blend_network
-from triad_training.learning.experts import fit_experts
+from triad_training.learning.blend import add_experts
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import transfer_weights
@@ -77,11 +76,7 @@ def train_bundle(
         rehearse(model, prepared.config.spec, prepared.tasks, parity_examples(prepared.validation))
     model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
-        if model.expert_names:
-            stage = fit_experts(model, prepared)
-            blend_experts(model, prepared, stage)
-            blend_network(model, prepared, stage)
-            model.asks_experts = True
+        add_experts(model, prepared)
         try:
             write_trained_bundle(model, prepared, destination)
         except DiskError as error:

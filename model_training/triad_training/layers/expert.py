@@ -38,7 +38,7 @@ class ExpertAnswer(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What there is of items of a medium: the graph's inputs, the encoder's tokens, which of them are valid."""
+    """What there is of items of a medium: the graph's inputs, the encoder's tokens, which are valid."""
 
     inputs: Sequence[Tensor]
     hidden_NPH: Tensor

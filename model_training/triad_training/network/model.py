@@ -98,6 +98,14 @@ class TriadModel(nn.Module):
         assert isinstance(experts, nn.ModuleDict)
         return {name: expert for name, expert in experts.items() if isinstance(expert, Expert)}
 
+    def without_experts(self) -> TriadModel:
+        """Answers by itself again, as it does while it learns."""
+        self.asks_experts = False
+        for head in self.heads.values():
+            assert isinstance(head, Head)
+            head.trust_SM.fill_(1)
+        return self
+
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With what fusion looked at, which only explanations need."""
         rows = {medium: inputs[f"{medium}_row"] for medium in self.media}
