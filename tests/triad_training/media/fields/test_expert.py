@@ -29,7 +29,7 @@ def test_a_record_is_read_as_numbers_and_one_feature_for_each_category() -> None
     """A missing number is the median, and says that it is missing."""
     inputs = [torch.tensor([[200.0], [float("nan")]]), torch.tensor([[2], [0]])]
     features = FieldsExpert(SPEC, TASKS).read(Look(inputs, torch.empty(0), torch.ones(2, 2)))
-    assert np.asarray(features).tolist() == [[90, 0, 0, 0, 1, 0], [30, 1, 1, 0, 0, 0]]
+    assert np.asarray(features).tolist() == [[1, 0, 0, 0, 1, 0], [pytest.approx(1 / 3), 1, 1, 0, 0, 0]]
 
 
 def test_an_expert_answers_as_its_linear_model() -> None:
