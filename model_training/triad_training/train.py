@@ -26,6 +26,7 @@ from triad_serving.inference.bundle import (
 )
 from triad_serving.inference.session import Session
 from triad_training.data.preset import load_with_preset
+from triad_training.evaluation.baseline import Baseline, baseline_table, judged_by, make_baseline
 from triad_training.evaluation.bootstrap import Interval, doubt_validation, subset_intervals, whole_intervals
 from triad_training.evaluation.card import model_card
 from triad_training.evaluation.decision import decide
@@ -33,7 +34,14 @@ from triad_training.evaluation.evaluate import answer_split, evaluate_answers, g
 from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
-from triad_training.learning.blend import add_experts
+from triad_training.learning.blend import (
+    blend_experts,
+    blend_network,
+    is_linear,
+    linear_answers,
+    needed_experts,
+)
+from triad_training.learning.experts import fit_experts
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import transfer_weights
@@ -76,9 +84,11 @@ def train_bundle(
         rehearse(model, prepared.config.spec, prepared.tasks, parity_examples(prepared.validation))
     model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
-        add_experts(model, prepared)
+        baseline = None
+        if model.expert_names:
+            prepared, baseline = add_experts(model, prepared)
         try:
-            write_trained_bundle(model, prepared, destination)
+            write_trained_bundle(model, prepared, destination, baseline=baseline)
         except DiskError as error:
             raise DiskError(
                 f"{error.detail} The weights are in {run}: --set optim.resume=true goes on."
@@ -87,12 +97,35 @@ def train_bundle(
     return read_bundle(destination)
 
 
+def add_experts(model: TriadModel, prepared: Prepared) -> tuple[Prepared, Baseline]:
+    """Solves for the linear experts, and for how far each task believes them and the network.
+
+    Experts that no task believes are left out. Returns what is still to be read, and what linear models alone
+    would have answered.
+    """
+    stage = fit_experts(model, prepared)
+    blend_experts(model, prepared, stage)
+    baseline = make_baseline(
+        linear_answers(model, prepared, stage, ("train", "validation")),
+        linear_answers(model, prepared, stage, ("test",)),
+        prepared.tasks,
+        prepared.config.tasks,
+    )
+    blend_network(model, prepared, stage)
+    prepared = prepared.with_experts(needed_experts(model))
+    model.keep_experts(needed_experts(model), prepared.config.spec)
+    model.asks_experts = bool(model.expert_names)
+    return prepared, baseline
+
+
 def report_page(bundle: Bundle) -> Path:
     """What the training of a bundle has left; not in the bundle, because it shows users' media."""
     return run_folder(bundle.manifest.name, bundle.manifest.version) / "report" / PAGE_FILE
 
 
-def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Path) -> None:
+def write_trained_bundle(
+    model: TriadModel, prepared: Prepared, destination: Path, *, baseline: Baseline | None = None
+) -> None:
     """Exports, compares, calibrates on validation, scores validation and test, writes bundle and report."""
     config, spec = prepared.config, prepared.config.spec
     merge_low_rank(model)
@@ -101,12 +134,21 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     drift = check_parity(model, session, spec, parity_examples(prepared.validation))
     validation = answer_split(session, prepared.validation, prepared.tasks)
     tasks = decide(validation, calibrate(validation, prepared.tasks), config.tasks)
+    if baseline:  # whose decisions rest on more rows, where its answers are the network's
+        tasks = tuple(
+            b if is_linear(model, b.name) else own for own, b in zip(tasks, baseline.tasks, strict=True)
+        )
     test = answer_split(session, prepared.test, tasks)
     groups_E = groups_of(prepared.validation)
     doubts = _doubts(
         tasks, prepared.validation.targets, intervals=whole_intervals(validation, tasks, groups_E)
     )
     _warn(doubts)
+    test_groups_E = groups_of(prepared.test)
+    differences = baseline.differences(test, tasks, test_groups_E, config.tasks) if baseline else {}
+    if baseline:
+        judged = {task.name: judged_by(task, config.tasks[task.name]) for task in tasks}
+        Console(stderr=True).print(baseline_table(baseline.scores, differences, judged), markup=False)
     manifest = BundleManifest(
         name=config.name,
         version=config.version,
@@ -118,8 +160,10 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
         metrics={"validation": score_subsets(validation, tasks), "test": score_subsets(test, tasks)},
         intervals={
             "validation": subset_intervals(validation, tasks, groups_E),
-            "test": subset_intervals(test, tasks, groups_of(prepared.test)),
+            "test": subset_intervals(test, tasks, test_groups_E),
         },
+        linear=baseline.scores if baseline else {},
+        over_linear={task: (each.value, each.low, each.high) for task, each in differences.items()},
         provenance=config.provenance,
         training=config.portable(),
     )

@@ -21,7 +21,7 @@ from triad_training.data.labels import split_targets
 from triad_training.evaluation.decision import decide
 from triad_training.evaluation.evaluate import BundleTable, answer_split
 from triad_training.evaluation.metrics import calibrate
-from triad_training.learning.blend import add_experts
+from triad_training.learning.blend import renew_experts
 from triad_training.learning.distillation import Teacher, student_config
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.objective import Objective
@@ -122,5 +122,5 @@ def _training_data(table: BundleTable, config: TrainConfig) -> ExampleDataset:
 
 def _fitted(small: SmallerNetwork, run: Path) -> SmallerNetwork:
     model = fit(small.model, small.prepared, make_accelerator(small.config.optim), run)
-    add_experts(model, small.prepared)
+    renew_experts(model, small.prepared)
     return replace(small, model=model)

@@ -76,6 +76,10 @@ class ExampleDataset(Dataset[LabelledInputs]):
         plain._changes = {}
         return plain
 
+    def reading(self, spec: PreprocessSpec, assets: Assets) -> ExampleDataset:
+        """The same rows, read otherwise, without augmentation."""
+        return ExampleDataset(self.examples, self.targets, spec, assets, files=self.files, seed=self.seed)
+
     def __len__(self) -> int:
         return len(self.examples)
 

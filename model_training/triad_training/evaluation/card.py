@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import BundleManifest
+from triad_training.config.train_config import TrainConfig
+from triad_training.evaluation.baseline import baseline_table, judged_by
+from triad_training.evaluation.bootstrap import Interval
 from triad_training.evaluation.evaluate import score_table
 
 
@@ -26,6 +29,8 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
     ]
     for split, scores in manifest.metrics.items():
         sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
+    if manifest.linear:
+        sections += ["### Beside linear models", _beside_linear(manifest)]
     if drift is not None:
         sections.append(
             f"Largest difference between the trained network and the exported graph: {drift:.1e}."
@@ -39,6 +44,17 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
     ):
         sections += [f"## {title}", text] if text else []
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _beside_linear(manifest: BundleManifest) -> str:
+    """A table of what linear models reach on the same test rows."""
+    config = TrainConfig.model_validate(manifest.training)
+    judged = {task.name: judged_by(task, config.tasks[task.name]) for task in manifest.tasks}
+    gains = {
+        task: Interval(value=value, low=low, high=high)
+        for task, (value, low, high) in manifest.over_linear.items()
+    }
+    return baseline_table(manifest.linear, gains, judged)
 
 
 def _describe(task: Task) -> str:

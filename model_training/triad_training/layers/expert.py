@@ -40,7 +40,7 @@ class ExpertAnswer(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What there is of items of a medium: the graph's inputs, the encoder's tokens, which are valid."""
+    """Items of a medium: the graph's inputs, its encoder's tokens, and which of these are valid."""
 
     inputs: Sequence[Tensor]
     hidden_NPH: Tensor

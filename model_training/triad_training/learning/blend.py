@@ -16,13 +16,19 @@ import numpy as np
 import scipy.optimize
 import torch
 
-from triad_serving.contract.arrays import I64
+from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
 from triad_training.data.dataset import ExampleDataset
-from triad_training.evaluation.metrics import labelled_rows
+from triad_training.evaluation.metrics import Answers, labelled_rows
 from triad_training.layers.expert import F64
-from triad_training.learning.experts import LinearStage, fit_experts, make_problem, read_batches
+from triad_training.learning.experts import (
+    ExpertName,
+    LinearStage,
+    fit_experts,
+    make_problem,
+    read_batches,
+)
 from triad_training.learning.linear import Problem
 from triad_training.learning.prepare import Prepared
 from triad_training.network.model import TriadModel
@@ -38,15 +44,13 @@ NEGLIGIBLE = 0.02  # belief below which nothing is said
 NEEDED_GAIN = 0.5
 
 
-def add_experts(model: TriadModel, prepared: Prepared) -> None:
-    """To a network that has learnt: solves for its linear experts and for how far each is believed."""
-    if not model.expert_names:
-        return
-    model.cpu()
-    stage = fit_experts(model, prepared)
-    blend_experts(model, prepared, stage)
-    blend_network(model, prepared, stage)
-    model.asks_experts = True
+def renew_experts(model: TriadModel, prepared: Prepared) -> None:
+    """To a network that has learnt, and keeps all its linear experts: solves for them and for beliefs."""
+    if model.expert_names:
+        stage = fit_experts(model, prepared)
+        blend_experts(model, prepared, stage)
+        blend_network(model, prepared, stage)
+        model.asks_experts = True
 
 
 def blend_experts(model: TriadModel, prepared: Prepared, stage: LinearStage) -> None:
@@ -72,15 +76,20 @@ def blend_network(model: TriadModel, prepared: Prepared, stage: LinearStage) -> 
     for task in prepared.tasks:
         for subset in media_subsets(model.media):
             heard = _hear(model, prepared, stage, Question(task, subset, ("validation",)))
+            linear_E = model.head(task.name).expert_trust_SE[_code(model, subset)].double().numpy()
             media = len(subset)
-            before_E = model.head(task.name).expert_trust_SE[_code(model, subset)].double().numpy()
-            parts_NCK = np.concatenate([network[subset][task.name], heard.said_NCK], axis=1)
-            prior_C = np.concatenate([np.full(media, NETWORK_PRIOR), before_E])
-            found_C = prior_C.copy()
-            open_ = np.flatnonzero((np.arange(len(prior_C)) < media) | (prior_C > 0))
-            deviation_C = np.full(len(open_), NETWORK_DEVIATION)
-            found_C[open_] = solve_beliefs(parts_NCK[:, open_], heard.problem, prior_C[open_], deviation_C)
-            chosen_C = simplest(Heard(parts_NCK, heard.problem), [prior_C, found_C])
+            said_NCK = np.concatenate([network[subset][task.name], heard.said_NCK], axis=1)
+            heard = Heard(said_NCK, heard.problem)
+            nothing_M = np.zeros(media)
+            candidates = [
+                np.concatenate([nothing_M, linear_E]),
+                heard.solve(np.concatenate([nothing_M + 1, 0 * linear_E]), range(media)),
+                heard.solve(
+                    np.concatenate([nothing_M + NETWORK_PRIOR, linear_E]),
+                    [*range(media), *(media + np.flatnonzero(linear_E))],
+                ),
+            ]
+            chosen_C = simplest(heard, candidates)
             _believe(model, task, subset, media_M=chosen_C[:media], experts_E=chosen_C[media:])
 
 
@@ -94,6 +103,46 @@ def simplest(heard: Heard, candidates: Sequence[F64]) -> F64:
     gain_N = losses[best] - heard.losses(whole_C)
     needed = NEEDED_GAIN * float(gain_N.std()) / np.sqrt(len(gain_N))
     return whole_C if gain_N.mean() > needed else smaller[best]
+
+
+def linear_answers(
+    model: TriadModel, prepared: Prepared, stage: LinearStage, splits: Sequence[str]
+) -> Answers:
+    """What linear experts alone answer, blended as the heads now say, in every subset of each row's media."""
+    data = [_dataset(prepared, split) for split in splits]
+    asks = [media_subsets(example.media) for each in data for example in each.examples]
+    example_N = np.repeat(np.arange(len(asks)), [len(of_example) for of_example in asks])
+    subsets = [subset for of_example in asks for subset in of_example]
+    codes_N = np.array([_code(model, subset) for subset in subsets])
+    nothing_NM = np.zeros((len(subsets), len(model.media)), dtype=np.float32)
+    logits: dict[str, F32] = {}
+    targets: dict[str, F32] = {}
+    for task in prepared.tasks:
+        head = model.head(task.name)
+        said_NEK = np.nan_to_num(np.concatenate([stage.said[split][task.name] for split in splits]))
+        beliefs_NE = head.expert_trust_SE.double().numpy()[codes_N]
+        added_NK = np.einsum("nek,ne->nk", said_NEK[example_N], beliefs_NE)
+        logits[task.name] = (head.offset.numpy() + float(head.scale) * added_NK).astype(np.float32)
+        targets[task.name] = np.concatenate([each.targets[task.name] for each in data])[example_N]
+    return Answers(
+        media=model.media,
+        example_N=example_N,
+        subsets_N=np.array(["+".join(subset) for subset in subsets]),
+        logits=logits,
+        attention=dict.fromkeys(logits, nothing_NM),
+        targets=targets,
+    )
+
+
+def is_linear(model: TriadModel, task: str) -> bool:
+    """Whether the network itself is not believed in any subset of the media."""
+    return not bool((model.head(task).trust_SM > 0).any())
+
+
+def needed_experts(model: TriadModel) -> list[ExpertName]:
+    """Those that any task believes in any subset of the media."""
+    believed_E = torch.stack([model.head(task).expert_trust_SE.amax(0) for task in model.heads]).amax(0)
+    return [name for name, belief in zip(model.expert_names, believed_E.tolist(), strict=True) if belief > 0]
 
 
 def solve_beliefs(parts_NCK: F64, problem: Problem, prior_C: F64, deviation_C: F64) -> F64:
@@ -126,6 +175,13 @@ class Heard(NamedTuple):
     said_NCK: F64
     problem: Problem
 
+    def solve(self, prior_C: F64, free: Sequence[int]) -> F64:
+        """The prior, and in its free places the beliefs that the rows then make most probable."""
+        found_C, free_ = prior_C.copy(), list(free)
+        deviation_C = np.full(len(free_), NETWORK_DEVIATION)
+        found_C[free_] = solve_beliefs(self.said_NCK[:, free_], self.problem, prior_C[free_], deviation_C)
+        return found_C
+
     def losses(self, factor_C: F64) -> F64:
         return self.problem.losses(self.problem.offset_K + np.einsum("nck,c->nk", self.said_NCK, factor_C))
 
@@ -149,7 +205,7 @@ def _rows_with(prepared: Prepared, split: str, task: Task, subset: Subset) -> I6
 
 
 def _dataset(prepared: Prepared, split: str) -> ExampleDataset:
-    return {"train": prepared.train, "validation": prepared.validation}[split]
+    return {"train": prepared.train, "validation": prepared.validation, "test": prepared.test}[split]
 
 
 @torch.inference_mode()

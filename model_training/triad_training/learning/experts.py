@@ -57,7 +57,8 @@ class _Read:
 
 
 def fit_experts(model: TriadModel, prepared: Prepared) -> LinearStage:
-    """Solves for all weights of the model's linear experts."""
+    """Solves for all weights of the model's linear experts, on the CPU."""
+    model.cpu()
     splits = {
         "train": prepared.train.unchanged(),
         "validation": prepared.validation,

@@ -21,9 +21,9 @@ from triad_serving.contract.tasks import Task, TaskType
 from triad_training.layers.expert import F64, Features
 
 # Of the sum of squared weights, from a strong one to a weak one; scaled rows are of norm 1, losses are means.
-PENALTIES = tuple(10.0 ** (-np.arange(0, 10) / 2 - 0.5))
-FOLDS = 5
-ROTATED = 4000  # rows, and fewer than features: solved in the space that the rows span
+PENALTIES = tuple(10.0 ** (-np.arange(12) / 2 - 0.5))
+FOLDS, FOLDS_OF_MANY = 5, 2
+ROTATED = 2500  # rows, and fewer than features: solved in the space that the rows span; more are many
 PATIENCE = 3  # weaker penalties that are tried past the one of the smallest loss
 MAX_STEPS = 100
 TOLERANCE = 1e-5  # of the gradient's largest entry
@@ -135,7 +135,7 @@ def fit_linear(features: Features, problem: Problem, folds: Sequence[I64]) -> Fi
 
 
 def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) -> list[I64]:
-    """FOLDS parts of rows, alike in classes where that can be; rows of a group (not "") stay together.
+    """Parts of rows, alike in classes where that can be; rows of a group (not "") stay together.
 
     Where all are one group, they cannot. The largest groups are dealt first, each to the fold with the fewest
     rows of its class, and the fewest rows. (scikit-learn's stratified folds refuse or warn of rare classes.)
@@ -148,13 +148,20 @@ def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) ->
     first_U, size_U = np.unique(unit_N, return_index=True, return_counts=True)[1:]
     order = np.random.default_rng(seed).permutation(len(size_U))
     fold_U = np.zeros(len(size_U), np.int64)
-    rows_FC = np.zeros((min(FOLDS, len(size_U)), class_N.max(initial=0) + 1), np.int64)
+    rows_FC = np.zeros(
+        (min(FOLDS if count <= ROTATED else FOLDS_OF_MANY, len(size_U)), class_N.max(initial=0) + 1), np.int64
+    )
     for unit in order[np.argsort(-size_U[order], kind="stable")]:
         kind = class_N[first_U[unit]]
         fold = np.lexsort((rows_FC.sum(axis=1), rows_FC[:, kind]))[0]
         fold_U[unit] = fold
         rows_FC[fold, kind] += size_U[unit]
     return [np.flatnonzero(fold_U[unit_N] == fold) for fold in range(len(rows_FC))]
+
+
+def _kinds(task: Task, targets: F32) -> I64:
+    """What parts shall be alike in: classes."""
+    return targets.astype(np.int64) if task.type == "classification" else np.zeros(len(targets), np.int64)
 
 
 class _Space:

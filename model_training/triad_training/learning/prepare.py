@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
@@ -15,7 +18,7 @@ from triad_training.data.splits import Split
 from triad_training.data.table import Table, read_table
 from triad_training.learning.distillation import Teacher
 from triad_training.media.config import AugmentConfig
-from triad_training.media.encoders import with_fitted_spec, with_spec
+from triad_training.media.encoders import with_fitted_spec, with_spec, without_experts
 from triad_training.media.registry import present
 from triad_training.network.model import TriadModel
 
@@ -36,6 +39,14 @@ class Prepared:
     validation: ExampleDataset
     test: ExampleDataset
     teacher: Teacher | None = None
+
+    def with_experts(self, kept: Sequence[tuple[MediumName, str]]) -> Prepared:
+        """For a network that has kept only these linear experts."""
+        config, assets = without_experts(self.config, self.assets, kept)
+        read = {
+            name: getattr(self, name).reading(config.spec, assets) for name in ("train", "validation", "test")
+        }
+        return dataclasses.replace(self, config=config, assets=assets, **read)
 
 
 def prepare(config: TrainConfig) -> Prepared:

@@ -77,6 +77,20 @@ def build_experts(
     return experts
 
 
+def without_experts(
+    config: Config, assets: Assets, kept: Sequence[tuple[MediumName, str]]
+) -> tuple[Config, dict[MediumName, Any]]:
+    """The config and assets of a network that has kept only these experts."""
+    specs: dict[MediumName, Any] = {}
+    needed: dict[MediumName, Any] = dict(assets)
+    for medium, own in present(spec_of(config)):
+        name = medium.serving.name
+        names = [expert for of, expert in kept if of == name]
+        specs[name], needed[name] = medium.without_experts(own, assets.get(name), names)
+    model = config.model.model_copy(update={"experts": tuple(f"{of}.{expert}" for of, expert in kept)})
+    return with_spec(config, specs).model_copy(update={"model": model}), needed
+
+
 def _pooled(encoder: nn.Module, tasks: Sequence[Task]) -> dict[str, Expert]:
     """Where the encoder is pretrained, its tokens' mean is worth as much as any other feature."""
     pretrained = as_pretrained(encoder)

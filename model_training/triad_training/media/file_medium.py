@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -67,6 +67,9 @@ class FileMedium(ABC):
         targets: Mapping[str, F32],
     ) -> tuple[Spec, None]:
         return spec, None
+
+    def without_experts(self, spec: Spec, asset: None, kept: Collection[str]) -> tuple[Spec, None]:
+        return spec, asset
 
     def initialise(self, encoder: nn.Module, spec: Any, sources: Sequence[Path]) -> None:
         pass

@@ -8,7 +8,7 @@ triad_serving/media/medium.py, whose Spec, Asset, Decoded and Item these are. Be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
@@ -142,6 +142,10 @@ class TrainingMedium(Protocol[Spec, Asset, Raw, Decoded, Item, Source]):
         self, config: MediaConfig, spec: Spec, asset: Asset, encoder: nn.Module, tasks: Sequence[Task]
     ) -> Mapping[str, Expert]:
         """By name. encoder: as build_encoder made it."""
+        ...
+
+    def without_experts(self, spec: Spec, asset: Asset, kept: Collection[str]) -> tuple[Spec, Asset]:
+        """What is still to be read where only these experts are kept."""
         ...
 
     def initialise(self, encoder: nn.Module, spec: Spec, sources: Sequence[Source]) -> None:

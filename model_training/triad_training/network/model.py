@@ -63,10 +63,7 @@ class TriadModel(nn.Module):
     ) -> None:
         super().__init__()
         self.media = spec.media
-        self.inputs = {
-            medium.serving.name: [each.name for each in medium.serving.inputs(own)]
-            for medium, own in present(spec)
-        }
+        self.inputs = _encoder_inputs(spec)
         width, heads, dropout = config.model.width, config.model.heads, config.model.dropout
         self.encoders = build_encoders(config, spec, assets)
         self.experts = nn.ModuleDict(
@@ -105,6 +102,21 @@ class TriadModel(nn.Module):
             assert isinstance(head, Head)
             head.trust_SM.fill_(1)
         return self
+
+    def keep_experts(self, kept: Sequence[tuple[MediumName, str]], spec: PreprocessSpec) -> None:
+        """Forgets all others. spec: what is still to be read."""
+        self.inputs = _encoder_inputs(spec)
+        places = [place for place, name in enumerate(self.expert_names) if name in kept]
+        for task in self.heads:
+            head = self.head(task)
+            head.expert_trust_SE = head.expert_trust_SE[:, places].clone()
+        experts = {medium: self.experts_of(medium) for medium in self.media}
+        self.experts = nn.ModuleDict(
+            {
+                medium: nn.ModuleDict({name: each for name, each in named.items() if (medium, name) in kept})
+                for medium, named in experts.items()
+            }
+        )
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With what fusion looked at, which only explanations need."""
@@ -226,6 +238,13 @@ class TriadModel(nn.Module):
         head = self.heads[task]
         assert isinstance(head, Head)
         return head
+
+
+def _encoder_inputs(spec: PreprocessSpec) -> dict[MediumName, list[str]]:
+    return {
+        medium.serving.name: [each.name for each in medium.serving.inputs(own)]
+        for medium, own in present(spec)
+    }
 
 
 def _gather_rows(items: Tokens, rows_B: Tensor) -> Tokens:

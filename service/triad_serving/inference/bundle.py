@@ -80,6 +80,15 @@ class BundleManifest(BaseModel):
     intervals: dict[str, dict[str, dict[str, dict[str, tuple[float, float]]]]] = Field(
         default_factory=dict, description="Likewise, of main scores: the ends of the 95 % interval."
     )
+    linear: dict[str, dict[str, dict[str, float]]] = Field(
+        default_factory=dict,
+        description="Of linear models on the test split: subset of media -> task -> score -> value.",
+    )
+    over_linear: dict[str, tuple[float, float, float]] = Field(
+        default_factory=dict,
+        description="Task -> how much better its main score is than theirs, all media of each test row, and "
+        "the ends of the 95 % interval.",
+    )
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")
     compression: Compression | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from textwrap import indent
 
 from triad_serving.contract.tasks import Task
-from triad_serving.inference.bundle import Bundle
+from triad_serving.inference.bundle import Bundle, BundleManifest
 from triad_serving.media.registry import present
 
 Scores = Mapping[str, Mapping[str, Mapping[str, float]]]  # subset of media -> task -> score -> value
@@ -29,6 +29,8 @@ def describe_bundle(bundle: Bundle) -> str:
     for split, scores in manifest.metrics.items():
         intervals = manifest.intervals.get(split, {})
         lines += ["", f"how good it is ({split})", *_describe_scores(scores, intervals)]
+    if manifest.over_linear:
+        lines += ["", "how much better than linear models (test, all media)", *_describe_gains(manifest)]
     provenance = manifest.provenance
     for title, text in (
         ("what it is for", provenance.intended_use),
@@ -50,6 +52,11 @@ def _describe_task(task: Task) -> str:
     labels = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     abstains = f"; abstains below {task.abstain_below:g}" if task.abstain_below else ""
     return f"  {task.name}  {task.type}" + (f" of {len(names)}: {labels}{abstains}" if labels else "")
+
+
+def _describe_gains(manifest: BundleManifest) -> Iterator[str]:
+    for task, (gain, low, high) in manifest.over_linear.items():
+        yield f"  {task:<12}  {100 * gain:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def _describe_scores(scores: Scores, intervals: Intervals) -> Iterator[str]:

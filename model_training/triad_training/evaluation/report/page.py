@@ -38,6 +38,7 @@ from triad_training.evaluation.report.findings import (
     main_intervals,
     main_scores,
 )
+from triad_training.evaluation.report.linear import beside_linear
 from triad_training.evaluation.report.mistakes import Mistake, worst_mistakes
 from triad_training.evaluation.report.quality import (
     draw_classes,
@@ -184,6 +185,7 @@ def _render(
     doubts: Sequence[str],
 ) -> str:
     config, manifest = _config(evaluation), evaluation.bundle.manifest
+    compared = beside_linear(evaluation)
     environment = Environment(
         loader=FileSystemLoader([Path(__file__).parent, MEDIA_FOLDER]),
         autoescape=True,  # texts and labels are a user's
@@ -199,8 +201,12 @@ def _render(
         score_names=SCORE_NAMES,
         decimals=decimals,
         headlines=[headline(part.breakdown) for part in parts],
-        good=[sentence for part in parts for sentence in find_good(part.breakdown)],
+        good=[
+            *(sentence for part in parts for sentence in find_good(part.breakdown)),
+            *(each.sentence for each in compared if not each.beaten),
+        ],
         weak=list(find_weak(evaluation)),
+        compared=compared,
         verdicts=[
             *(
                 sentence

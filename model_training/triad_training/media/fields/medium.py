@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,12 @@ class TrainingFields:
     def build_experts(
         self, config: MediaConfig, spec: FieldsSpec, asset: None, encoder: nn.Module, tasks: Sequence[Task]
     ) -> dict[str, Expert]:
-        return {"values": FieldsExpert(spec, tasks)}
+        return {"columns": FieldsExpert(spec, tasks)}
+
+    def without_experts(
+        self, spec: FieldsSpec, asset: None, kept: Collection[str]
+    ) -> tuple[FieldsSpec, None]:
+        return spec, asset
 
     def initialise(self, encoder: nn.Module, spec: FieldsSpec, sources: Sequence[Source]) -> None:
         """The knots of each number's encoding are quantiles of its training values."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +138,13 @@ class TrainingText:
             experts["words"] = NgramExpert(tasks, words)
             experts["characters"] = NgramExpert(tasks, [not word for word in words])
         return experts
+
+    def without_experts(
+        self, spec: TextSpec, asset: Lexicon, kept: Collection[str]
+    ) -> tuple[TextSpec, Lexicon]:
+        if {"words", "characters"} & set(kept):
+            return spec, asset
+        return dataclasses.replace(spec, max_ngrams=0), asset.with_ngrams(None)
 
     def initialise(self, encoder: nn.Module, spec: TextSpec, sources: Sequence[str]) -> None:
         pass

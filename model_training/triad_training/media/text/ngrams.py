@@ -11,7 +11,7 @@ from triad_serving.media.text.spec import TextSpec
 from triad_training.media.stored import LIMITS
 
 LEAST_TEXTS = 2  # that have an n-gram: what one text alone has tells nothing of others
-MOST = 30_000  # of words and pairs, and as many runs of characters: those of most texts
+MOST = 60_000  # of words and pairs, and as many runs of characters: those of most texts
 PER_TOKEN = 16  # most that are read; English has some 25 runs a word, of which half are known
 
 

@@ -47,8 +47,8 @@ class Lexicon(Protocol):
         """What `read_lexicon` reads back, by file name."""
         ...
 
-    def with_ngrams(self, ngrams: Ngrams) -> Lexicon:
-        """The same lexicon, which reads these, too."""
+    def with_ngrams(self, ngrams: Ngrams | None) -> Lexicon:
+        """The same lexicon, which reads these, too; or none."""
         ...
 
 
@@ -90,7 +90,7 @@ class WordLexicon:
         }
         return {name: data for name, data in parts.items() if data or name == VOCABULARY_FILE}
 
-    def with_ngrams(self, ngrams: Ngrams) -> WordLexicon:
+    def with_ngrams(self, ngrams: Ngrams | None) -> WordLexicon:
         return dataclasses.replace(self, ngrams=ngrams)
 
 

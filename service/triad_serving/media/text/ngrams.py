@@ -1,7 +1,8 @@
 """N-grams of a text as a linear model reads them: words, pairs of words, runs of characters within words.
 
 "=" stands before words and pairs, so that the word "the" and the characters "the" of "other" are two entries.
-Runs of characters are those of scikit-learn's analyzer "char_wb": of each word with a space on either side.
+Chinese and Japanese have no spaces: of them the tokens are the words. Runs of characters are those of
+scikit-learn's analyzer "char_wb": of each word with a space on either side.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ WORD = re.compile(r"\w+")
 LONGEST_RUN = 5  # characters
 FIRST_ID = 1  # 0 pads
 LETTER = re.compile("[a-z0-9_]")  # says nothing on its own, as an ideograph does
+# Kana and ideographs.
+SPACELESS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
 
 
 class Place(NamedTuple):
@@ -78,13 +81,26 @@ def ngrams_of(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[Place]:
     read = "".join(c if token >= 0 else " " for c, token in zip(normal, owner, strict=True))
     before: Place | None = None
     for match in WORD.finditer(read):
-        word, start, end = match.group(), match.start(), match.end()
-        yield from _runs(word, owner[start:end])
-        alone = Place(f"={word}", owner[start], owner[end - 1])
-        yield alone
-        if before is not None:
-            yield Place(f"{before.entry} {word}", before.first, alone.last)
-        before = alone
+        run, start = match.group(), match.start()
+        tokens = owner[start : match.end()]
+        yield from _runs(run, tokens)
+        for first, end in _words(run, tokens):
+            word = run[first:end]
+            alone = Place(f"={word}", tokens[first], tokens[end - 1])
+            yield alone
+            if before is not None:
+                yield Place(f"{before.entry} {word}", before.first, alone.last)
+            before = alone
+
+
+def _words(run: str, tokens: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Where its words stand: all of it, but where there are no spaces: there a word ends with its token."""
+    start = 0
+    for place in range(1, len(run)):
+        if tokens[place] != tokens[place - 1] and SPACELESS.match(run[place]):
+            yield start, place
+            start = place
+    yield start, len(run)
 
 
 def _runs(word: str, owner: Sequence[int]) -> Iterator[Place]:

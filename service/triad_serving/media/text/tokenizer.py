@@ -74,8 +74,8 @@ class TokenizerLexicon:
     def files(self) -> dict[str, bytes]:
         return {TOKENIZER_FILE: self._source} | ({NGRAMS_FILE: self.ngrams.to_bytes()} if self.ngrams else {})
 
-    def with_ngrams(self, ngrams: Ngrams) -> TokenizerLexicon:
-        """The same, and these."""
+    def with_ngrams(self, ngrams: Ngrams | None) -> TokenizerLexicon:
+        """The same with these, or none."""
         return TokenizerLexicon(self._source, ngrams)
 
 
