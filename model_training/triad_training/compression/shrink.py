@@ -21,6 +21,7 @@ from triad_training.data.labels import split_targets
 from triad_training.evaluation.decision import decide
 from triad_training.evaluation.evaluate import BundleTable, answer_split
 from triad_training.evaluation.metrics import calibrate
+from triad_training.learning.blend import renew_experts
 from triad_training.learning.distillation import Teacher, student_config
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.objective import Objective
@@ -86,7 +87,7 @@ def prune_network(large: SmallerNetwork, fraction: float, run: Path) -> SmallerN
         num_workers=optim.workers,
         collate_fn=functools.partial(collate, spec=large.config.spec),
     )
-    objective = Objective(large.model, large.config, large.prepared.tasks)
+    objective = Objective(large.model.without_experts(), large.config, large.prepared.tasks)
     prune(objective, list(islice(loader, WEIGHED_BATCHES)), fraction)
     epochs, rate = max(round(FITTING_EPOCHS * optim.epochs), 1), FITTING_RATE * optim.learning_rate
     fitting = optim.model_copy(update={"epochs": epochs, "learning_rate": rate})
@@ -121,4 +122,5 @@ def _training_data(table: BundleTable, config: TrainConfig) -> ExampleDataset:
 
 def _fitted(small: SmallerNetwork, run: Path) -> SmallerNetwork:
     model = fit(small.model, small.prepared, make_accelerator(small.config.optim), run)
+    renew_experts(model, small.prepared)
     return replace(small, model=model)

@@ -51,6 +51,15 @@ def parse_config(document: Mapping[str, Any], path: Path) -> TrainConfig:
         raise ConfigError(f"{path}: " + "; ".join(map(_complaint, error.errors())) + ".") from error
 
 
+def trained_config(training: Mapping[str, Any]) -> TrainConfig:
+    """The config that a bundle was trained by, from its manifest."""
+    config = TrainConfig.model_validate(training)
+    if "linear" in training["model"]:
+        return config
+    # From before there were linear experts.
+    return config.model_copy(update={"model": config.model.model_copy(update={"linear": False})})
+
+
 def _complaint(error: ErrorDetails) -> str:
     """One problem: the field, what is wrong with it, and what was written."""
     field = ".".join(map(str, error["loc"]))

@@ -18,6 +18,7 @@ from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import Bundle, read_bundle
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs
+from triad_training.config.reading import trained_config
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, LabelledInputs
 from triad_training.data.files import FileStore, open_files
@@ -96,7 +97,7 @@ def evaluate_bundle(
     Raises BundleError, TableError (every problem at once), ParameterError for an unknown split.
     """
     bundle = read_bundle(bundle_path)
-    more = TrainConfig.model_validate(bundle.manifest.training).data.more_splits
+    more = trained_config(bundle.manifest.training).data.more_splits
     name = split_named(split, more)
     if name is None:
         known = ", ".join((*SPLITS, *more))
@@ -135,7 +136,7 @@ class BundleTable:
 
 def open_table(bundle: Bundle, path: Path, splits: Sequence[str]) -> BundleTable:
     """Raises TableError with every broken row, unknown label of these splits, and split without a row."""
-    config = TrainConfig.model_validate(bundle.manifest.training)
+    config = trained_config(bundle.manifest.training)
     data = config.data.model_copy(update={"table": path.resolve()})
     files = open_files(config, training=False)
     examples, problems = read_examples(data, config.tasks, bundle.spec, files=files)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -41,8 +41,15 @@ class LinearStage:
     said: Mapping[str, Mapping[str, F64]]
 
 
+class _Rows(NamedTuple):
+    """Rows of a split that have an expert's medium, by number, and their features."""
+
+    numbers_N: I64
+    features: Features
+
+
 class _Read:
-    """Rows that have an expert's medium, and their features."""
+    """The same, batch by batch."""
 
     def __init__(self) -> None:
         self.rows: list[I64] = []
@@ -50,7 +57,8 @@ class _Read:
 
 
 def fit_experts(model: TriadModel, prepared: Prepared) -> LinearStage:
-    """Solves for all weights of the model's linear experts."""
+    """Solves for all weights of the model's linear experts, on the CPU."""
+    model.cpu()
     splits = {
         "train": prepared.train.unchanged(),
         "validation": prepared.validation,
@@ -69,9 +77,9 @@ def fit_experts(model: TriadModel, prepared: Prepared) -> LinearStage:
         rows = {split: _joined(found[key].rows) for split, found in read.items()}
         features = {split: expert.stack(found[key].features) for split, found in read.items()}
         expert.learn_scale(features["train"])
-        scaled = {split: expert.scale(found) for split, found in features.items()}
+        scaled = {split: _Rows(rows[split], expert.scale(found)) for split, found in features.items()}
         for task in prepared.tasks:
-            for split, logits_NK in _solve(model, prepared, expert, task, rows=rows, scaled=scaled).items():
+            for split, logits_NK in _solve(model, prepared, expert, task, scaled).items():
                 said[split][task.name][rows[split], place] = logits_NK
     return LinearStage(names=model.expert_names, said=said)
 
@@ -81,23 +89,20 @@ def _solve(
     prepared: Prepared,
     expert: Expert,
     task: Task,
-    *,
-    rows: Mapping[str, I64],
-    scaled: Mapping[str, Features],
+    scaled: Mapping[str, _Rows],
 ) -> dict[str, F64]:
     """By split, what the expert says of its rows. Without labelled rows it says nothing."""
-    targets = prepared.train.targets[task.name][rows["train"]]
+    train = scaled["train"]
+    targets = prepared.train.targets[task.name][train.numbers_N]
     labelled_N = np.flatnonzero(labelled_rows(targets))
-    said = {split: np.full((len(of_split), task.outputs), np.nan) for split, of_split in rows.items()}
     if len(labelled_N) < 2:
-        return {split: np.zeros_like(nothing) for split, nothing in said.items()}
+        return {split: np.zeros((len(rows.numbers_N), task.outputs)) for split, rows in scaled.items()}
     problem = make_problem(model, task, prepared.config.tasks[task.name], targets[labelled_N])
-    groups = [prepared.train.examples[n].group for n in rows["train"][labelled_N]]
+    groups = [prepared.train.examples[n].group for n in train.numbers_N[labelled_N]]
     folds = draw_folds(task, targets[labelled_N], groups, seed=prepared.config.optim.seed)
-    fitted = fit_linear(scaled["train"][labelled_N], problem, folds)
+    fitted = fit_linear(train.features[labelled_N], problem, folds)
     expert.put(task.name, fitted.model.weight_FK, fitted.model.bias_K)
-    for split in said:
-        said[split] = fitted.model.logits(scaled[split])
+    said = {split: fitted.model.logits(rows.features) for split, rows in scaled.items()}
     said["train"][:] = np.nan
     said["train"][labelled_N] = fitted.unseen_NK
     return said

@@ -1,6 +1,7 @@
 """Linear models, solved for: logistic regression of classes and tags, ridge regression of numbers.
 
-Shape letters: N rows, F features, K outputs of a task, R directions in which rows differ.
+Shape letters: N rows, F features, K outputs of a task, R directions in which rows differ; of folds: U units
+that stay together, F folds, C classes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import scipy.optimize
 import scipy.sparse
 from scipy.special import expit, log_softmax, softmax
 from sklearn.metrics import f1_score
-from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.tasks import Task, TaskType
@@ -135,18 +135,28 @@ def fit_linear(features: Features, problem: Problem, folds: Sequence[I64]) -> Fi
 
 
 def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) -> list[I64]:
-    """Parts of rows, alike in classes where that can be; rows of a group (not "") stay together."""
-    rows = np.arange(len(targets))
-    together = np.unique([group or f"row {n}" for n, group in enumerate(groups)], return_inverse=True)[1]
-    grouped = len(np.unique(together)) < len(rows)
-    count = min(FOLDS if len(rows) <= ROTATED else FOLDS_OF_MANY, int(together.max()) + 1)
-    if grouped:
-        splitter = StratifiedGroupKFold if task.type == "classification" else GroupKFold
-        split = splitter(count, shuffle=True, random_state=seed).split(rows, _kinds(task, targets), together)
-    else:
-        splitter = StratifiedKFold if task.type == "classification" else KFold
-        split = splitter(count, shuffle=True, random_state=seed).split(rows, _kinds(task, targets))
-    return [fold for _, fold in split if len(fold)]
+    """Parts of rows, alike in classes where that can be; rows of a group (not "") stay together.
+
+    Where all are one group, they cannot. The largest groups are dealt first, each to the fold with the fewest
+    rows of its class, and the fewest rows. (scikit-learn's stratified folds refuse or warn of rare classes.)
+    """
+    count = len(targets)
+    unit_N = np.unique([group or f"row {n}" for n, group in enumerate(groups)], return_inverse=True)[1]
+    if unit_N.max(initial=0) == 0:
+        unit_N = np.arange(count)
+    class_N = targets.astype(np.int64) if task.type == "classification" else np.zeros(count, np.int64)
+    first_U, size_U = np.unique(unit_N, return_index=True, return_counts=True)[1:]
+    order = np.random.default_rng(seed).permutation(len(size_U))
+    fold_U = np.zeros(len(size_U), np.int64)
+    rows_FC = np.zeros(
+        (min(FOLDS if count <= ROTATED else FOLDS_OF_MANY, len(size_U)), class_N.max(initial=0) + 1), np.int64
+    )
+    for unit in order[np.argsort(-size_U[order], kind="stable")]:
+        kind = class_N[first_U[unit]]
+        fold = np.lexsort((rows_FC.sum(axis=1), rows_FC[:, kind]))[0]
+        fold_U[unit] = fold
+        rows_FC[fold, kind] += size_U[unit]
+    return [np.flatnonzero(fold_U[unit_N] == fold) for fold in range(len(rows_FC))]
 
 
 def _kinds(task: Task, targets: F32) -> I64:

@@ -140,8 +140,7 @@ class Learner:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer.optimizer, functools.partial(warmup_cosine, steps=self.steps, optim=self.optim)
         )
-        average = get_ema_multi_avg_fn(self.optim.average)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        self.average = AveragedModel(model, multi_avg_fn=_averaging(self.optim.average), use_buffers=True)
 
     @property
     def averaged_model(self) -> TriadModel:
@@ -180,6 +179,21 @@ def make_accelerator(optim: OptimConfig) -> Accelerator:
         # The first process exports, evaluates and writes while the others wait.
         kwargs_handlers=[InitProcessGroupKwargs(timeout=timedelta(days=1))],
     )
+
+
+def _averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    """Exponential moving averages of floats. Whole numbers are copied: torch rounds their averages down, so
+    that a table of indices points elsewhere after a step."""
+    moving = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        if averaged[0].is_floating_point():
+            moving(averaged, current, count)
+            return
+        for kept, new in zip(averaged, current, strict=True):
+            kept.copy_(new)
+
+    return average
 
 
 def mean_of(losses: Sequence[Tensor], epoch: int) -> float:

@@ -21,6 +21,7 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
 from triad_training.media.medium import Reading
 from triad_training.media.registry import by_name
+from triad_training.network.head import BELIEFS
 
 REPORT_FILE = "transfer.txt"
 
@@ -60,7 +61,8 @@ def transfer_weights(
     """Copies into `model` every array of the bundle whose name and shape match.
 
     A medium may know better what fits (words do by name, because vocabularies differ); a task's head stays
-    fresh where the task's type or labels differ: its outputs would mean other things.
+    fresh where the task's type or labels differ: its outputs would mean other things. So do linear experts,
+    which are solved for, and how far heads believe them and the network: all of it is this table's.
     Raises BundleError where the bundle has no weights, ConfigError where none of them fits.
     """
     if WEIGHTS_FILE not in bundle.manifest.files:
@@ -70,7 +72,7 @@ def transfer_weights(
     state = model.state_dict()
     for name, target in state.items():
         count = 0
-        if name in saved and not _is_head_of(changed, name):
+        if name in saved and not _is_head_of(changed, name) and not _is_solved_for(name):
             count = _copy(name, saved[name], target, (spec, assets), (bundle.spec, bundle.assets))
         taken[_part(name)] += count
         fresh[_part(name)] += target.numel() - count
@@ -111,6 +113,10 @@ def _changed_tasks(new: Sequence[Task], old: Sequence[Task]) -> set[str]:
 def _is_head_of(tasks: set[str], name: str) -> bool:
     top, *rest = name.split(".")
     return top.endswith("heads") and not tasks.isdisjoint(rest)
+
+
+def _is_solved_for(name: str) -> bool:
+    return name.startswith("experts.") or name.rpartition(".")[2] in BELIEFS
 
 
 def _part(name: str) -> str:

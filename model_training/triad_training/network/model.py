@@ -95,6 +95,14 @@ class TriadModel(nn.Module):
         assert isinstance(experts, nn.ModuleDict)
         return {name: expert for name, expert in experts.items() if isinstance(expert, Expert)}
 
+    def without_experts(self) -> TriadModel:
+        """Answers by itself again, as it does while it learns."""
+        self.asks_experts = False
+        for head in self.heads.values():
+            assert isinstance(head, Head)
+            head.trust_SM.fill_(1)
+        return self
+
     def keep_experts(self, kept: Sequence[tuple[MediumName, str]], spec: PreprocessSpec) -> None:
         """Forgets all others. spec: what is still to be read."""
         self.inputs = _encoder_inputs(spec)

@@ -9,10 +9,10 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
 WEIGHTED = ("Conv", "MatMul", "Gemm")
-# In the names of the constants of a module `front_end`, which makes a spectrum. A logarithm follows it, which
-# makes any rounding of a quiet band as large as one of a loud band: 60 dB do not fit in 8 bits, nor a power
-# spectrum in 16-bit floats.
-EXACT_PART = ".front_end."
+# In the names of the constants of a module `front_end`, which makes a spectrum, or `statistics`. A logarithm
+# follows, which makes any rounding of a quiet band as large as one of a loud band: 60 dB do not fit in 8
+# bits, nor a power spectrum in 16-bit floats.
+EXACT_PARTS = (".front_end.", ".statistics.")
 
 
 def read_graph(data: bytes) -> ModelProto:
@@ -39,12 +39,12 @@ def without_notes(model: ModelProto) -> ModelProto:
 
 def weighted_nodes(graph: GraphProto) -> list[NodeProto]:
     """Convolutions and products with a constant matrix, but those of the exact part."""
-    matrices = {tensor.name for tensor in graph.initializer if len(tensor.dims) > 1}
-    return [
-        node
-        for node in graph.node
-        if node.op_type in WEIGHTED and node.input[1] in matrices and EXACT_PART not in node.input[1]
-    ]
+    matrices = {
+        tensor.name
+        for tensor in graph.initializer
+        if len(tensor.dims) > 1 and not any(part in tensor.name for part in EXACT_PARTS)
+    }
+    return [node for node in graph.node if node.op_type in WEIGHTED and node.input[1] in matrices]
 
 
 def embeddings(graph: GraphProto) -> list[NodeProto]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from triad_serving.contract.errors import BundleError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle
+from triad_training.config.reading import trained_config
 from triad_training.config.train_config import TrainConfig
 from triad_training.media.config import AugmentConfig
 from triad_training.network.head import BELIEFS
@@ -42,8 +43,6 @@ def _beliefs(model: TriadModel) -> dict[str, Tensor]:
 
 def _config_of(bundle: Bundle) -> TrainConfig:
     """With the bundle's own files as sources of its pretrained encoders, and without augmentation."""
-    config = TrainConfig.model_validate(bundle.manifest.training)
-    if "linear" not in bundle.manifest.training["model"]:  # from before there were linear experts
-        config = config.model_copy(update={"model": config.model.model_copy(update={"linear": False})})
+    config = trained_config(bundle.manifest.training)
     model = config.model.with_sources(lambda field, _: str(bundle.path / f"{field}.json"))
     return config.model_copy(update={"model": model, "augment": AugmentConfig()})

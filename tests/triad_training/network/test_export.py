@@ -24,6 +24,7 @@ from triad_training.media.audio import front_end
 from triad_training.network import parity
 from triad_training.network.export import export_graph
 from triad_training.network.parity import MAX_DRIFT, check_parity, degenerate_examples
+from triad_training.network.rebuild import rebuild_network
 
 
 def test_an_answer_is_the_same_alone_and_in_any_batch(toy_bundle: Bundle) -> None:
@@ -53,7 +54,7 @@ def test_the_graph_names_no_path_of_the_machine_that_made_it(toy_bundle: Bundle)
 
 def test_a_graph_that_drifts_is_refused(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Degenerate media have a limit of their own."""
-    prepared = prepare(load_config(toy_folder / "config.toml"))
+    prepared = prepare(load_config(toy_folder / "config.toml", ["model.linear=false"]))
     torch.manual_seed(0)
     model = build_model(prepared)
     spec = prepared.config.spec
@@ -83,7 +84,7 @@ def test_a_network_that_makes_no_number_of_silence_is_refused(
 ) -> None:
     """The examples hold no silence: the comparison brings its own."""
     monkeypatch.setattr(front_end, "LOG_FLOOR", 1e-60)  # 0 in single precision
-    prepared = prepare(load_config(toy_folder / "config.toml"))
+    prepared = prepare(load_config(toy_folder / "config.toml", ["model.linear=false"]))
     model = build_model(prepared)
     spec = prepared.config.spec
     session = Session(
@@ -104,11 +105,8 @@ def test_every_subset_is_compared_even_where_no_example_has_all_media(
 ) -> None:
     """Items of different examples, all of them real, then stand together."""
     prepared = prepare(load_config(table_folder(toy_bundle) / "config.toml"))
-    model = build_model(prepared)
-    spec = prepared.config.spec
-    session = Session(
-        export_graph(model, spec, prepared.tasks), spec=spec, tasks=prepared.tasks, device="cpu"
-    )
+    model, spec = rebuild_network(toy_bundle), prepared.config.spec
+    session = Session(toy_bundle.model_path, spec=spec, tasks=prepared.tasks, device="cpu")
     compared: list[tuple[str, ...]] = []
     run = session.run
 
@@ -129,8 +127,8 @@ def test_every_subset_is_compared_even_where_no_example_has_all_media(
 
 def test_drift_is_relative_to_the_size_of_a_regression(toy_folder: Path) -> None:
     """A price of a million is exact to 0.06 in single precision: no drift."""
-    config = load_config(toy_folder / "config.toml")
-    prepared = prepare(config)
+    prepared = prepare(load_config(toy_folder / "config.toml", ["model.linear=false"]))
+    config = prepared.config
     torch.manual_seed(0)
     model = build_model(prepared)
     model.head("size").set_unit(1_000_000.0, 200_000.0)

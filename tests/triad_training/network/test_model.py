@@ -110,10 +110,16 @@ def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: Tri
 @pytest.mark.parametrize("kind", ["classification", "multilabel"])
 def test_evidence_weighs_opinions_and_grows_with_agreement(kind: TaskType) -> None:
     torch.manual_seed(0)
-    head = Head(16, Task(name="kind", type=kind, labels=("a", "b", "c"), prior=(0.5, 0.3, 0.2)), 0.0)
+    head = Head(
+        16,
+        Task(name="kind", type=kind, labels=("a", "b", "c"), prior=(0.5, 0.3, 0.2)),
+        0.0,
+        media=2,
+        experts=0,
+    )
     reading = AttentionReading(torch.randn(1, 2, 16), torch.tensor([[2.0, 1.0]]), torch.zeros(1, 2, 9))
     with torch.no_grad():
-        logits_BK, shares_BM = head(reading)
+        logits_BK, shares_BM, _ = head(reading, torch.tensor([3]), [0, 1])
         opinions = torch.tanh(head.net(reading.reads_BMD[0])).numpy().astype(float)
         offset = head.offset.numpy().astype(float)
     first = offset + np.array([2.0, 1.0]) @ opinions
@@ -132,8 +138,12 @@ def test_without_evidence_the_answer_is_the_training_prior() -> None:
     tags = Task(name="tags", type="multilabel", labels=("x", "y"), prior=(0.2, 0.0))
     nothing = AttentionReading(torch.randn(1, 3, 16), torch.zeros(1, 3), torch.zeros(1, 3, 9))
     with torch.no_grad():
-        assert Head(16, kind, 0.0)(nothing)[0].softmax(1)[0].tolist() == pytest.approx([0.9, 0.1])
-        assert Head(16, tags, 0.0)(nothing)[0].sigmoid()[0].tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
+        for_kind, for_tags = (
+            Head(16, task, 0.0, media=3, experts=0)(nothing, torch.tensor([0]), [0, 1, 2]).logits_BK[0]
+            for task in (kind, tags)
+        )
+    assert for_kind.softmax(0).tolist() == pytest.approx([0.9, 0.1])
+    assert for_tags.sigmoid().tolist() == pytest.approx([0.2, 0.001], abs=1e-6)
 
 
 def test_a_regression_answers_in_the_targets_own_unit(model: TriadModel) -> None:

@@ -17,7 +17,7 @@ from triad_training.layers.expert import DenseExpert, Look
 
 
 class FieldsExpert(DenseExpert):
-    """A missing number counts as the training's median."""
+    """Numbers by their place between the training's low and high; a missing one is the median."""
 
     def __init__(self, spec: FieldsSpec, tasks: Sequence[Task]) -> None:
         self.numeric, self.sizes = len(spec.numeric), [2 + len(each.categories) for each in spec.categorical]
@@ -31,11 +31,14 @@ class FieldsExpert(DenseExpert):
         self.register_buffer("low", low, persistent=False)
         self.register_buffer("median", median, persistent=False)
         self.register_buffer("high", high, persistent=False)
+        width = torch.where(high > low, high - low, 1.0)
+        self.register_buffer("width", width, persistent=False)
         field_FP = F.one_hot(torch.tensor(fields), len(spec.names)).float()
         self.register_buffer("field_FP", field_FP, persistent=False)
         self.low: Tensor
         self.median: Tensor
         self.high: Tensor
+        self.width: Tensor
         self.field_FP: Tensor
 
     def describe(self, look: Look) -> Tensor:
@@ -44,7 +47,8 @@ class FieldsExpert(DenseExpert):
             numbers_NF = rest.pop(0)
             missing_NF = torch.isnan(numbers_NF)
             known_NF = torch.where(missing_NF, self.median, numbers_NF)
-            parts += [torch.clamp(known_NF, self.low, self.high), missing_NF.to(numbers_NF.dtype)]
+            within_NF = torch.clamp(known_NF, self.low, self.high) - self.low
+            parts += [within_NF / self.width, missing_NF.to(numbers_NF.dtype)]
         if self.sizes:
             ids_NG = rest.pop(0)
             kinds = [torch.arange(size, device=ids_NG.device) for size in self.sizes]

@@ -16,7 +16,7 @@ from torch import Tensor
 from triad_serving.contract.tasks import Task
 from triad_training.layers.expert import F64, Expert, ExpertAnswer, Features, Look, shares_of
 
-LEAST = 1e-6  # norm of a text without any known n-gram
+LEAST = 1.0  # norm: that of a single n-gram which every text has; of a text without any, whatever is not 0
 
 
 class NgramExpert(Expert):
@@ -31,7 +31,7 @@ class NgramExpert(Expert):
         """own: of each known n-gram, whether it is of this kind."""
         rows_V = np.concatenate([[0], np.where(own, np.cumsum(own), 0)])
         super().__init__(tasks, 1 + int(np.sum(own)))
-        self.register_buffer("rows", torch.from_numpy(rows_V))
+        self.register_buffer("rows", torch.from_numpy(rows_V), persistent=False)
         self.register_buffer("rarity", torch.zeros(len(self.weight)))
         self.rows: Tensor
         self.rarity: Tensor

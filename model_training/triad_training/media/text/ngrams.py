@@ -21,12 +21,12 @@ def is_word(entry: str) -> bool:
 
 
 def build_ngrams(texts: Iterable[str | None], spec: TextSpec, lexicon: Lexicon) -> Ngrams:
-    """In the order of how many texts have them."""
+    """In the order of how many texts have them, then of where they came first: the same in every process."""
     counts: Counter[str] = Counter()
     for text in texts:
         if text:
             item = lexicon.encode(lexicon.words(text, spec, LIMITS), spec, text=text)
-            counts.update({place.entry for place in ngrams_of(text, item.spans)})
+            counts.update(dict.fromkeys(place.entry for place in ngrams_of(text, item.spans)).keys())
     known = [entry for entry, count in counts.most_common() if count >= LEAST_TEXTS]
     words, runs = (_first(known, words=kind) for kind in (True, False))
     return Ngrams([*words, *runs])

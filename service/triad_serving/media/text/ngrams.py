@@ -1,8 +1,8 @@
 """N-grams of a text as a linear model reads them: words, pairs of words, runs of characters within words.
 
 "=" stands before words and pairs, so that the word "the" and the characters "the" of "other" are two entries.
-Ideographs have no spaces: of them the tokens are the words. Runs of characters are those of scikit-learn's
-analyzer "char_wb": of each word with a space on either side.
+Chinese and Japanese have no spaces: of them the tokens are the words. Runs of characters are those of
+scikit-learn's analyzer "char_wb": of each word with a space on either side.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ WORD = re.compile(r"\w+")
 LONGEST_RUN = 5  # characters
 FIRST_ID = 1  # 0 pads
 LETTER = re.compile("[a-z0-9_]")  # says nothing on its own, as an ideograph does
+# Kana and ideographs.
+SPACELESS = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0003ffff]")
 
 
 class Place(NamedTuple):
@@ -92,10 +94,10 @@ def ngrams_of(text: str, spans: Sequence[tuple[int, int]]) -> Iterator[Place]:
 
 
 def _words(run: str, tokens: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Where its words stand: all of it, but for ideographs, of which the tokens say where a word ends."""
+    """Where its words stand: all of it, but where there are no spaces: there a word ends with its token."""
     start = 0
     for place in range(1, len(run)):
-        if tokens[place] != tokens[place - 1] and not LETTER.match(run[place]):
+        if tokens[place] != tokens[place - 1] and SPACELESS.match(run[place]):
             yield start, place
             start = place
     yield start, len(run)
