@@ -82,11 +82,13 @@ def train_bundle(
             transfer.report(run)
     if accelerator.is_main_process:
         rehearse(model, prepared.config.spec, prepared.tasks, parity_examples(prepared.validation))
+    model.keep_frozen(set(model.media) - config.augment.media)  # others differ each time
     model = fit(model, prepared, accelerator, run)
     if accelerator.is_main_process:
         baseline = None
         if model.expert_names:
             prepared, baseline = add_experts(model, prepared)
+        model.keep_frozen(())
         try:
             write_trained_bundle(model, prepared, destination, baseline=baseline)
         except DiskError as error:

@@ -12,6 +12,7 @@ Shape letters: E examples, S steps.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
@@ -31,6 +32,7 @@ from triad_training.data.dataset import ExampleDataset
 Order = Literal["attention", "occlusion", "shapley", "random"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 SAMPLE = 40  # examples
+MOST_S = 25.0  # with pretrained encoders one example takes seconds
 MOST_PARTS = 16  # of one medium
 SHARES = tuple(step / 10 for step in range(11))  # of the parts
 ROWS_PER_RUN = 64
@@ -56,23 +58,38 @@ class Removal:
 
 @dataclass(frozen=True, kw_only=True)
 class Removals:
-    """One task. examples: how many the curves are the mean of."""
+    """One task. examples: how many the curves are the mean of, of so many rows."""
 
     examples: int
+    rows: int
     shares: tuple[float, ...]
     orders: tuple[Removal, ...]
 
 
 def measure_removal(
-    session: Session, dataset: ExampleDataset, tasks: Sequence[Task], *, sample: int = SAMPLE
+    session: Session,
+    dataset: ExampleDataset,
+    tasks: Sequence[Task],
+    *,
+    sample: int = SAMPLE,
+    most_s: float = MOST_S,
 ) -> dict[str, Removals]:
-    """By task, on a seeded sample; a regression has no probability to watch, and is left out."""
+    """By task, on a seeded sample; a regression has no probability to watch, and is left out.
+
+    most_s: after which no further examples are asked; one always is.
+    """
     watched = [task for task in tasks if task.type != "regression" and task.prior]
     chosen = np.random.default_rng(SEED).permutation(len(dataset))[:sample].tolist() if watched else []
-    found = [_removal_curves(session, dataset[i].inputs, dataset.spec, watched, seed=i) for i in chosen]
+    found = list[dict[tuple[str, Order], F64]]()
+    started = time.monotonic()
+    for i in chosen:
+        if found and time.monotonic() - started > most_s:
+            break
+        found.append(_removal_curves(session, dataset[i].inputs, dataset.spec, watched, seed=i))
     return {
         task.name: Removals(
             examples=len(found),
+            rows=len(dataset),
             shares=SHARES,
             orders=tuple(
                 _mean(order, np.stack([curves[task.name, order] for curves in found])) for order in ORDERS
@@ -197,17 +214,29 @@ def _hide_all(
     spec: PreprocessSpec,
     wanted: Sequence[Hidden],
 ) -> dict[Hidden, ModelOutputs | None]:
-    left = {hidden: _without(inputs, parts, spec, hidden) for hidden in wanted}
+    made: dict[tuple[MediumName, Hidden], ModelInputs] = {}
+    left = {hidden: _without(inputs, parts, spec, hidden, made) for hidden in wanted}
     asked = {hidden: rest for hidden, rest in left.items() if rest.media}
     answers = dict(zip(asked, _run(session, list(asked.values())), strict=True))
     return {hidden: answers.get(hidden) for hidden in wanted}
 
 
-def _without(inputs: ModelInputs, parts: Sequence[Part], spec: PreprocessSpec, hidden: Hidden) -> ModelInputs:
-    """A medium of which nothing is left is absent."""
+def _without(
+    inputs: ModelInputs,
+    parts: Sequence[Part],
+    spec: PreprocessSpec,
+    hidden: Hidden,
+    made: dict[tuple[MediumName, Hidden], ModelInputs],
+) -> ModelInputs:
+    """A medium of which nothing is left is absent. made: what is left of one, encoded once in a run."""
     left = {part.medium for n, part in enumerate(parts) if n not in hidden}
-    seen = inputs.only(*left)
-    return hide(seen, [parts[n] for n in sorted(hidden) if parts[n].medium in left], spec)
+    items = {}
+    for medium in left:
+        own = frozenset(n for n in hidden if parts[n].medium == medium)
+        if (medium, own) not in made:
+            made[medium, own] = hide(inputs.only(medium), [parts[n] for n in sorted(own)], spec)
+        items[medium] = made[medium, own].of(medium)
+    return ModelInputs(**items)
 
 
 def _run(session: Session, rows: Sequence[ModelInputs]) -> list[ModelOutputs]:

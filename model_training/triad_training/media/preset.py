@@ -77,7 +77,11 @@ def media_options(
         # 32 ms every 16: a third fewer frames than 10 ms apart, in tokens of 0.13 s.
         preprocess["audio"] = {"sample_rate_hz": 8000, "window": 256, "hop": 128, "frames_per_token": 8}
     if preset != "fast":
-        options["augment"] = _augmentation(size, data, strong=preset == "best")
+        augment = _augmentation(size, data, strong=preset == "best")
+        encoders = {**model, **own.get("model", {})}
+        options["augment"] = {
+            section: value for section, value in augment.items() if _suits(section, encoders)
+        }
     return options
 
 
@@ -98,6 +102,15 @@ def _encoders(
     if not data.audio or {"features", "denoise"} & set(model):
         found.pop("audio", None)
     return {f"{medium}_encoder": name for medium, name in found.items()}
+
+
+def _suits(augmented: str, model: Options) -> bool:
+    """A frozen encoder reads each item once if nothing changes it; a pretrained one computes no spectrum."""
+    encoder = model.get(f"{'audio' if augmented == 'spectrum' else augmented}_encoder")
+    if encoder is None:
+        return True
+    tuned = isinstance(encoder, dict) and encoder.get("tune", "frozen") != "frozen"
+    return tuned and augmented != "spectrum"
 
 
 def _augmentation(size: TableSize, data: MediaColumns, *, strong: bool) -> Options:

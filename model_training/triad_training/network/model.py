@@ -6,7 +6,7 @@ Shape letters: N items of one medium, B rows, P tokens of all media side by side
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -21,6 +21,7 @@ from triad_training.config.train_config import TrainConfig
 from triad_training.layers.expert import Expert, Look
 from triad_training.media.encoders import build_encoders, build_experts
 from triad_training.media.pretrained.backbone import as_pretrained
+from triad_training.media.pretrained.frozen import FrozenTokens, is_frozen
 from triad_training.media.registry import present
 from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
 from triad_training.network.head import Head, HeadAnswer
@@ -75,6 +76,7 @@ class TriadModel(nn.Module):
             }
         )
         self.asks_experts = False
+        self._frozen: dict[MediumName, FrozenTokens] = {}
         self.fusion = Fusion(width=width, heads=heads, layers=config.model.fusion_layers, dropout=dropout)
         self.medium_marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in spec.media})
         self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in tasks})
@@ -118,6 +120,11 @@ class TriadModel(nn.Module):
             }
         )
 
+    def keep_frozen(self, media: Collection[MediumName]) -> None:
+        """From now on, what frozen encoders make of items of these media alone is kept; see FrozenTokens."""
+        frozen = {medium: encoder for medium, encoder in self.encoders.items() if is_frozen(encoder)}
+        self._frozen = {m: FrozenTokens(frozen[m]) for m in self.media if m in media and m in frozen}
+
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With what fusion looked at, which only explanations need."""
         rows = {medium: inputs[f"{medium}_row"] for medium in self.media}
@@ -144,7 +151,8 @@ class TriadModel(nn.Module):
         encoder = self.encoders[medium]
         pretrained = as_pretrained(encoder)
         if pretrained is not None:
-            hidden_NPH, mask_NP = pretrained.hidden(*arrays)
+            kept = self._frozen.get(medium)
+            hidden_NPH, mask_NP = pretrained.hidden(*arrays) if kept is None else kept.hidden(arrays)
             return hidden_NPH, Tokens(pretrained.project(hidden_NPH), mask_NP)
         tokens_NPD, mask_NP = encoder(*arrays)
         return tokens_NPD, Tokens(tokens_NPD, mask_NP)

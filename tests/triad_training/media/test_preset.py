@@ -53,3 +53,14 @@ def test_an_english_encoder_reads_no_chinese_and_no_options_of_our_own(
     assert list(encoders("default", 100, text="屏幕坏了")) == ["image_encoder"]
     for own in ({"lexicon": {"min_count": 3}}, {"preprocess": {"text": {"pos": True}}}):
         assert list(encoders("default", 100, own=own)) == ["image_encoder"]
+
+
+def test_nothing_that_a_frozen_encoder_reads_is_augmented(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"image": "photographs", "audio": "speech"}
+    monkeypatch.setattr(module, "encoders_at_hand", lambda: names)
+    data = MediaColumns(text="text", image="image", audio="audio")
+    rows = [{"text": "plain words"}] * 600
+    frozen = media_options("best", data, rows, own={})
+    assert set(frozen["augment"]) == {"text"}
+    tuned: Options = {"model": {m + "_encoder": {"source": s, "tune": "all"} for m, s in names.items()}}
+    assert set(media_options("best", data, rows, own=tuned)["augment"]) == {"text", "image", "audio"}

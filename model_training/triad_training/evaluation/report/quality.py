@@ -164,7 +164,7 @@ def _draw_curve(axes: Axes, task: Task, curve: Curve) -> None:
     names = ["as sent" if point.level is None else f"{point.level:g}" for point in points]
     axes.set_xticks(places, names)
     axes.set_ylim(-0.04, 1.04)
-    axes.set_title(f"{curve.corruption.kind} ({curve.examples} rows)")
+    axes.set_title(f"{curve.corruption.kind} ({curve.examples} of {curve.rows} rows)")
     axes.set_xlabel(curve.corruption.unit)
 
 
