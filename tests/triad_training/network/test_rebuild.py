@@ -16,7 +16,6 @@ from triad_training.evaluation.evaluate import open_table
 from triad_training.network.parity import MAX_DRIFT, check_parity, parity_examples
 from triad_training.network.rebuild import rebuild_network
 
-
 DIGITS = Path(triad_serving.__file__).parent / "models" / "digits" / "1"
 
 
