@@ -140,7 +140,7 @@ class Learner:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer.optimizer, functools.partial(warmup_cosine, steps=self.steps, optim=self.optim)
         )
-        self.average = AveragedModel(model, multi_avg_fn=_averaging(self.optim.average), use_buffers=True)
+        self.average = AveragedModel(model, multi_avg_fn=averaging(self.optim.average), use_buffers=True)
 
     @property
     def averaged_model(self) -> TriadModel:
@@ -181,7 +181,7 @@ def make_accelerator(optim: OptimConfig) -> Accelerator:
     )
 
 
-def _averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+def averaging(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
     """Exponential moving averages of floats. Whole numbers are copied: torch rounds their averages down, so
     that a table of indices points elsewhere after a step."""
     moving = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]

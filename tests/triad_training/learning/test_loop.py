@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.optim.swa_utils import AveragedModel
 
 import triad_training.learning.loop as fitting
 from tests.triad_training.conftest import FIT, ROOT, fit_toy
@@ -20,7 +21,7 @@ from triad_serving.contract.errors import DiskError, TableError
 from triad_training.config.reading import load_config
 from triad_training.evaluation.history import read_history
 from triad_training.layers.distributed import Batches
-from triad_training.learning.loop import RunState
+from triad_training.learning.loop import RunState, averaging
 from triad_training.learning.prepare import prepare
 
 
@@ -109,3 +110,17 @@ def test_a_file_that_goes_away_in_training_is_named_by_the_worker_that_wanted_it
     with pytest.raises(TableError) as caught:
         list(fitting._train_loader(prepared, Batches(prepared.train, batch_size=8, seed=0)))
     assert caught.value.problems == (f"image: {path}: No such file or directory",)
+
+
+def test_averages_of_weights_leave_whole_numbers_whole() -> None:
+    """torch's own average of a table of indices falls by one wherever rounding is downwards."""
+    module = torch.nn.Module()
+    module.weight = torch.nn.Parameter(torch.zeros(()))
+    module.register_buffer("rows", torch.arange(60_000))
+    averaged = AveragedModel(module, multi_avg_fn=averaging(0.98), use_buffers=True)
+    averaged.update_parameters(module)
+    module.weight.data += 1
+    for _ in range(3):
+        averaged.update_parameters(module)
+    assert torch.equal(averaged.module.rows, torch.arange(60_000))
+    assert averaged.module.weight.item() == pytest.approx(1 - 0.98**3, abs=1e-6)

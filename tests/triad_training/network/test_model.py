@@ -13,15 +13,17 @@ from triad_serving.media.audio.spec import AudioInput, AudioSpec
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.image.spec import ImageInput, ImageSpec
 from triad_serving.media.text.lexicon import WordLexicon
+from triad_serving.media.text.ngrams import Ngrams
 from triad_serving.media.text.spec import TextInput, TextSpec
 from triad_serving.media.text.words import Vocabulary
 from triad_training.config.train_config import ModelConfig, TrainConfig
+from triad_training.media.text.expert import NgramExpert
 from triad_training.network.fusion import AttentionReading, segment_masks
 from triad_training.network.head import Head
 from triad_training.network.model import TriadModel
 
 SPEC = PreprocessSpec(
-    text=TextSpec(), image=ImageSpec(height=16, width=16, rows=4, columns=4), audio=AudioSpec()
+    text=TextSpec(max_ngrams=40), image=ImageSpec(height=16, width=16, rows=4, columns=4), audio=AudioSpec()
 )
 TASKS = (
     Task(name="kind", type="classification", labels=("a", "b", "c")),
@@ -31,13 +33,34 @@ CONFIG = TrainConfig.model_validate(
     {"name": "toy", "data": {"table": "t.csv"}, "tasks": {"kind": {}, "size": {"type": "regression"}}}
     | {"model": ModelConfig(width=16, heads=2, mels=16)}
 )
-ASSETS = {"text": WordLexicon(vocabulary=Vocabulary([f"word{n}" for n in range(48)]))}  # 50 ids
+NGRAMS = Ngrams([*(f"=word{n}" for n in range(9)), *"abcdefghi"])
+VOCABULARY = Vocabulary([f"word{n}" for n in range(48)])  # 50 ids
+ASSETS = {"text": WordLexicon(vocabulary=VOCABULARY, ngrams=NGRAMS)}
 
 
-@pytest.fixture
-def model() -> TriadModel:
+@pytest.fixture(params=["network", "experts"])
+def model(request: pytest.FixtureRequest) -> TriadModel:
+    """By itself, or with linear experts that it believes in part."""
     torch.manual_seed(0)
-    return TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval()
+    model = TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval()
+    return with_experts(model) if request.param == "experts" else model
+
+
+@torch.no_grad()
+def with_experts(model: TriadModel) -> TriadModel:
+    """As if they had been solved for, and believed differently in every subset."""
+    for medium, name in model.expert_names:
+        expert = model.experts_of(medium)[name]
+        expert.weight.normal_(std=0.1)
+        expert.bias.normal_()
+        if isinstance(expert, NgramExpert):
+            expert.rarity[1:].uniform_(1, 3)
+            expert.weight[0] = 0  # of padding and of what is not of this kind: never solved for
+    for task in TASKS:
+        model.head(task.name).trust_SM.uniform_(0, 1)
+        model.head(task.name).expert_trust_SE.uniform_(0, 2)
+    model.asks_experts = True
+    return model
 
 
 def example(seed: int) -> ModelInputs:
@@ -45,7 +68,13 @@ def example(seed: int) -> ModelInputs:
     samples = rng.integers(-9000, 9000, 1000 + 700 * seed).astype(np.int16)
     pixels = rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)
     return ModelInputs(
-        text=TextInput(ids_L=rng.integers(2, 50, 3 + seed), spans=(), text="a text it", truncated=False),
+        text=TextInput(
+            ids_L=rng.integers(2, 50, 3 + seed),
+            ngrams_G3=rng.integers((1, 0, 0), (19, 3 + seed, 3 + seed), (5 * seed, 3)),
+            spans=(),
+            text="a text it",
+            truncated=False,
+        ),
         image=ImageInput(pixels_HW3=pixels, format="PNG", width=16, height=16, region=(0, 0, 16, 16)),
         audio=AudioInput(
             samples_T=samples, format="WAV", seconds=1.0, sample_rate_hz=8000, truncated=False, peak=0.3
@@ -159,3 +188,56 @@ def test_a_model_may_read_any_subset_of_media(media: tuple[str, ...]) -> None:
     outputs = run(model, [example(0).only(*media)])
     assert outputs["logits.kind"].shape == (1, 3)
     assert {name.rsplit(".", 1)[1] for name in outputs if name.startswith("attention.kind")} == set(media)
+
+
+@torch.inference_mode()
+def test_experts_add_what_is_believed_of_them_to_the_network() -> None:
+    """Reference: the sum, in numpy. A network that is not believed in a subset says nothing there."""
+    model = with_experts(TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval())
+    head, inputs = model.head("kind"), example(1)
+    head.trust_SM.zero_()
+    found_K = run(model, [inputs.only("text", "audio")])["logits.kind"][0]
+    encoded = model.encode(
+        {name: torch.from_numpy(array) for name, array in pack_batch([inputs], SPEC).items()}
+    )
+    expected_K = head.offset.numpy().astype(float)
+    trust_E = head.expert_trust_SE[0b101]
+    for place, (medium, _) in enumerate(model.expert_names):
+        own = [name for name in model.expert_names if name[0] == medium]
+        answers = encoded[medium].experts
+        assert answers is not None
+        if medium != "image":
+            said_K = answers[0][0, own.index(model.expert_names[place]), model.columns["kind"]]
+            expected_K = expected_K + float(trust_E[place]) * said_K.numpy()
+    assert found_K == pytest.approx(expected_K, abs=1e-4)
+
+
+def test_where_nothing_says_anything_attention_still_falls_on_what_was_read() -> None:
+    model = with_experts(TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval())
+    for task in TASKS:
+        model.head(task.name).trust_SM.zero_()
+        model.head(task.name).expert_trust_SE.zero_()
+    outputs = run(model, [example(1).only("image")])
+    assert outputs["attention.kind.image"].sum() == pytest.approx(1, abs=1e-5)
+    assert outputs["logits.kind"][0] == pytest.approx(model.head("kind").offset.numpy(), abs=1e-6)
+
+
+def test_a_network_without_its_experts_answers_as_it_learnt_to() -> None:
+    torch.manual_seed(0)
+    model = TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval()
+    before = run(model, [example(0)])["logits.kind"]
+    assert not np.allclose(run(with_experts(model), [example(0)])["logits.kind"], before)
+    assert np.array_equal(run(model.without_experts(), [example(0)])["logits.kind"], before)
+
+
+def test_experts_that_are_not_kept_are_gone_and_the_others_say_the_same() -> None:
+    model = with_experts(TriadModel(CONFIG, SPEC, TASKS, ASSETS).eval())
+    kept = [name for name in model.expert_names if name[0] != "audio"]
+    for task in TASKS:
+        model.head(task.name).expert_trust_SE[:, -1] = 0
+    before = run(model, [example(0)])
+    model.keep_experts(kept, SPEC)
+    assert model.expert_names == kept
+    after = run(model, [example(0)])
+    for name, array in before.items():
+        assert np.allclose(after[name], array, atol=1e-6), name

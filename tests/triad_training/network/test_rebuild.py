@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save
 
+import triad_serving
 from tests.triad_training.conftest import table_folder
 from triad_serving.contract.errors import BundleError
-from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, write_bundle
+from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle, write_bundle
 from triad_serving.inference.session import Session
-from triad_training.config.reading import load_config
-from triad_training.learning.prepare import prepare
+from triad_training.evaluation.evaluate import open_table
 from triad_training.network.parity import MAX_DRIFT, check_parity, parity_examples
 from triad_training.network.rebuild import rebuild_network
+
+DIGITS = Path(triad_serving.__file__).parent / "models" / "digits" / "1"
 
 
 def rewritten(bundle: Bundle, folder: Path, weights: bytes | None) -> Bundle:
@@ -27,12 +29,23 @@ def rewritten(bundle: Bundle, folder: Path, weights: bytes | None) -> Bundle:
 
 
 def test_the_rebuilt_network_answers_as_the_graph(toy_bundle: Bundle) -> None:
-    prepared = prepare(load_config(table_folder(toy_bundle) / "config.toml"))
+    table = open_table(toy_bundle, table_folder(toy_bundle) / "metadata.csv", ["validation"])
+    validation = table.dataset(table.split("validation"))
     session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
     model = rebuild_network(toy_bundle)
     assert not model.training
-    drift = check_parity(model, session, toy_bundle.spec, parity_examples(prepared.validation))
+    assert model.asks_experts
+    assert any(model.head(task.name).expert_trust_SE.any() for task in toy_bundle.tasks)
+    drift = check_parity(model, session, toy_bundle.spec, parity_examples(validation))
     assert drift < MAX_DRIFT
+
+
+def test_a_bundle_from_before_there_were_experts_is_rebuilt_without_any() -> None:
+    bundle = read_bundle(DIGITS)
+    model = rebuild_network(bundle)
+    assert not model.asks_experts
+    assert model.expert_names == []
+    assert all((model.head(task.name).trust_SM == 1).all() for task in bundle.tasks)
 
 
 def test_a_bundle_without_weights_is_refused(toy_bundle: Bundle, tmp_path: Path) -> None:
