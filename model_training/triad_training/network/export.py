@@ -6,7 +6,16 @@ import warnings
 from collections.abc import Sequence
 
 import torch
-from onnxscript import optimizer
+from onnx_ir import Model
+from onnx_ir.passes.common import (
+    CommonSubexpressionEliminationPass,
+    DeduplicateInitializersPass,
+    LiftConstantsToInitializersPass,
+    NameFixPass,
+    OutputFixPass,
+    RemoveUnusedNodesPass,
+)
+from onnxscript import optimizer, rewriter
 from torch import Tensor, nn
 
 from triad_serving.contract.tasks import Task
@@ -35,11 +44,42 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
             input_names=graph.inputs,
             output_names=graph.outputs,
             dynamic_shapes=(tuple(dict.fromkeys(each, torch.export.Dim.DYNAMIC) for each in axes),),
+            optimize=False,
             verbose=False,
         )
     assert program is not None
-    folded = optimizer.optimize(program.model_proto, input_size_limit=FOLDED, output_size_limit=FOLDED)
-    return bytes(without_notes(folded).SerializeToString())
+    _simplify(program.model)
+    return bytes(without_notes(program.model_proto).SerializeToString())
+
+
+def _simplify(graph: Model) -> None:
+    """Folds constants before it looks for patterns: of five tasks 8 s, in the other order 50 s."""
+    optimizer.inline(graph)
+    _fold(graph)
+    rewriter.rewrite(graph)
+    _fold(graph)
+    for tidy in (
+        RemoveUnusedNodesPass(),
+        LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        DeduplicateInitializersPass(),
+        CommonSubexpressionEliminationPass(),
+        OutputFixPass(),
+        NameFixPass(),
+    ):
+        tidy(graph)
+
+
+def _fold(graph: Model) -> None:
+    """Sequences of splits are taken apart only where shapes are known."""
+    optimizer.fold_constants(
+        graph, onnx_shape_inference=True, input_size_limit=FOLDED, output_size_limit=FOLDED
+    )
+    for tidy in (
+        DeduplicateInitializersPass(),
+        CommonSubexpressionEliminationPass(),
+        RemoveUnusedNodesPass(),
+    ):
+        tidy(graph)
 
 
 class _ExportedSignature(nn.Module):
