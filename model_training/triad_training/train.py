@@ -83,7 +83,10 @@ def train_bundle(
     if accelerator.is_main_process:
         rehearse(model, prepared.config.spec, prepared.tasks, parity_examples(prepared.validation))
     model.keep_frozen(set(model.media) - config.augment.media)  # others differ each time
-    model = fit(model, prepared, accelerator, run)
+    of_network = prepared.with_experts((), augmented=True)  # which reads no n-grams, epoch after epoch
+    model.read(of_network.config.spec)
+    model = fit(model, of_network, accelerator, run)
+    model.read(prepared.config.spec)
     if accelerator.is_main_process:
         baseline = None
         if model.expert_names:

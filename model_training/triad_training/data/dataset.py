@@ -76,9 +76,12 @@ class ExampleDataset(Dataset[LabelledInputs]):
         plain._changes = {}
         return plain
 
-    def reading(self, spec: PreprocessSpec, assets: Assets) -> ExampleDataset:
-        """The same rows, read otherwise, without augmentation."""
-        return ExampleDataset(self.examples, self.targets, spec, assets, files=self.files, seed=self.seed)
+    def reading(self, spec: PreprocessSpec, assets: Assets, *, augmented: bool = False) -> ExampleDataset:
+        """The same rows, read otherwise. augmented: whether as they are here."""
+        other = ExampleDataset(self.examples, self.targets, spec, assets, files=self.files, seed=self.seed)
+        if augmented:
+            other._changes = self._changes
+        return other
 
     def __len__(self) -> int:
         return len(self.examples)

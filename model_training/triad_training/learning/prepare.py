@@ -40,11 +40,12 @@ class Prepared:
     test: ExampleDataset
     teacher: Teacher | None = None
 
-    def with_experts(self, kept: Sequence[tuple[MediumName, str]]) -> Prepared:
-        """For a network that has kept only these linear experts."""
+    def with_experts(self, kept: Sequence[tuple[MediumName, str]], *, augmented: bool = False) -> Prepared:
+        """For a network that has kept only these linear experts. augmented: whether it still learns."""
         config, assets = without_experts(self.config, self.assets, kept)
         read = {
-            name: getattr(self, name).reading(config.spec, assets) for name in ("train", "validation", "test")
+            name: getattr(self, name).reading(config.spec, assets, augmented=augmented)
+            for name in ("train", "validation", "test")
         }
         return dataclasses.replace(self, config=config, assets=assets, **read)
 

@@ -107,7 +107,7 @@ class TriadModel(nn.Module):
 
     def keep_experts(self, kept: Sequence[tuple[MediumName, str]], spec: PreprocessSpec) -> None:
         """Forgets all others. spec: what is still to be read."""
-        self.inputs = _encoder_inputs(spec)
+        self.read(spec)
         places = [place for place, name in enumerate(self.expert_names) if name in kept]
         for task in self.heads:
             head = self.head(task)
@@ -119,6 +119,10 @@ class TriadModel(nn.Module):
                 for medium, named in experts.items()
             }
         )
+
+    def read(self, spec: PreprocessSpec) -> None:
+        """Takes the inputs of another spec: without those of experts alone while none is asked."""
+        self.inputs = _encoder_inputs(spec)
 
     def keep_frozen(self, media: Collection[MediumName]) -> None:
         """From now on, what frozen encoders make of items of these media alone is kept; see FrozenTokens."""
