@@ -41,6 +41,7 @@ frames_per_token = 4
 [preprocess.text]
 pos = true
 [model]
+linear = false
 width = 16
 heads = 2
 mels = 16
@@ -66,6 +67,7 @@ data = "Drawn by the test."
 licence = "CC0"
 """
 WORDS = {"high": ("明亮 day", "shining sun"), "low": ("黑暗 night", "gloomy moon")}
+WITH_EXPERTS = ("model.linear=true", 'data.audio=""', "optim.epochs=1", "name=expert")
 ROOT = Path(__file__).parents[2]
 # `fit_toy` for a process of its own: folder, run, overrides.
 FIT = """
@@ -139,6 +141,17 @@ def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         return train_bundle(root / "table" / "config.toml", out=root / "models")
+
+
+@pytest.fixture(scope="session")
+def expert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Of text and image, with linear experts, after one epoch; its table lies likewise."""
+    root = tmp_path_factory.mktemp("expert")
+    (root / "table").mkdir()
+    make_toy_folder(root / "table")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        return train_bundle(root / "table" / "config.toml", out=root / "models", overrides=WITH_EXPERTS)
 
 
 def fit_toy(toy_folder: Path, run: str, *overrides: str) -> dict[str, torch.Tensor]:

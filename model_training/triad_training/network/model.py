@@ -121,7 +121,7 @@ class TriadModel(nn.Module):
         )
 
     def read(self, spec: PreprocessSpec) -> None:
-        """Takes the inputs of another spec: of one without what its experts alone read, where none is asked."""
+        """Takes the inputs of another spec: without those of experts alone while none is asked."""
         self.inputs = _encoder_inputs(spec)
 
     def keep_frozen(self, media: Collection[MediumName]) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 import triad_training.train as training
 from tests.conftest import SPEC, write_tiny_bundle
-from tests.triad_training.conftest import CONFIG, make_toy_folder, table_folder
+from tests.triad_training.conftest import CONFIG, WITH_EXPERTS, make_toy_folder, table_folder
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
 from triad_serving.media.text.lexicon import WordLexicon
@@ -20,8 +20,6 @@ from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import Transfer, transfer_weights
 from triad_training.network.rebuild import rebuild_network
 from triad_training.train import train_bundle
-
-EXPERTS = {"experts.text", "experts.image", "experts.audio"}
 
 
 def fresh_parts(transfer: Transfer) -> set[str]:
@@ -44,21 +42,21 @@ def transferred(prepared: Prepared, bundle: Bundle) -> tuple[torch.nn.Module, Tr
 
 
 def test_the_same_config_answers_as_the_bundle_before_its_first_step(toy_bundle: Bundle) -> None:
-    """But for linear experts, which are solved for anew. Reference: the bundle's network without its own."""
     prepared = prepared_from(table_folder(toy_bundle))
     model, transfer = transferred(prepared, toy_bundle)
-    assert fresh_parts(transfer) == EXPERTS | {f"heads.{task.name}" for task in toy_bundle.tasks}
+    assert fresh_parts(transfer) == {f"heads.{task.name}" for task in toy_bundle.tasks}
     inputs = collate([prepared.test[0]], prepared.config.spec)["inputs"]
     with torch.inference_mode():
-        expected = rebuild_network(toy_bundle).without_experts()(inputs)
+        expected = rebuild_network(toy_bundle)(inputs)
         found = model(inputs)
     for task in toy_bundle.tasks:
         assert torch.equal(found[f"logits.{task.name}"], expected[f"logits.{task.name}"])
 
 
-def test_a_transferred_network_believes_itself_and_no_expert_yet(toy_bundle: Bundle) -> None:
+def test_a_transferred_network_believes_itself_and_no_expert_yet(expert_bundle: Bundle) -> None:
     """The bundle's beliefs may be 0 for its network, which could then not learn."""
-    state = transferred(prepared_from(table_folder(toy_bundle)), toy_bundle)[0].state_dict()
+    prepared = prepared_from(table_folder(expert_bundle), *WITH_EXPERTS)
+    state = transferred(prepared, expert_bundle)[0].state_dict()
     assert all((tensor == 1).all() for name, tensor in state.items() if name.endswith(".trust_SM"))
     assert not any(tensor.any() for name, tensor in state.items() if name.endswith(".expert_trust_SE"))
     solved = [tensor for name, tensor in state.items() if name.startswith("experts.") and "weight" in name]
@@ -72,7 +70,7 @@ def test_another_set_of_tasks_takes_everything_but_their_heads(toy_bundle: Bundl
     config = CONFIG.replace(tasks, '[tasks.brightness]\ncolumn = "kind"\n')
     (tmp_path / "config.toml").write_text(config, encoding="utf-8")
     _, transfer = transferred(prepared_from(tmp_path), toy_bundle)
-    assert fresh_parts(transfer) == EXPERTS | {"attention.brightness", "heads.brightness"}
+    assert fresh_parts(transfer) == {"attention.brightness", "heads.brightness"}
     gone = {f"{part}.{task}" for part in ("attention", "heads") for task in ("kind", "tags", "size")}
     assert {part for part, count in transfer.unused.items() if count} - EXPERTS == gone
 

@@ -28,15 +28,16 @@ def rewritten(bundle: Bundle, folder: Path, weights: bytes | None) -> Bundle:
     return write_bundle(folder / "1", bundle.manifest, files)
 
 
-def test_the_rebuilt_network_answers_as_the_graph(toy_bundle: Bundle) -> None:
-    table = open_table(toy_bundle, table_folder(toy_bundle) / "metadata.csv", ["validation"])
+def test_the_rebuilt_network_answers_as_the_graph(expert_bundle: Bundle) -> None:
+    bundle = expert_bundle
+    table = open_table(bundle, table_folder(bundle) / "metadata.csv", ["validation"])
     validation = table.dataset(table.split("validation"))
-    session = Session(toy_bundle.model_path, spec=toy_bundle.spec, tasks=toy_bundle.tasks, device="cpu")
-    model = rebuild_network(toy_bundle)
+    session = Session(bundle.model_path, spec=bundle.spec, tasks=bundle.tasks, device="cpu")
+    model = rebuild_network(bundle)
     assert not model.training
     assert model.asks_experts
-    assert any(model.head(task.name).expert_trust_SE.any() for task in toy_bundle.tasks)
-    drift = check_parity(model, session, toy_bundle.spec, parity_examples(validation))
+    assert any(model.head(task.name).expert_trust_SE.any() for task in bundle.tasks)
+    drift = check_parity(model, session, bundle.spec, parity_examples(validation))
     assert drift < MAX_DRIFT
 
 
