@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.triad_training.network.test_rebuild import table_folder
+from tests.triad_training.conftest import table_folder
 from triad_serving.inference.bundle import CARD_FILE, Bundle
 from triad_serving.operation.inspection import describe_bundle
 from triad_training.evaluation.evaluate import evaluate_bundle
