@@ -72,7 +72,7 @@ def test_another_set_of_tasks_takes_everything_but_their_heads(toy_bundle: Bundl
     _, transfer = transferred(prepared_from(tmp_path), toy_bundle)
     assert fresh_parts(transfer) == {"attention.brightness", "heads.brightness"}
     gone = {f"{part}.{task}" for part in ("attention", "heads") for task in ("kind", "tags", "size")}
-    assert {part for part, count in transfer.unused.items() if count} - set() == gone
+    assert {part for part, count in transfer.unused.items() if count} == gone
 
 
 def test_a_task_with_other_labels_keeps_where_it_looked_and_begins_its_head_anew(
