@@ -53,7 +53,7 @@ def export_graph(model: TriadModel, spec: PreprocessSpec, tasks: Sequence[Task])
 
 
 def _simplify(graph: Model) -> None:
-    """Folds constants before it looks for patterns: of five tasks 8 s, in the other order 50 s."""
+    """Folds constants before it looks for patterns: of five tasks 11 s, the other way 51 s."""
     optimizer.inline(graph)
     _fold(graph)
     rewriter.rewrite(graph)
