@@ -25,6 +25,7 @@ PENALTIES = tuple(10.0 ** (-np.arange(12) / 2 - 0.5))
 FOLDS, FOLDS_OF_MANY = 5, 2
 ROTATED = 2500  # rows, and fewer than features: solved in the space that the rows span; more are many
 PATIENCE = 3  # weaker penalties that are tried past the one of the smallest loss
+CURVATURE = 0.25  # of the logistic loss at most
 MAX_STEPS = 100
 TOLERANCE = 1e-5  # of the gradient's largest entry
 
@@ -197,22 +198,29 @@ def _path(
 ) -> Iterator[LinearModel]:
     """A model for each penalty, each from where the one before ended."""
     size, outputs = features.shape[1], problem.outputs
-    start = np.zeros((size + 1) * outputs)
     turned = features.T if isinstance(features, np.ndarray) else features.T.tocsr()
-
+    squares = features**2 if isinstance(features, np.ndarray) else features.multiply(features)
+    square_F = np.asarray(squares.mean(axis=0)).ravel()
+    solution = np.zeros((size + 1, outputs))
     for penalty in penalties:
+        # In units in which every direction curves alike ten steps are enough: a third of the time.
+        unit_F1 = 1 / np.sqrt(np.append(CURVATURE * square_F + penalty, CURVATURE))[:, None]
 
-        def loss(flat: F64, penalty: float = penalty) -> tuple[float, F64]:
-            weight_FK, bias_K = np.split(flat.reshape(-1, outputs), [size])
-            logits_NK = np.asarray(features @ weight_FK) + bias_K + problem.offset_K
+        def loss(flat: F64, penalty: float = penalty, unit_F1: F64 = unit_F1) -> tuple[float, F64]:
+            weight_FK, bias_1K = np.split(unit_F1 * flat.reshape(-1, outputs), [size])
+            logits_NK = np.asarray(features @ weight_FK) + bias_1K + problem.offset_K
             value, gradient_NK = problem.loss(logits_NK)
             gradient_FK = np.asarray(turned @ gradient_NK) + penalty * weight_FK
-            flat_gradient = np.concatenate([gradient_FK, gradient_NK.sum(axis=0, keepdims=True)])
-            return value + 0.5 * penalty * float((weight_FK**2).sum()), flat_gradient.ravel()
+            gradient = np.concatenate([gradient_FK, gradient_NK.sum(axis=0, keepdims=True)])
+            return value + 0.5 * penalty * float((weight_FK**2).sum()), (unit_F1 * gradient).ravel()
 
         found = scipy.optimize.minimize(
-            loss, start, jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS, "gtol": TOLERANCE}
+            loss,
+            (solution / unit_F1).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": MAX_STEPS, "gtol": TOLERANCE},
         )
-        start = found.x
-        weight_FK, bias_1K = np.split(start.reshape(-1, outputs), [size])
+        solution = unit_F1 * found.x.reshape(-1, outputs)
+        weight_FK, bias_1K = np.split(solution, [size])
         yield LinearModel(weight_FK=weight_FK, bias_K=bias_1K[0])
