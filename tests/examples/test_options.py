@@ -26,7 +26,7 @@ def options_of(section: type, prefix: str = "") -> Iterator[str]:
     fields = (
         section.model_fields
         if issubclass(section, BaseModel)
-        else [field.name for field in dataclasses.fields(section)]
+        else [field.name for field in dataclasses.fields(section) if not field.metadata.get("learnt")]
     )
     for name in fields:
         if issubclass(section, BaseModel) and section.model_fields[name].json_schema_extra == LEARNT:

@@ -71,7 +71,7 @@ class Head(nn.Module):
         self.register_buffer("scale", torch.ones(()))
         # Rows: subsets of the media, by the number of which each medium is a bit.
         self.register_buffer("trust_SM", torch.ones(1 << media, media))
-        self.register_buffer("expert_trust_SE", torch.zeros(1 << media, experts))
+        self._hold_expert_trust(torch.zeros(1 << media, experts))
         self.offset: Tensor
         self.scale: Tensor
         self.trust_SM: Tensor
@@ -86,6 +86,14 @@ class Head(nn.Module):
     def unit(self) -> float:
         """Size of the numbers it answers: what single precision is relative to."""
         return max(float(self.scale), float(self.offset.abs())) if self.task_type == "regression" else 1.0
+
+    def keep_experts(self, places: Sequence[int]) -> None:
+        """Those at these places among all."""
+        self._hold_expert_trust(self.expert_trust_SE[:, list(places)].clone())
+
+    def _hold_expert_trust(self, trust_SE: Tensor) -> None:
+        """A checkpoint leaves out empty arrays, and then misses them."""
+        self.register_buffer("expert_trust_SE", trust_SE, persistent=trust_SE.numel() > 0)
 
     def say(self, reading: AttentionReading) -> Said:
         """What the network's own reading of each medium adds to the offset, of a regression in its scale."""

@@ -110,8 +110,7 @@ class TriadModel(nn.Module):
         self.read(spec)
         places = [place for place, name in enumerate(self.expert_names) if name in kept]
         for task in self.heads:
-            head = self.head(task)
-            head.expert_trust_SE = head.expert_trust_SE[:, places].clone()
+            self.head(task).keep_experts(places)
         experts = {medium: self.experts_of(medium) for medium in self.media}
         self.experts = nn.ModuleDict(
             {

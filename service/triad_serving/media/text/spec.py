@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from triad_serving.contract.arrays import I64
 from triad_serving.contract.checks import require_positive
@@ -39,7 +39,7 @@ class TextSpec:
     max_tokens: int = 64
     pos: bool = False
     drop_pos: tuple[str, ...] = ()
-    max_ngrams: int = 0
+    max_ngrams: int = field(default=0, metadata={"learnt": True})  # by training, not set by its config
 
     def __post_init__(self) -> None:
         """Raises ValueError."""
