@@ -72,7 +72,7 @@ def train_bundle(
     accelerator = make_accelerator(config.optim)
     run = run_folder(config.name, config.version)
     if accelerator.is_main_process:
-        Console(stderr=True).print(note, markup=False, highlight=False, soft_wrap=True)
+        _tell(note)
         labels = prepared.validation.targets
         _warn([*prepared.warnings, *_doubts(prepared.tasks, labels)])
     if config.transfer.bundle is not None and not config.optim.resume:
@@ -153,7 +153,7 @@ def write_trained_bundle(
     differences = baseline.differences(test, tasks, test_groups_E, config.tasks) if baseline else {}
     if baseline:
         judged = {task.name: judged_by(task, config.tasks[task.name]) for task in tasks}
-        Console(stderr=True).print(baseline_table(baseline.scores, differences, judged), markup=False)
+        _tell(baseline_table(baseline.scores, differences, judged))
     manifest = BundleManifest(
         name=config.name,
         version=config.version,
@@ -200,4 +200,8 @@ def _doubts(
 
 def _warn(warnings: Sequence[str]) -> None:
     for warning in warnings:
-        Console(stderr=True).print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
+        _tell(f"warning: {warning}")
+
+
+def _tell(text: str) -> None:
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
