@@ -117,8 +117,9 @@ def add_experts(model: TriadModel, prepared: Prepared) -> tuple[Prepared, Baseli
         prepared.config.tasks,
     )
     blend_network(model, prepared, stage)
-    prepared = prepared.with_experts(needed_experts(model))
-    model.keep_experts(needed_experts(model), prepared.config.spec)
+    kept = needed_experts(model)
+    prepared = prepared.with_experts(kept)
+    model.keep_experts(kept, prepared.config.spec)
     model.asks_experts = bool(model.expert_names)
     return prepared, baseline
 

@@ -135,23 +135,21 @@ def make_toy_folder(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Trained once for all tests; its table lies in the folder `table` beside the models."""
-    root = tmp_path_factory.mktemp("toy")
-    (root / "table").mkdir()
-    make_toy_folder(root / "table")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        return train_bundle(root / "table" / "config.toml", out=root / "models")
+    return train_toy(tmp_path_factory.mktemp("toy"))
 
 
 @pytest.fixture(scope="session")
 def expert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Of text and image, with linear experts, after one epoch; its table lies likewise."""
-    root = tmp_path_factory.mktemp("expert")
+    return train_toy(tmp_path_factory.mktemp("expert"), *WITH_EXPERTS)
+
+
+def train_toy(root: Path, *overrides: str) -> Bundle:
     (root / "table").mkdir()
     make_toy_folder(root / "table")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        return train_bundle(root / "table" / "config.toml", out=root / "models", overrides=WITH_EXPERTS)
+        return train_bundle(root / "table" / "config.toml", out=root / "models", overrides=overrides)
 
 
 def fit_toy(toy_folder: Path, run: str, *overrides: str) -> dict[str, torch.Tensor]:

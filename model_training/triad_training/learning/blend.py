@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import scipy.optimize
 import torch
 
@@ -60,10 +61,8 @@ def blend_experts(model: TriadModel, prepared: Prepared, stage: LinearStage) -> 
         model.head(task.name).trust_SM.zero_()
         for subset in media_subsets(model.media):
             heard = _hear(model, prepared, stage, Question(task, subset, ("train", "validation")))
-            own = _experts_of(stage, subset)
-            prior_C, deviation_C = np.full(len(own), EXPERTS_PRIOR), np.full(len(own), EXPERTS_DEVIATION)
-            found_E = np.zeros(len(stage.names))
-            found_E[own] = solve_beliefs(heard.said_NCK[:, own], heard.problem, prior_C, deviation_C)
+            own_E = np.array([medium in subset for medium, _ in stage.names], dtype=bool)
+            found_E = heard.solve(EXPERTS_PRIOR * own_E, own_E, EXPERTS_DEVIATION)
             smaller = [s for s in media_subsets(model.media) if set(s) < set(subset)]
             beliefs = model.head(task.name).expert_trust_SE.double().numpy()
             candidates = [beliefs[_code(model, s)] for s in smaller]
@@ -80,14 +79,12 @@ def blend_network(model: TriadModel, prepared: Prepared, stage: LinearStage) -> 
             media = len(subset)
             said_NCK = np.concatenate([network[subset][task.name], heard.said_NCK], axis=1)
             heard = Heard(said_NCK, heard.problem)
-            nothing_M = np.zeros(media)
+            linear_C = np.concatenate([np.full(media, NETWORK_PRIOR), linear_E])
+            network_C = np.concatenate([np.ones(media), np.zeros_like(linear_E)])
             candidates = [
-                np.concatenate([nothing_M, linear_E]),
-                heard.solve(np.concatenate([nothing_M + 1, 0 * linear_E]), range(media)),
-                heard.solve(
-                    np.concatenate([nothing_M + NETWORK_PRIOR, linear_E]),
-                    [*range(media), *(media + np.flatnonzero(linear_E))],
-                ),
+                linear_C,
+                heard.solve(network_C, network_C > 0, NETWORK_DEVIATION),
+                heard.solve(linear_C, network_C + linear_C > 0, NETWORK_DEVIATION),
             ]
             chosen_C = simplest(heard, candidates)
             _believe(model, task, subset, media_M=chosen_C[:media], experts_E=chosen_C[media:])
@@ -175,11 +172,10 @@ class Heard(NamedTuple):
     said_NCK: F64
     problem: Problem
 
-    def solve(self, prior_C: F64, free: Sequence[int]) -> F64:
+    def solve(self, prior_C: F64, free_C: npt.NDArray[np.bool_], deviation: float) -> F64:
         """The prior, and in its free places the beliefs that the rows then make most probable."""
-        found_C, free_ = prior_C.copy(), list(free)
-        deviation_C = np.full(len(free_), NETWORK_DEVIATION)
-        found_C[free_] = solve_beliefs(self.said_NCK[:, free_], self.problem, prior_C[free_], deviation_C)
+        found_C, deviation_C = prior_C.copy(), np.full(int(free_C.sum()), deviation)
+        found_C[free_C] = solve_beliefs(self.said_NCK[:, free_C], self.problem, prior_C[free_C], deviation_C)
         return found_C
 
     def losses(self, factor_C: F64) -> F64:
@@ -215,22 +211,22 @@ def _network_says(model: TriadModel, prepared: Prepared) -> dict[Subset, dict[st
     found: dict[Subset, dict[str, list[F64]]] = {
         subset: {task.name: [] for task in prepared.tasks} for subset in media_subsets(model.media)
     }
+    asked = {
+        (subset, task.name): _rows_with(prepared, "validation", task, subset)
+        for subset in found
+        for task in prepared.tasks
+    }
     for numbers_N, inputs in read_batches(prepared.validation):
         encoded = model.encode(inputs)
         for subset, of_tasks in found.items():
             said = model.say(encoded, {medium: inputs[f"{medium}_row"] for medium in subset})
             for task in prepared.tasks:
-                rows = _rows_with(prepared, "validation", task, subset)
-                chosen = np.isin(numbers_N, rows)
+                chosen = np.isin(numbers_N, asked[subset, task.name])
                 of_tasks[task.name].append(said[task.name].double().numpy()[chosen])
     return {
         subset: {name: np.concatenate(parts) for name, parts in of_tasks.items()}
         for subset, of_tasks in found.items()
     }
-
-
-def _experts_of(stage: LinearStage, subset: Subset) -> list[int]:
-    return [place for place, (medium, _) in enumerate(stage.names) if medium in subset]
 
 
 def _code(model: TriadModel, subset: Subset) -> int:

@@ -160,11 +160,6 @@ def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) ->
     return [np.flatnonzero(fold_U[unit_N] == fold) for fold in range(len(rows_FC))]
 
 
-def _kinds(task: Task, targets: F32) -> I64:
-    """What parts shall be alike in: classes."""
-    return targets.astype(np.int64) if task.type == "classification" else np.zeros(len(targets), np.int64)
-
-
 class _Space:
     """Rows as they are, or turned into the few directions in which they differ: the same models, sooner.
 
