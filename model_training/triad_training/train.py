@@ -26,7 +26,7 @@ from triad_serving.inference.bundle import (
 )
 from triad_serving.inference.session import Session
 from triad_training.data.preset import load_with_preset
-from triad_training.evaluation.baseline import Baseline, baseline_table, judged_by, make_baseline
+from triad_training.evaluation.baseline import baseline_table, judged_by, make_baseline
 from triad_training.evaluation.bootstrap import Interval, doubt_validation, subset_intervals, whole_intervals
 from triad_training.evaluation.card import model_card
 from triad_training.evaluation.decision import decide
@@ -34,14 +34,7 @@ from triad_training.evaluation.evaluate import answer_split, evaluate_answers, g
 from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
-from triad_training.learning.blend import (
-    blend_experts,
-    blend_network,
-    is_linear,
-    linear_answers,
-    needed_experts,
-)
-from triad_training.learning.experts import fit_experts
+from triad_training.learning.blend import Solved, is_linear, needed_experts, solve_experts
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import transfer_weights
@@ -88,12 +81,12 @@ def train_bundle(
     model = fit(model, of_network, accelerator, run)
     model.read(prepared.config.spec)
     if accelerator.is_main_process:
-        baseline = None
+        solved = solve_experts(model, prepared)
         if model.expert_names:
-            prepared, baseline = add_experts(model, prepared)
+            prepared = without_idle_experts(model, prepared)
         model.keep_frozen(())
         try:
-            write_trained_bundle(model, prepared, destination, baseline=baseline)
+            write_trained_bundle(model, prepared, destination, solved)
         except DiskError as error:
             raise DiskError(
                 f"{error.detail} The weights are in {run}: --set optim.resume=true goes on."
@@ -102,26 +95,12 @@ def train_bundle(
     return read_bundle(destination)
 
 
-def add_experts(model: TriadModel, prepared: Prepared) -> tuple[Prepared, Baseline]:
-    """Solves for the linear experts, and for how far each task believes them and the network.
-
-    Experts that no task believes are left out. Returns what is still to be read, and what linear models alone
-    would have answered.
-    """
-    stage = fit_experts(model, prepared)
-    blend_experts(model, prepared, stage)
-    baseline = make_baseline(
-        linear_answers(model, prepared, stage, ("train", "validation")),
-        linear_answers(model, prepared, stage, ("test",)),
-        prepared.tasks,
-        prepared.config.tasks,
-    )
-    blend_network(model, prepared, stage)
+def without_idle_experts(model: TriadModel, prepared: Prepared) -> Prepared:
+    """Experts that no task believes are left out. Returns what is still to be read."""
     kept = needed_experts(model)
     prepared = prepared.with_experts(kept)
     model.keep_experts(kept, prepared.config.spec)
-    model.asks_experts = bool(model.expert_names)
-    return prepared, baseline
+    return prepared
 
 
 def report_page(bundle: Bundle) -> Path:
@@ -129,18 +108,17 @@ def report_page(bundle: Bundle) -> Path:
     return run_folder(bundle.manifest.name, bundle.manifest.version) / "report" / PAGE_FILE
 
 
-def write_trained_bundle(
-    model: TriadModel, prepared: Prepared, destination: Path, *, baseline: Baseline | None = None
-) -> None:
+def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Path, solved: Solved) -> None:
     """Exports, compares, calibrates on validation, scores validation and test, writes bundle and report."""
     config, spec = prepared.config, prepared.config.spec
     merge_low_rank(model)
     graph = export_graph(model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     drift = check_parity(model, session, spec, parity_examples(prepared.validation))
-    validation = answer_split(session, prepared.validation, prepared.tasks)
+    validation = solved.unseen
     tasks = decide(validation, calibrate(validation, prepared.tasks), config.tasks)
-    if baseline:  # whose decisions rest on more rows, where its answers are the network's
+    baseline = make_baseline(*solved.linear, prepared.tasks, config.tasks) if solved.linear else None
+    if baseline:  # whose decisions rest on more rows, where its answers are the model's
         tasks = tuple(
             b if is_linear(model, b.name) else own for own, b in zip(tasks, baseline.tasks, strict=True)
         )

@@ -19,9 +19,9 @@ from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, collate
 from triad_training.data.labels import split_targets
 from triad_training.evaluation.decision import decide
-from triad_training.evaluation.evaluate import BundleTable, answer_split
-from triad_training.evaluation.metrics import calibrate
-from triad_training.learning.blend import renew_experts
+from triad_training.evaluation.evaluate import BundleTable
+from triad_training.evaluation.metrics import Answers, calibrate
+from triad_training.learning.blend import solve_experts
 from triad_training.learning.distillation import Teacher, student_config
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.objective import Objective
@@ -38,11 +38,12 @@ FITTING_EPOCHS, FITTING_RATE = 0.5, 0.3  # times those of the config
 
 @dataclass(frozen=True, kw_only=True)
 class SmallerNetwork:
-    """A smaller network, and what it was fitted on."""
+    """A smaller network, and what it was fitted on. unseen: see Solved; None before it is fitted."""
 
     table: BundleTable
     model: TriadModel
     prepared: Prepared
+    unseen: Answers | None = None
 
     @property
     def config(self) -> TrainConfig:
@@ -102,8 +103,8 @@ def export_network(small: SmallerNetwork, name: str) -> Variant:
     graph = export_graph(small.model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     check_parity(small.model, session, spec, parity_examples(prepared.validation))
-    answers = answer_split(session, prepared.validation, prepared.tasks)
-    tasks = decide(answers, calibrate(answers, prepared.tasks), prepared.config.tasks)
+    assert small.unseen is not None
+    tasks = decide(small.unseen, calibrate(small.unseen, prepared.tasks), prepared.config.tasks)
     return Variant(name=name, graph=graph, tasks=tasks)
 
 
@@ -122,5 +123,4 @@ def _training_data(table: BundleTable, config: TrainConfig) -> ExampleDataset:
 
 def _fitted(small: SmallerNetwork, run: Path) -> SmallerNetwork:
     model = fit(small.model, small.prepared, make_accelerator(small.config.optim), run)
-    renew_experts(model, small.prepared)
-    return replace(small, model=model)
+    return replace(small, model=model, unseen=solve_experts(model, small.prepared).unseen)

@@ -40,14 +40,24 @@ class Prepared:
     test: ExampleDataset
     teacher: Teacher | None = None
 
+    def split(self, name: str) -> ExampleDataset:
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
     def with_experts(self, kept: Sequence[tuple[MediumName, str]], *, augmented: bool = False) -> Prepared:
         """For a network that has kept only these linear experts. augmented: whether it still learns."""
         config, assets = without_experts(self.config, self.assets, kept)
-        read = {
-            name: getattr(self, name).reading(config.spec, assets, augmented=augmented)
-            for name in ("train", "validation", "test")
-        }
-        return dataclasses.replace(self, config=config, assets=assets, **read)
+
+        def read(data: ExampleDataset) -> ExampleDataset:
+            return data.reading(config.spec, assets, augmented=augmented)
+
+        return dataclasses.replace(
+            self,
+            config=config,
+            assets=assets,
+            train=read(self.train),
+            validation=read(self.validation),
+            test=read(self.test),
+        )
 
 
 def prepare(config: TrainConfig) -> Prepared:
