@@ -14,7 +14,7 @@ import scipy.optimize
 
 from triad_serving.contract.arrays import I64
 from triad_training.layers.expert import F64
-from triad_training.learning.linear import Problem
+from triad_training.learning.problem import Problem
 
 
 class Beliefs(NamedTuple):

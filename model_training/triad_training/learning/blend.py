@@ -43,7 +43,9 @@ NEGLIGIBLE = 0.02  # belief below which nothing is said
 # By how many standard errors the loss must fall for another medium to be believed at all. On 569 radiographs
 # with notes, macro F1 over six tasks: without such a rule 63.4, 0: 64.3, 0.5: 64.6, 1: 63.9.
 NEEDED_GAIN = 0.5
-NETWORK_GAIN = 1.0
+# The same for the network. Five folds each, at 0, 0.5, 1 and 1.5: the radiographs 63.7, 65.7, 65.9 and 65.7,
+# emotion 89.4, 89.3, 89.5 and 89.5; R² of diabetes, 49.2 by linear experts alone: 46.2, 48.0, 48.0 and 49.2.
+NETWORK_GAIN = 1.5
 
 
 class Solved(NamedTuple):

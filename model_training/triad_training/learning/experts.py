@@ -20,8 +20,9 @@ from triad_training.config.train_config import TaskConfig
 from triad_training.data.dataset import ExampleDataset, collate
 from triad_training.evaluation.metrics import labelled_rows
 from triad_training.layers.expert import F64, Expert, Features, Look
-from triad_training.learning.linear import Problem, draw_folds, fit_linear
+from triad_training.learning.linear import draw_folds, fit_linear
 from triad_training.learning.prepare import Prepared
+from triad_training.learning.problem import Problem
 from triad_training.network.head import RAREST
 from triad_training.network.model import TriadModel
 

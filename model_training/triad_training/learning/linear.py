@@ -1,5 +1,7 @@
 """Linear models, solved for: logistic regression of classes and tags, ridge regression of numbers.
 
+Where many rows have a few each of very many features, see margins.py.
+
 Shape letters: N rows, F features, K outputs of a task, R directions in which rows differ; of folds: U units
 that stay together, F folds, C classes.
 """
@@ -13,93 +15,19 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse
-from scipy.special import expit, log_softmax, softmax
-from sklearn.metrics import f1_score
 
 from triad_serving.contract.arrays import F32, I64
-from triad_serving.contract.tasks import Task, TaskType
+from triad_serving.contract.tasks import Task
 from triad_training.layers.expert import F64, Features
+from triad_training.learning.margins import logits_of_margins, margin_path
+from triad_training.learning.problem import PENALTIES, LinearModel, Problem, Scale
 
-# Of the sum of squared weights, from a strong one to a weak one; scaled rows are of norm 1, losses are means.
-PENALTIES = tuple(10.0 ** (-np.arange(12) / 2 - 0.5))
 FOLDS, FOLDS_OF_MANY = 5, 2
 ROTATED = 2500  # rows, and fewer than features: solved in the space that the rows span; more are many
 PATIENCE = 3  # weaker penalties that are tried past the one of the smallest loss
 CURVATURE = 0.25  # of the logistic loss at most
 MAX_STEPS = 100
 TOLERANCE = 1e-5  # of the gradient's largest entry
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Problem:
-    """Rows of one task, all labelled.
-
-    targets: as data/labels.targets has them; a number in units of its deviation, from its mean.
-    weights_N: how much each row counts, mean 1. offset_K: what is answered where nothing is known.
-    """
-
-    type: TaskType
-    outputs: int
-    targets: F32
-    weights_N: F64
-    offset_K: F64
-
-    def rows(self, chosen: I64) -> Problem:
-        return Problem(
-            type=self.type,
-            outputs=self.outputs,
-            targets=self.targets[chosen],
-            weights_N=self.weights_N[chosen],
-            offset_K=self.offset_K,
-        )
-
-    def score(self, logits_NK: F64) -> float:
-        """What the penalty is chosen by: of weighted classes macro F1, of others accuracy, else the loss.
-
-        The loss alone would choose a model that says nothing where there is little to say.
-        """
-        if self.type != "classification":
-            return -self.loss(logits_NK)[0]
-        answer_N, right_N = logits_NK.argmax(axis=1), self.targets.astype(np.int64)
-        if np.ptp(self.weights_N) == 0:
-            return float(np.mean(answer_N == right_N))
-        return float(f1_score(right_N, answer_N, average="macro", zero_division=0))
-
-    def losses(self, logits_NK: F64) -> F64:
-        """Of each row, summed over outputs. The logits hold the offset."""
-        match self.type:
-            case "regression":
-                losses_N = 0.5 * (logits_NK[:, 0] - self.targets) ** 2
-            case "multilabel":
-                losses_N = (np.logaddexp(0, logits_NK) - self.targets * logits_NK).sum(axis=1)
-            case "classification":
-                right_N = self.targets.astype(np.int64)
-                losses_N = -log_softmax(logits_NK, axis=1)[np.arange(len(right_N)), right_N]
-        return np.asarray(self.weights_N * losses_N)
-
-    def loss(self, logits_NK: F64) -> tuple[float, F64]:
-        """Mean over rows, and its gradient by the logits."""
-        match self.type:
-            case "regression":
-                gradient_NK = (logits_NK[:, 0] - self.targets)[:, None]
-            case "multilabel":
-                gradient_NK = expit(logits_NK) - self.targets
-            case "classification":
-                gradient_NK = softmax(logits_NK, axis=1)
-                gradient_NK[np.arange(len(logits_NK)), self.targets.astype(np.int64)] -= 1
-        mean = float(self.losses(logits_NK).mean())
-        return mean, np.asarray(self.weights_N[:, None] * gradient_NK / len(logits_NK))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LinearModel:
-    """logits: features @ weight_FK + bias_K, which the problem's offset is added to."""
-
-    weight_FK: F64
-    bias_K: F64
-
-    def logits(self, features: Features) -> F64:
-        return np.asarray(features @ self.weight_FK) + self.bias_K
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,22 +45,26 @@ def fit_linear(features: Features, problem: Problem, folds: Sequence[I64]) -> Fi
     folds: the rows of each, together all of them.
     """
     space = _Space(features)
+    many_words = isinstance(space.rows, scipy.sparse.csr_matrix) and problem.type != "regression"
+    path, logits_of = (margin_path, logits_of_margins) if many_words else (_path, _as_they_are)
     count = len(problem.targets)
     seen = [np.setdiff1d(np.arange(count), fold) for fold in folds]
-    paths = [_path(space.rows[rows], problem.rows(rows)) for rows in seen]
-    losses, scores, unseen = list[float](), list[float](), list[F64]()
+    paths = [path(space.rows[rows], problem.rows(rows), PENALTIES) for rows in seen]
+    losses, scores, unseen, scales = list[float](), list[float](), list[F64](), list[Scale]()
     for models in zip(*paths, strict=True):
-        unseen_NK = np.zeros((count, problem.outputs))
+        said_NK = np.zeros((count, problem.outputs))
         for fold, model in zip(folds, models, strict=True):
-            unseen_NK[fold] = model.logits(space.rows[fold])
-        losses.append(problem.loss(problem.offset_K + unseen_NK)[0])
-        scores.append(problem.score(problem.offset_K + unseen_NK))
-        unseen.append(unseen_NK)
+            said_NK[fold] = model.logits(space.rows[fold])
+        scales.append(logits_of(said_NK, problem))
+        unseen.append(scales[-1].factor * said_NK + scales[-1].shift_K)
+        losses.append(problem.loss(problem.offset_K + unseen[-1])[0])
+        scores.append(problem.score(problem.offset_K + unseen[-1]))
         if min(losses) < min(losses[-PATIENCE:]):
             break
     best = int(np.argmax(scores))
-    *_, model = _path(space.rows, problem, PENALTIES[: best + 1])
-    return Fitted(model=space.back(model), unseen_NK=unseen[best], penalty=PENALTIES[best])
+    *_, model = path(space.rows, problem, PENALTIES[: best + 1])
+    whole = space.back(model.scaled(scales[best]))
+    return Fitted(model=whole, unseen_NK=unseen[best], penalty=PENALTIES[best])
 
 
 def draw_folds(task: Task, targets: F32, groups: Sequence[str], *, seed: int) -> list[I64]:
@@ -188,9 +120,12 @@ class _Space:
         return LinearModel(weight_FK=weight_FK, bias_K=model.bias_K)
 
 
-def _path(
-    features: Features, problem: Problem, penalties: Sequence[float] = PENALTIES
-) -> Iterator[LinearModel]:
+def _as_they_are(said_NK: F64, problem: Problem) -> Scale:  # noqa: ARG001
+    """What logistic and ridge regression say."""
+    return Scale(1.0, np.zeros_like(problem.offset_K))
+
+
+def _path(features: Features, problem: Problem, penalties: Sequence[float]) -> Iterator[LinearModel]:
     """A model for each penalty, each from where the one before ended."""
     size, outputs = features.shape[1], problem.outputs
     turned = features.T if isinstance(features, np.ndarray) else features.T.tocsr()

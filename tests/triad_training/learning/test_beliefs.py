@@ -9,7 +9,7 @@ from triad_serving.contract.arrays import I64
 from triad_training.layers.expert import F64
 from triad_training.learning.beliefs import Heard, solve_beliefs, unless_needed
 from triad_training.learning.blend import EXPERTS_DEVIATION, EXPERTS_PRIOR, NEEDED_GAIN
-from triad_training.learning.linear import Problem
+from triad_training.learning.problem import Problem
 
 PRIOR, DEVIATION = np.full(2, EXPERTS_PRIOR), np.full(2, EXPERTS_DEVIATION)
 

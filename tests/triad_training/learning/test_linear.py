@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from triad_serving.contract.tasks import Task, TaskType
 from triad_training.layers.expert import F64, Features
 from triad_training.learning import linear
-from triad_training.learning.linear import FOLDS, PENALTIES, Fitted, Problem, draw_folds, fit_linear
+from triad_training.learning.linear import FOLDS, Fitted, draw_folds, fit_linear
+from triad_training.learning.problem import PENALTIES, Problem
 
 KIND = Task(name="kind", type="classification", labels=("a", "b", "c"))
 SIZE = Task(name="size", type="regression")
