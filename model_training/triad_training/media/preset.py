@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from triad_training.media.config import MediaColumns
 from triad_training.media.pretrained.location import encoders_at_hand
+from triad_training.media.text.inspection import text_lengths
 
 Preset = Literal["fast", "default", "best"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -29,7 +30,7 @@ WIDTHS: dict[Preset, dict[TableSize, int]] = {
 }
 DROPOUT: dict[TableSize, float] = {"tiny": 0.3, "small": 0.3, "medium": 0.2, "large": 0.1}
 FROZEN_BELOW = 5_000  # training rows; with more, the default preset learns encoders of its own
-SCRIPT_SAMPLE = 500  # texts that tell in which script a column is written
+TEXT_SAMPLE = 500  # texts that tell in which script a column is written, and how long
 # An option of a group is left alone where the config sets any of the group: they have to fit each other.
 GROUPS = (
     ("model.width", "model.heads"),
@@ -68,6 +69,8 @@ def media_options(
     options: Options = {"model": model, "preprocess": preprocess}
     if data.text:
         model["text_layers"] = 1 if size == "large" else 0
+        if texts := _sample_texts(train, data.text):
+            preprocess["text"] = {"max_tokens": text_lengths(texts).wanted}
     if data.fields.names:
         model["field_layers"] = 1
     if data.image:
@@ -134,10 +137,13 @@ def _augmentation(size: TableSize, data: MediaColumns, *, strong: bool) -> Optio
 
 def mostly_chinese(rows: Sequence[Mapping[str, str]], column: str) -> bool:
     """Whether more letters of the column are Han characters than of any other script."""
-    texts = [cell for row in rows if (cell := row.get(column, "").strip())]
-    step = max(len(texts) // SCRIPT_SAMPLE, 1)
-    letters = [character for text in texts[::step] for character in text if character.isalpha()]
+    letters = [character for text in _sample_texts(rows, column) for character in text if character.isalpha()]
     return 2 * sum(map(_is_han, letters)) > len(letters)
+
+
+def _sample_texts(rows: Sequence[Mapping[str, str]], column: str) -> list[str]:
+    texts = [cell for row in rows if (cell := row.get(column, "").strip())]
+    return texts[:: max(len(texts) // TEXT_SAMPLE, 1)]
 
 
 def _is_han(character: str) -> bool:

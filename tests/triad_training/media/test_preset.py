@@ -64,3 +64,15 @@ def test_nothing_that_a_frozen_encoder_reads_is_augmented(monkeypatch: pytest.Mo
     assert set(frozen["augment"]) == {"text"}
     tuned: Options = {"model": {m + "_encoder": {"source": s, "tune": "all"} for m, s in names.items()}}
     assert set(media_options("best", data, rows, own=tuned)["augment"]) == {"text", "image", "audio"}
+
+
+@pytest.mark.parametrize(
+    ("words", "read"), [([3], 16), ([3, 40, 50], 64), ([9] * 99 + [100], 16), ([999], 256)]
+)
+def test_texts_are_read_to_their_usual_end(words: list[int], read: int) -> None:
+    rows = [{"text": "word " * count} for count in words]
+    assert media_options("fast", MediaColumns(), rows, own={})["preprocess"]["text"] == {"max_tokens": read}
+
+
+def test_without_a_text_its_length_is_left_open() -> None:
+    assert "text" not in media_options("fast", MediaColumns(), [{"text": ""}], own={})["preprocess"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,13 +29,25 @@ def text_columns(columns: Sequence[Column]) -> list[Column]:
     return sorted(found, key=lambda column: (not column.is_named(*NAMES), -column.mean_length))
 
 
-def text_choices(column: Column) -> Iterator[Choice]:
+class Lengths(NamedTuple):
+    """Words and marks: of 95 % of texts at most, of the longest, and how many to read."""
+
+    usual: int
+    longest: int
+    wanted: int
+
+
+def text_lengths(texts: Sequence[str]) -> Lengths:
+    """texts: some of a column, at least one. At most MOST_TOKENS are wanted, fewer where few are longer."""
     limits, cutter = MediaLimits(), segmenter()
-    texts = (text[: limits.max_characters] for text in column.sample(SAMPLE))
-    lengths = [len(segment_text(text, limits, cutter)) for text in texts]
+    lengths = [len(segment_text(text[: limits.max_characters], limits, cutter)) for text in texts]
     usual, longest = (int(np.percentile(lengths, share)) for share in (95, 100))
     needed = longest if longest <= 2 * usual else usual
-    wanted = min(max(-(-needed // STEP) * STEP, STEP), MOST_TOKENS)
+    return Lengths(usual, longest, min(max(-(-needed // STEP) * STEP, STEP), MOST_TOKENS))
+
+
+def text_choices(column: Column) -> Iterator[Choice]:
+    usual, longest, wanted = text_lengths(column.sample(SAMPLE))
     yield Choice(
         section="preprocess.text",
         key="max_tokens",
