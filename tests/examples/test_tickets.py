@@ -26,6 +26,7 @@ SMALL = (
     *("model.width=8", "model.heads=2", "model.text_layers=0", "model.fusion_layers=0", "optim.epochs=1"),
     *("preprocess.image.height=16", "preprocess.image.width=16"),
     *("preprocess.image.rows=2", "preprocess.image.columns=2", "preprocess.audio.window_s=0"),
+    "model.linear=false",
 )
 
 
@@ -64,7 +65,7 @@ def test_every_ticket_has_a_medium_and_no_file_is_left_over(data: Path, rows: Ro
 def test_the_first_config_makes_a_bundle_that_answers_and_the_second_starts_from_it(
     data: Path, rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Small, without windows, which export slowly, and without the report."""
+    """Small, without windows and linear experts, which export slowly, and without the report."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(training, "evaluate_answers", lambda *_, **__: None)
     monkeypatch.setattr(training, "write_report", lambda *_, **__: None)
