@@ -18,10 +18,11 @@ from triad_training.learning.problem import Problem
 
 
 class Beliefs(NamedTuple):
-    """losses_N: of rows by beliefs that have not seen them either."""
+    """losses_N, score: of what is answered to rows by beliefs that have not seen them either; see Problem."""
 
     factor_C: F64
     losses_N: F64
+    score: float
 
 
 class Heard(NamedTuple):
@@ -32,7 +33,7 @@ class Heard(NamedTuple):
     folds: Sequence[I64]
 
     def fixed(self, factor_C: F64) -> Beliefs:
-        return Beliefs(factor_C, self._losses(factor_C, self.problem, self.said_NCK))
+        return self._judged(factor_C, self._answers(factor_C, self.said_NCK))
 
     def solved(self, prior_C: F64, asked_C: npt.NDArray[np.bool_], deviation: float) -> Beliefs:
         """Those that the prior and the rows make most probable; in voices that are not asked, none."""
@@ -42,16 +43,29 @@ class Heard(NamedTuple):
             found_C[asked_C] = solve_beliefs(said_NCK[:, asked_C], problem, prior_C[asked_C], deviation_C)
             return found_C
 
-        losses_N = np.zeros(len(self.said_NCK))
+        answers_NK = np.zeros((len(self.said_NCK), self.said_NCK.shape[2]))
         for fold in self.folds:
-            others = np.setdiff1d(np.arange(len(losses_N)), fold)
+            others = np.setdiff1d(np.arange(len(answers_NK)), fold)
             factor_C = solve(self.said_NCK[others], self.problem.rows(others))
-            losses_N[fold] = self._losses(factor_C, self.problem.rows(fold), self.said_NCK[fold])
-        return Beliefs(solve(self.said_NCK, self.problem), losses_N)
+            answers_NK[fold] = self._answers(factor_C, self.said_NCK[fold])
+        return self._judged(solve(self.said_NCK, self.problem), answers_NK)
 
-    @staticmethod
-    def _losses(factor_C: F64, problem: Problem, said_NCK: F64) -> F64:
-        return problem.losses(problem.offset_K + np.einsum("nck,c->nk", said_NCK, factor_C))
+    def _answers(self, factor_C: F64, said_NCK: F64) -> F64:
+        return np.asarray(self.problem.offset_K + np.einsum("nck,c->nk", said_NCK, factor_C))
+
+    def _judged(self, factor_C: F64, answers_NK: F64) -> Beliefs:
+        score = self.problem.score(answers_NK) if len(answers_NK) else 0.0
+        return Beliefs(factor_C, self.problem.losses(answers_NK), score)
+
+
+def best_of(beliefs: Sequence[Beliefs], gain: float) -> Beliefs:
+    """Of those whose loss is not clearly larger than the smallest, the one that scores best.
+
+    What says little, if rightly, hardly changes the loss of uneven classes, and all of the answers.
+    """
+    least = min(beliefs, key=lambda each: float(each.losses_N.mean()))
+    alike = [each for each in beliefs if each is least or unless_needed(each, least, gain) is each]
+    return max(alike, key=lambda each: each.score)
 
 
 def unless_needed(simple: Beliefs, rich: Beliefs, gain: float) -> Beliefs:

@@ -20,7 +20,7 @@ from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
 from triad_training.evaluation.metrics import Answers, labelled_rows
 from triad_training.layers.expert import F64
-from triad_training.learning.beliefs import Beliefs, Heard, unless_needed
+from triad_training.learning.beliefs import Beliefs, Heard, best_of, unless_needed
 from triad_training.learning.experts import (
     LEARNT,
     ExpertName,
@@ -97,8 +97,7 @@ def _blend_experts(model: TriadModel, prepared: Prepared, stage: LinearStage) ->
                 if set(s) < set(subset)
             ]
             if smaller and len(heard.said_NCK):
-                best = min(smaller, key=lambda beliefs: float(beliefs.losses_N.mean()))
-                chosen = unless_needed(best, chosen, NEEDED_GAIN)
+                chosen = unless_needed(best_of(smaller, NEEDED_GAIN), chosen, NEEDED_GAIN)
             _believe(model, task, subset, chosen)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from triad_serving.contract.arrays import I64
 from triad_training.layers.expert import F64
-from triad_training.learning.beliefs import Heard, solve_beliefs, unless_needed
+from triad_training.learning.beliefs import Beliefs, Heard, best_of, solve_beliefs, unless_needed
 from triad_training.learning.blend import EXPERTS_DEVIATION, EXPERTS_PRIOR, NEEDED_GAIN
 from triad_training.learning.problem import Problem
 
@@ -119,3 +119,20 @@ def test_without_rows_nothing_changes() -> None:
     rich = nothing.solved(np.array([0.7]), np.ones(1, bool), EXPERTS_DEVIATION)
     assert rich.factor_C.tolist() == [0.7]
     assert unless_needed(simple, rich, NEEDED_GAIN) is simple
+
+
+def test_of_beliefs_that_lose_alike_the_best_score_decides() -> None:
+    """As of uneven classes: a picture that finds the rare one, and hardly lowers the loss."""
+    noise_N = np.random.default_rng(0).normal(size=100)
+    silent = Beliefs(np.array([1.0]), 0.69 + 0.01 * noise_N, score=0.4)
+    timid = Beliefs(np.array([2.0]), 0.6901 - 0.01 * noise_N, score=0.7)
+    wrong = Beliefs(np.array([3.0]), 0.8 + 0.01 * noise_N, score=0.9)
+    assert best_of([silent, timid, wrong], NEEDED_GAIN) is timid
+    assert best_of([silent, wrong], NEEDED_GAIN) is silent
+
+
+def test_beliefs_are_scored_as_penalties_are() -> None:
+    problem, useful_NK = classes(400)
+    heard = Heard(useful_NK[:, None], problem, parts(400))
+    assert heard.fixed(np.array([0.5])).score == pytest.approx(0.9)
+    assert heard.solved(PRIOR[:1], np.ones(1, bool), EXPERTS_DEVIATION).score == pytest.approx(0.9)
