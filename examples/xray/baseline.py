@@ -5,7 +5,8 @@ gradient boosting on the patient's columns.
 
 Note: TF-IDF of words and pairs. Image: 64 principal components of 32 x 32 pixels beside histograms of
 gradient orientation. Classes are weighted inversely to their frequency; the strength of the regularisation
-has the best macro F1 on the fold's validation patients. Trains on every labelled row that has the media.
+has the best macro F1 on the fold's validation patients, from whom the model then learns, too. Trains on every
+labelled row that has the media.
 Columns: HistGradientBoosting with scikit-learn's defaults, which reads empty cells as they are, and balanced
 classes; it learns from the validation rows, too.
 """
@@ -20,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import csr_matrix, hstack
+from scipy.sparse import csr_matrix, hstack, vstack
+from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -84,7 +86,9 @@ def measure(rows: Sequence[Row], pictures_ND: np.ndarray, task: str, fold: str, 
         for c in STRENGTHS
     ]
     best = max(fitted, key=lambda model: macro_f1(labels["validation"], model.predict(joined["validation"])))
-    return macro_f1(labels["test"], best.predict(joined["test"]))
+    seen = vstack([joined["train"], joined["validation"]])
+    whole = clone(best).fit(seen, labels["train"] + labels["validation"])
+    return macro_f1(labels["test"], whole.predict(joined["test"]))
 
 
 def boost_columns(rows: Sequence[Row], task: str, fold: str) -> float:
