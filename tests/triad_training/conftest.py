@@ -39,6 +39,7 @@ window = 200
 hop = 80
 frames_per_token = 4
 [preprocess.text]
+max_tokens = 64
 pos = true
 [model]
 linear = false

@@ -12,6 +12,7 @@ from triad_training.media.preset import PRESETS, Options
 
 MINIMAL: Options = {"name": "toy", "data": {"table": "t.csv"}, "tasks": {"kind": {}}}
 # Rows that each example trains on; none of what it prints may depend on a preset.
+LEFT_OPEN = {EXAMPLES / "xray/config.toml"}  # to the default preset, on purpose
 TRAINED = {"digits": 20_000, "emotion": 347, "fields": 341, "headlines": 8987, "tridigits": 9000, "xray": 367}
 NO_RESULT = {"optim.workers"}  # changes how fast a run is, and nothing else
 
@@ -87,7 +88,7 @@ def test_merging_keeps_both_documents_as_they_were() -> None:
 
 @pytest.mark.parametrize("folder", sorted(TRAINED))
 def test_no_preset_changes_what_an_example_does(folder: str) -> None:
-    for path in sorted((EXAMPLES / folder).glob("*.toml")):
+    for path in sorted(set((EXAMPLES / folder).glob("*.toml")) - LEFT_OPEN):
         document = read_document(path)
         written = parse_config(document, path)
         filled, chosen = with_preset(document, written, [{}] * TRAINED[folder])
