@@ -53,16 +53,13 @@ def test_the_graph_names_no_path_of_the_machine_that_made_it(toy_bundle: Bundle)
     assert b"stack_trace" not in graph
 
 
-def test_a_graph_that_drifts_is_refused(toy_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_drifts_is_refused(toy_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """Degenerate media have a limit of their own."""
-    prepared = prepare(load_config(toy_folder / "config.toml", ["model.linear=false"]))
-    torch.manual_seed(0)
-    model = build_model(prepared)
-    spec = prepared.config.spec
-    session = Session(
-        export_graph(model, spec, prepared.tasks), spec=spec, tasks=prepared.tasks, device="cpu"
-    )
-    examples = [prepared.validation[i].inputs for i in range(4)]
+    table = open_table(toy_bundle, table_folder(toy_bundle) / "metadata.csv", ["validation"])
+    validation = table.dataset(table.split("validation"))
+    model, spec = rebuild_network(toy_bundle), toy_bundle.spec
+    session = Session(toy_bundle.model_path, spec=spec, tasks=toy_bundle.tasks, device="cpu")
+    examples = [validation[i].inputs for i in range(4)]
     assert check_parity(model, session, spec, examples) < 1e-5
     with monkeypatch.context() as patch:
         patch.setattr(parity, "DEGENERATE_DRIFT", -1.0)
@@ -85,7 +82,7 @@ def test_a_network_that_makes_no_number_of_silence_is_refused(
 ) -> None:
     """The examples hold no silence: the comparison brings its own."""
     monkeypatch.setattr(front_end, "LOG_FLOOR", 1e-60)  # 0 in single precision
-    prepared = prepare(load_config(toy_folder / "config.toml", ["model.linear=false"]))
+    prepared = prepare(load_config(toy_folder / "config.toml", subset="audio"))
     model = build_model(prepared)
     spec = prepared.config.spec
     session = Session(
@@ -129,7 +126,7 @@ def test_every_subset_is_compared_even_where_no_example_has_all_media(
 
 def test_drift_is_relative_to_the_size_of_a_regression(toy_folder: Path) -> None:
     """A price of a million is exact to 0.06 in single precision: no drift."""
-    prepared = prepare(load_config(toy_folder / "config.toml", ["model.linear=false"]))
+    prepared = prepare(load_config(toy_folder / "config.toml", subset="text"))
     config = prepared.config
     torch.manual_seed(0)
     model = build_model(prepared)
