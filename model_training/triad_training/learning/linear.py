@@ -15,6 +15,7 @@ import numpy as np
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse
+from threadpoolctl import threadpool_limits
 
 from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.tasks import Task
@@ -42,8 +43,14 @@ class Fitted:
 def fit_linear(features: Features, problem: Problem, folds: Sequence[I64]) -> Fitted:
     """With the penalty under which rows that a model has not seen are answered best.
 
-    folds: the rows of each, together all of them.
+    folds: the rows of each, together all of them. On one thread: two wait for each other in so small products
+    (850 rows, 3000 features, 18 tags: 11 s in place of 4).
     """
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _fit(features, problem, folds)
+
+
+def _fit(features: Features, problem: Problem, folds: Sequence[I64]) -> Fitted:
     space = _Space(features)
     many_words = isinstance(space.rows, scipy.sparse.csr_matrix) and problem.type != "regression"
     path, logits_of = (margin_path, logits_of_margins) if many_words else (_path, _as_they_are)
