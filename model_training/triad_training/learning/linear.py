@@ -69,7 +69,8 @@ def _fit(features: Features, problem: Problem, folds: Sequence[I64]) -> Fitted:
         if min(losses) < min(losses[-PATIENCE:]):
             break
     best = int(np.argmax(scores))
-    *_, model = path(space.rows, problem, PENALTIES[: best + 1])
+    first = best if many_words else 0  # machines do not start from the one before
+    *_, model = path(space.rows, problem, PENALTIES[first : best + 1])
     whole = space.back(model.scaled(scales[best]))
     return Fitted(model=whole, unseen_NK=unseen[best], penalty=PENALTIES[best])
 
