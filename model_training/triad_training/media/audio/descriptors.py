@@ -138,14 +138,13 @@ class Pitch(nn.Module):
         self.hop = max(round(HOP_S * rate_hz / self.step), 1) * self.step
         taps = (self.window - 1) * self.step + LOW_PASS_SAMPLES * self.step
         self.before = (taps - 2 * round(WINDOW_S * rate_hz / 2)) // 2  # the centres of both windows coincide
-        self.register_buffer("taps", torch.arange(taps), persistent=False)
-        self.taps: Tensor
+        self.after = taps
         octaves = min(PITCH_OCTAVES, math.log2(slow_hz / 4 / PITCH_LOWEST_HZ))
         octave_P = torch.arange(int(octaves * PITCH_STEPS) + 1, dtype=torch.float64) / PITCH_STEPS
         lags_PK = _autocorrelation(self.window, slow_hz / (PITCH_LOWEST_HZ * 2**octave_P))
         buffers = {
-            "low_pass": _low_pass(self.step)[:, :, None],
-            "kernels": fourier_kernels(self.window).transpose(1, 2),
+            "low_pass": _low_pass(self.step),
+            "kernels": fourier_kernels(self.window),
             "lags": torch.cat([lags_PK, lags_PK], dim=1)[:, :, None],
             "octave": octave_P.float()[None, :, None],
         }
@@ -158,11 +157,9 @@ class Pitch(nn.Module):
 
     def forward(self, wave_NT: Tensor, frames: int) -> Tensor:
         """Series_NCF in the order of names, of the first `frames` frames."""
-        padded_NT = F.pad(wave_NT, (self.before, len(self.taps)))
-        # Gathered: frames of frames, by strides alone, made torch 2.13's exporter reason for minutes.
-        places_FT = torch.arange(frames, device=wave_NT.device)[:, None] * self.hop + self.taps
-        slow_N1FT = F.conv2d(padded_NT[:, places_FT][:, None], self.low_pass, stride=(1, self.step))
-        parts_N2F = F.conv1d(slow_N1FT[:, 0].transpose(1, 2), self.kernels)
+        padded_NT = F.pad(wave_NT, (self.before, self.after))
+        slow_N1T = F.conv1d(padded_NT[:, None], self.low_pass, stride=self.step)
+        parts_N2F = F.conv1d(slow_N1T, self.kernels, stride=self.hop // self.step)[:, :, :frames]
         found_NPF = F.conv1d(parts_N2F.square(), self.lags)
         correlation_NPF = found_NPF[:, :-1] / (found_NPF[:, -1:] + INAUDIBLE)
         salience_NPF = PITCH_SHARPNESS * (correlation_NPF + OCTAVE_COST * self.octave)
