@@ -4,8 +4,9 @@
 
 Several bundles (seeds) are averaged. For `label` on `test` and `test_newspk`: accuracy of every subset of
 media, beside the product of the bundle's own answers to each medium alone; rank correlation of attention and
-Shapley values, and the deletion test; and how well a medium's weight alone tells whether it is spoilt (AUROC;
-by meta.csv, which training never sees): a picture covered or blurred, a sound below 0 dB.
+Shapley values, and the deletion test; and how well a medium's weight, and how sure the answer to it alone is,
+tell whether it is spoilt (AUROC; by meta.csv, which training never sees): a picture covered or blurred, a
+sound below 0 dB.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from triad_serving.contract.arrays import F64
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.inference.session import Session
 from triad_training.evaluation.attribution import compare_attention
@@ -62,18 +64,27 @@ def measure(path: Path, table_path: Path, split: str, meta: dict[str, dict[str, 
         "image": [int(row["image_severity"]) > 0 for row in rows],
         "audio": [float(row["audio_snr_db"]) < 0 for row in rows],
     }
+    log_p_NK = log_probabilities(answers)
     for medium, wrong in spoilt.items():
         if wrong:
-            found[f"AUROC of the weight on {medium}, x 100"] = 100 * float(
-                roc_auc_score(wrong, -weights_EM[:, answers.media.index(medium)])
-            )
+            signs = {
+                "the weight on": weights_EM[:, answers.media.index(medium)],
+                "how sure the answer is to the": log_p_NK[answers.subsets_N == medium].max(1),
+            }
+            for sign, values_E in signs.items():
+                found[f"AUROC of {sign} {medium}, x 100"] = 100 * float(roc_auc_score(wrong, -values_E))
     return found
+
+
+def log_probabilities(answers: Answers) -> F64:
+    logits_NK = answers.logits[TASK].astype(np.float64)
+    log_p_NK: F64 = logits_NK - np.logaddexp.reduce(logits_NK, axis=1, keepdims=True)
+    return log_p_NK
 
 
 def accuracies(answers: Answers) -> dict[str, float]:
     """Per cent, of each subset of media and of the product of the answers to its media alone."""
-    logits, truth_N = answers.logits[TASK].astype(np.float64), answers.targets[TASK]
-    log_p = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    log_p, truth_N = log_probabilities(answers), answers.targets[TASK]
     found = {}
     for subset in sorted(set(answers.subsets_N.tolist()), key=lambda name: (name.count("+"), name)):
         chosen = answers.subsets_N == subset

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Sequence
 
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
 WEIGHTED = ("Conv", "MatMul", "Gemm")
-# In the names of the constants of a module `front_end`, which makes a spectrum, or `statistics`. A logarithm
-# follows, which makes any rounding of a quiet band as large as one of a loud band: 60 dB do not fit in 8
-# bits, nor a power spectrum in 16-bit floats.
-EXACT_PARTS = (".front_end.", ".statistics.")
+# In the names of the constants of a module `front_end`, which makes a spectrum, or `statistics`, as either of
+# PyTorch's exporters writes them. A logarithm follows, which makes any rounding of a quiet band as large as
+# one of a loud band: 60 dB do not fit in 8 bits, nor a power spectrum in 16-bit floats.
+EXACT_PARTS = re.compile(r"[./](front_end|statistics)(_\d+)?[./]")
 
 
 def read_graph(data: bytes) -> ModelProto:
@@ -42,14 +43,20 @@ def weighted_nodes(graph: GraphProto) -> list[NodeProto]:
     matrices = {
         tensor.name
         for tensor in graph.initializer
-        if len(tensor.dims) > 1 and not any(part in tensor.name for part in EXACT_PARTS)
+        if len(tensor.dims) > 1 and not EXACT_PARTS.search(tensor.name)
     }
     return [node for node in graph.node if node.op_type in WEIGHTED and node.input[1] in matrices]
 
 
 def embeddings(graph: GraphProto) -> list[NodeProto]:
-    """Rows gathered from a constant table of floats."""
-    tables = {t.name for t in graph.initializer if len(t.dims) == 2 and t.data_type == onnx.TensorProto.FLOAT}
+    """Rows gathered from a constant table of floats, but linear experts': their few large weights decide."""
+    tables = {
+        tensor.name
+        for tensor in graph.initializer
+        if len(tensor.dims) == 2
+        and tensor.data_type == onnx.TensorProto.FLOAT
+        and ".experts." not in tensor.name
+    }
     return [node for node in graph.node if node.op_type == "Gather" and node.input[0] in tables]
 
 

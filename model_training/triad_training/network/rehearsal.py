@@ -9,7 +9,7 @@ from triad_serving.contract.errors import ExportError
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs, PreprocessSpec
-from triad_training.media.pretrained.backbone import Backbone
+from triad_training.media.pretrained.backbone import backbone_types
 from triad_training.media.pretrained.low_rank import merge_low_rank
 from triad_training.media.pretrained.source import TESTED
 from triad_training.network.export import export_graph
@@ -24,8 +24,7 @@ def rehearse(
 
     Takes as long as the export at the end. Raises ExportError: better than after the training.
     """
-    backbones = (module for module in model.modules() if isinstance(module, Backbone))
-    unknown = sorted({backbone.model.config.model_type for backbone in backbones} - TESTED)
+    unknown = sorted(backbone_types(model) - TESTED)
     if not unknown:
         return
     model = copy.deepcopy(model)

@@ -120,6 +120,11 @@ def nothing_to_encode(items: Tensor) -> bool:
     return not torch.compiler.is_exporting() and items.shape[0] == 0
 
 
+def backbone_types(network: nn.Module) -> set[str]:
+    """The architectures of the pretrained models in it."""
+    return {module.model.config.model_type for module in network.modules() if isinstance(module, Backbone)}
+
+
 def _layers(model: nn.Module) -> nn.ModuleList:
     return max((module for module in model.modules() if isinstance(module, nn.ModuleList)), key=_size)
 
