@@ -26,6 +26,7 @@ SERVING, TRAINING_HALF = ROOT / "service", ROOT / "model_training"
 PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+SERVING_EXTRAS = EXTRAS["tokenizer"] + EXTRAS["rates"]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
 HEAVY = {
     "torch",
@@ -90,7 +91,7 @@ def test_the_base_install_brings_nothing_of_training() -> None:
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service/triad_serving", PROJECT["dependencies"] + EXTRAS["tokenizer"]),
+        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]),
     ],
@@ -113,7 +114,9 @@ def test_whatever_is_imported_is_declared(package: str, requirements: list[str])
 
 
 def test_every_declared_dependency_is_pinned_within_its_range() -> None:
-    declared = [Requirement(line) for line in PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]]
+    declared = [
+        Requirement(line) for line in PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]
+    ]
     assert len(declared) > 20
 
     for requirement in declared:

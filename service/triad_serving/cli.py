@@ -143,6 +143,7 @@ def serve(
         from triad_serving.operation.workers import serve_with_workers
 
         bound = stack.enter_context(server.bind(host, port))
+        server.warn_where_open(settings, bound)
         if workers == 1:
             server.serve(settings, bound)
         else:
@@ -231,6 +232,23 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) 
 
     for folder in find_bundles(bundle):
         print(describe_bundle(read_bundle(folder)))
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Whose it is; it stands in the log.")],
+    *,
+    admin: Annotated[bool, typer.Option("--admin", help="It may also change what is served.")] = False,
+    rate: Annotated[
+        str | None, typer.Option(metavar="100/minute", help="Most requests, in each worker process.")
+    ] = None,
+) -> None:
+    """Make an API key: shown once, on stderr; its line for TRIAD_API_KEYS_FILE goes to stdout."""
+    from triad_serving.http.access.keys import key_line, new_key
+
+    secret = new_key()
+    print(key_line(name, secret, admin=admin, rate=rate))
+    print(f"The key of {name}, which cannot be shown again: {secret}", file=sys.stderr)
 
 
 @app.command()

@@ -85,6 +85,10 @@ class Settings(BaseSettings):
         description="Most parts of one medium that an explanation hides, one run of the graph each.",
     )
 
+    api_keys_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, description="Who may ask; made by `triad key`. Without it everybody may."
+    )
+
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(
         default="info", description="What the service logs."
     )

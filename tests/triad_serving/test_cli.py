@@ -151,6 +151,20 @@ def test_inspect_says_what_a_bundle_is(tiny_bundle: Path) -> None:
         assert words in result.stdout
 
 
+def test_a_new_key_is_shown_once_and_its_line_lets_it_in(tiny_bundle: Path, tmp_path: Path) -> None:
+    made = triad("key", "shop")
+    secret = made.stderr.split()[-1]
+    assert secret not in made.stdout
+    keys = tmp_path / "keys.toml"
+    keys.write_text(made.stdout + triad("key", "ops", "--admin").stdout)
+    with serving("--models", tiny_bundle, TRIAD_API_KEYS_FILE=str(keys)) as (_, url):
+        statuses = [
+            httpx.get(f"{url}/v1/models", headers=headers).status_code
+            for headers in ({}, {"Authorization": f"Bearer {secret}"})
+        ]
+    assert statuses == [401, 200]
+
+
 def test_the_version_is_printed() -> None:
     assert re.fullmatch(r"triad \S+\n", triad("--version").stdout)
 
@@ -176,6 +190,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
         (["explain", "--text", "seven", "--png", "no-such-folder/a.png"], "no-such-folder/a.png cannot be"),
         (["inspect", "no-such-bundle"], "No bundle under no-such-bundle"),
         (["serve", "--models", "no-such-folder"], "no-such-folder does not exist"),
+        (["key", "a b"], "No key can be named 'a b'"),
         (["serve", "--host", "256.256.256.256"], "Cannot listen on 256.256.256.256"),
     ],
 )

@@ -55,8 +55,10 @@ def test_every_setting_can_be_given_in_the_environment(
         "max_image_megapixels": 1.5,
         "max_audio_mib": 2.0,
         "max_audio_s": 17.0,
+        "api_keys_file": tmp_path / "keys.toml",
         "log_level": "debug",
     }
+    given["api_keys_file"].touch()
     assert given.keys() <= Settings.model_fields.keys()
     for name, value in given.items():
         monkeypatch.setenv(f"TRIAD_{name.upper()}", str(value))
@@ -85,6 +87,7 @@ def test_every_setting_can_be_given_in_the_environment(
         ("MAX_QUEUE_S", "0"),
         ("MAX_IMAGE_MEGAPIXELS", "0"),
         ("MAX_AUDIO_S", "-5"),
+        ("API_KEYS_FILE", "/no/such/file"),
         ("LOG_LEVEL", "loud"),
     ],
 )

@@ -4,12 +4,15 @@ TriadError                       500
 ├── RequestError                 400
 │   ├── MalformedRequestError    400   multipart that cannot be parsed, a part twice, an unknown part
 │   ├── NothingToPredictError    400   no text, no image, no sound
+│   ├── UnauthorizedError        401   no API key, or none of the service's
+│   ├── ForbiddenError           403   a key that may not do this
 │   ├── NotFoundError            404   no such model or version
 │   ├── NotAcceptableError       406   an Accept header that no representation meets
 │   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
 │   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
 │   ├── ParameterError           422   a query parameter, or a medium this model does not read
-│   └── DecodeError              422   a medium whose bytes cannot be decoded
+│   ├── DecodeError              422   a medium whose bytes cannot be decoded
+│   └── RateLimitError           429   a key that asks more often than it may
 ├── InferenceError               500   the graph failed on this one example
 ├── OverloadedError              503   queue full, waited too long, or too many bytes being uploaded
 ├── UnavailableError             503   shutting down, or the batch worker died
@@ -76,6 +79,16 @@ class NothingToPredictError(RequestError):
     title = "Nothing to predict from"
 
 
+class UnauthorizedError(RequestError):
+    status = 401
+    title = "Unauthorized"
+
+
+class ForbiddenError(RequestError):
+    status = 403
+    title = "Forbidden"
+
+
 class NotFoundError(RequestError):
     status = 404
     title = "Not found"
@@ -104,6 +117,15 @@ class ParameterError(RequestError):
 class DecodeError(RequestError):
     status = 422
     title = "Cannot decode"
+
+
+class RateLimitError(RequestError):
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, limit: float, retry_after_s: int) -> None:
+        super().__init__(detail, limit=limit)
+        self.retry_after_s = retry_after_s
 
 
 class InferenceError(TriadError):

@@ -7,15 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from triad_serving.contract.errors import UnavailableError
 from triad_serving.engine.engine import Engine
+from triad_serving.http.access.guard import RequireKey
+from triad_serving.http.access.keys import KeyFile
 from triad_serving.http.metrics import Metrics, Observe
-from triad_serving.http.openapi import METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
+from triad_serving.http.openapi import KEY_RESPONSES, METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
 from triad_serving.http.pages import build_pages_router
 from triad_serving.http.problems import http_problem, validation_problem
 from triad_serving.http.routes import ProblemRoute, build_router
@@ -63,8 +65,10 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             Exception: _answer_unexpected_error,
         },
     )
-    app.include_router(build_router(engine))
-    app.include_router(_build_operations_router(engine, metrics))
+    guarded = _guard(settings)
+    app.include_router(build_router(engine), **guarded)
+    app.include_router(_build_metrics_router(metrics), **guarded)
+    app.include_router(_build_probes_router(engine))
     app.include_router(build_pages_router())
     app.state.engine = engine
     return app
@@ -77,8 +81,16 @@ def package_version() -> str:
         return "0+source"
 
 
-def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
-    """What operators and their machines ask."""
+def _guard(settings: Settings) -> dict[str, Any]:
+    """What routes are included with that want a key, where there are keys."""
+    if settings.api_keys_file is None:
+        return {}
+    guard = RequireKey(KeyFile(settings.api_keys_file))
+    return {"dependencies": [Security(guard)], "responses": KEY_RESPONSES}
+
+
+def _build_probes_router(engine: Engine) -> APIRouter:
+    """What load balancers ask, who have no key."""
     router = APIRouter(route_class=ProblemRoute, tags=["operations"])
 
     @router.get("/healthz", operation_id="get_health", summary="Whether the process lives")
@@ -95,6 +107,12 @@ def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
         if not engine.ready:
             raise UnavailableError("No model is loaded, the batch worker died, or the service is stopping.")
         return Health()
+
+    return router
+
+
+def _build_metrics_router(metrics: Metrics) -> APIRouter:
+    router = APIRouter(route_class=ProblemRoute, tags=["operations"])
 
     @router.get(
         "/metrics",

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from triad_serving.engine.engine import Engine
-from triad_serving.http.problems import request_id_of
+from triad_serving.http.record import Record, record_of
 from triad_serving.settings import METRICS_FOLDER
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -44,9 +44,9 @@ class Metrics:
             buckets=BUCKETS_S,
         )
 
-    def count(self, scope: Scope, status: int, seconds: float) -> None:
+    def count(self, scope: Scope, record: Record, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
-        self._requests.labels(route, scope.get("triad.model", ""), str(status)).inc()
+        self._requests.labels(route, record.model, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def expose(self) -> Response:
@@ -73,7 +73,7 @@ class Observe:
             await self._app(scope, receive, send)
             return
         started_s = time.perf_counter()
-        request_id = request_id_of(Request(scope))
+        record = record_of(Request(scope))
         status = 500
 
         async def send_observed(message: Message) -> None:
@@ -81,7 +81,7 @@ class Observe:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Request-ID", request_id)
+                headers.setdefault("X-Request-ID", record.id)
                 if self._engine.draining:
                     headers["Connection"] = "close"
             await send(message)
@@ -89,4 +89,4 @@ class Observe:
         try:
             await self._app(scope, receive, send_observed)
         finally:
-            self._metrics.count(scope, status, time.perf_counter() - started_s)
+            self._metrics.count(scope, record, status, time.perf_counter() - started_s)

@@ -188,6 +188,21 @@ _RETRY_AFTER_HEADER = {
 }
 _FAILED = _problem(500, "Inference failed", "The model failed on this example.")
 _OVERLOADED = _problem(503, "Overloaded", "128 requests are waiting already; try again soon.", limit=128)
+KEY_RESPONSES: Responses = {
+    401: {
+        **_problem(401, "Unauthorized", "The API key is not one of this service.", field="Authorization"),
+        "headers": {
+            "WWW-Authenticate": {"schema": {"type": "string"}, "example": 'Bearer realm="triad"'},
+        },
+    },
+    429: {
+        **_problem(429, "Too many requests", "The key shop may ask 100 times a minute.", limit=100),
+        "headers": _RETRY_AFTER_HEADER,
+    },
+}
+ADMIN_RESPONSES: Responses = {
+    403: _problem(403, "Forbidden", "This needs an admin key; shop is none."),
+}
 UNAVAILABLE: Responses = {
     503: {**_problem(503, "Unavailable", "The service is shutting down."), "headers": _RETRY_AFTER_HEADER}
 }

@@ -32,7 +32,8 @@ from triad_serving.http.openapi import (
     PREDICT_RESPONSES,
     describe_request,
 )
-from triad_serving.http.problems import http_problem, request_id_of, triad_problem, validation_problem
+from triad_serving.http.problems import http_problem, triad_problem, validation_problem
+from triad_serving.http.record import record_of
 from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion
 from triad_serving.http.view import AS_JSON, View
 from triad_serving.inference.answer import Prediction
@@ -57,7 +58,7 @@ class ProblemRoute(APIRoute):
         endpoint = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            request_id = request_id_of(request)
+            request_id = record_of(request).id
             try:
                 response = await endpoint(request)
             except HTTPException:
@@ -176,11 +177,12 @@ async def _predict(
     request: Request, options: Options, engine: Engine, budget: UploadBudget, view: View = AS_JSON
 ) -> Response:
     model = engine.catalog.find(options.model, options.version)
-    request.scope["triad.model"] = model.name
+    record = record_of(request)
+    record.model = model.name
     engine.check_capacity()  # a full queue refuses before the upload, not after it
     with Upload(engine.settings.media_limits, budget) as upload:
         raw = await _read(request, upload)
-        pending = engine.start(raw, options, request_id=request_id_of(request))
+        pending = engine.start(raw, options, request_id=record.id)
         to_draw = raw if view.drawn else None
         del raw
         result = await _await_answer(request, pending)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
+import logging
+import logging.config
 import math
 import socket
 import sys
@@ -18,6 +21,8 @@ from triad_serving.contract.errors import SetupError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
 RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
@@ -34,6 +39,16 @@ def bind(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         raise SetupError(f"Cannot listen on {host} port {port}: {reason}.") from error
     return bound
+
+
+def warn_where_open(settings: Settings, bound: socket.socket) -> None:
+    """Where others than this machine can ask, and need no key for it."""
+    logging.config.dictConfig(log_config(settings.log_level))
+    host = bound.getsockname()[0]
+    if settings.api_keys_file is None and not ipaddress.ip_address(host).is_loopback:
+        logger.warning(
+            "EVERYBODY who reaches %s may use this service: no API keys are set (TRIAD_API_KEYS_FILE).", host
+        )
 
 
 def serve(settings: Settings, bound: socket.socket) -> None:

@@ -5,12 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
-from triad_serving.operation.server import OneWrite
+from triad_serving.operation import server
+from triad_serving.operation.server import OneWrite, bind, warn_where_open
+from triad_serving.settings import Settings
 
 LIMIT_S = 10.0
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "warns"),
+    [("127.0.0.1", False, False), ("0.0.0.0", False, True), ("0.0.0.0", True, False)],
+)
+def test_a_service_that_everybody_may_use_says_so_loudly(
+    *,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    keys: bool,
+    warns: bool,
+) -> None:
+    monkeypatch.setattr(server.logging.config, "dictConfig", lambda _: None)  # it would take caplog away
+    settings = Settings(models=tmp_path, api_keys_file=tmp_path if keys else None)
+    with bind(host, 0) as bound:
+        warn_where_open(settings, bound)
+    assert ("EVERYBODY who reaches 0.0.0.0" in caplog.text) is warns
 
 
 class Counted:
