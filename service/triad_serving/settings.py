@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from triad_serving.contract.device import Device, GpuMode
 from triad_serving.media.limits import MediaLimits
@@ -28,6 +28,13 @@ def _existing(path: Path) -> Path:
     if not path.exists():
         raise ValueError(f"{path} does not exist")
     return path
+
+
+def _separated(value: object) -> object:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/,\s]+)$")]
 
 
 class Settings(BaseSettings):
@@ -87,6 +94,10 @@ class Settings(BaseSettings):
 
     api_keys_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None, description="Who may ask; made by `triad key`. Without it everybody may."
+    )
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)] = Field(
+        default_factory=tuple,
+        description="Sites whose pages may ask, separated by commas: https://shop.example. `*`: all.",
     )
 
     log_level: Literal["critical", "error", "warning", "info", "debug"] = Field(

@@ -101,6 +101,15 @@ def test_an_impossible_value_is_refused_by_name(
     assert [error["loc"] for error in caught.value.errors()] == [(name.lower(),)]
 
 
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().cors_origins == ()
+    monkeypatch.setenv("TRIAD_CORS_ORIGINS", "https://a.example, http://localhost:3000")
+    assert Settings().cors_origins == ("https://a.example", "http://localhost:3000")
+    monkeypatch.setenv("TRIAD_CORS_ORIGINS", "https://a.example/path")
+    with pytest.raises(ValidationError, match="cors_origins"):
+        Settings()
+
+
 def test_a_cap_on_pixels_past_the_decoders_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow refuses twice its MAX_IMAGE_PIXELS whatever we say: a larger cap would not be kept."""
     assert Image.MAX_IMAGE_PIXELS is not None

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from triad_serving.contract.errors import UnavailableError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.access.guard import RequireKey
+from triad_serving.http.access.headers import other_sites
 from triad_serving.http.access.keys import KeyFile
 from triad_serving.http.metrics import Metrics, Observe
 from triad_serving.http.openapi import KEY_RESPONSES, METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
@@ -58,7 +59,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         docs_url=None,  # FastAPI's own load their scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan_of(engine),
-        middleware=[Middleware(Observe, metrics=metrics, engine=engine)],
+        middleware=[Middleware(Observe, metrics=metrics, engine=engine), *other_sites(settings.cors_origins)],
         exception_handlers={
             HTTPException: _answer_http_error,
             RequestValidationError: _answer_validation_error,

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from triad_serving.engine.engine import Engine
+from triad_serving.http.access.headers import add_defaults
 from triad_serving.http.record import Record, record_of
 from triad_serving.settings import METRICS_FOLDER
 
@@ -82,6 +83,7 @@ class Observe:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("X-Request-ID", record.id)
+                add_defaults(message["headers"])
                 if self._engine.draining:
                     headers["Connection"] = "close"
             await send(message)
