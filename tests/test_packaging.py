@@ -26,7 +26,7 @@ SERVING, TRAINING_HALF = ROOT / "service", ROOT / "model_training"
 PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-SERVING_EXTRAS = EXTRAS["tokenizer"] + EXTRAS["rates"]
+SERVING_EXTRAS = EXTRAS["tokenizer"] + EXTRAS["rates"] + EXTRAS["signatures"]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
 HEAVY = {
     "torch",

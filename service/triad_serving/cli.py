@@ -235,6 +235,21 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) 
 
 
 @app.command()
+def sign(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    *,
+    key: Annotated[
+        Path, typer.Option(metavar="FILE", help="An Ed25519 private key, PEM, without a password.")
+    ],
+) -> None:
+    """Sign a bundle, for services that were told the public key (TRIAD_BUNDLE_PUBLIC_KEY)."""
+    from triad_serving.inference.bundle import read_bundle
+    from triad_serving.inference.signature import sign_bundle
+
+    print(f"written to {sign_bundle(read_bundle(bundle), key)}")
+
+
+@app.command()
 def key(
     name: Annotated[str, typer.Argument(help="Whose it is; it stands in the log.")],
     *,

@@ -95,6 +95,10 @@ class Settings(BaseSettings):
     api_keys_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None, description="Who may ask; made by `triad key`. Without it everybody may."
     )
+    bundle_public_key: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None,
+        description="Ed25519, PEM; only bundles that `triad sign` signed with its other half are served.",
+    )
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_separated)] = Field(
         default_factory=tuple,
         description="Sites whose pages may ask, separated by commas: https://shop.example. `*`: all.",

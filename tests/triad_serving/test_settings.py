@@ -88,6 +88,7 @@ def test_every_setting_can_be_given_in_the_environment(
         ("MAX_IMAGE_MEGAPIXELS", "0"),
         ("MAX_AUDIO_S", "-5"),
         ("API_KEYS_FILE", "/no/such/file"),
+        ("BUNDLE_PUBLIC_KEY", "/no/such/file"),
         ("LOG_LEVEL", "loud"),
     ],
 )

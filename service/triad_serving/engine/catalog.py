@@ -10,7 +10,9 @@ from pathlib import Path
 from triad_serving.contract.errors import BundleError, NotFoundError
 from triad_serving.contract.outputs import Wanted
 from triad_serving.inference.bundle import Bundle, find_bundles, read_bundle
+from triad_serving.inference.graph_file import check_graph
 from triad_serving.inference.session import Session
+from triad_serving.inference.signature import check_signature
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.registry import present
 from triad_serving.settings import Settings
@@ -87,6 +89,9 @@ def load_catalog(path: Path, settings: Settings) -> Catalog:
 
 
 def _load(bundle: Bundle, settings: Settings) -> Model:
+    if settings.bundle_public_key is not None:
+        check_signature(bundle, settings.bundle_public_key)
+    check_graph(bundle)
     session = Session(
         bundle.model_path,
         spec=bundle.spec,
