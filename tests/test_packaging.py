@@ -85,13 +85,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 
 def test_the_base_install_brings_nothing_of_training() -> None:
     assert not names(PROJECT["dependencies"]) & HEAVY
-    assert names(EXTRAS["gpu"]) == {"onnxruntime-gpu"}
+    assert names(EXTRAS["gpu"]) == {"onnxruntime-gpu", "nvidia-ml-py"}
 
 
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS),
+        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["gpu"]),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]),
     ],

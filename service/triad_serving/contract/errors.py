@@ -3,6 +3,7 @@
 TriadError                       500
 ├── RequestError                 400
 │   ├── MalformedRequestError    400   multipart that cannot be parsed, a part twice, an unknown part
+│   │   └── ClientGoneError      400   the client left; nobody reads this answer
 │   ├── NothingToPredictError    400   no text, no image, no sound
 │   ├── UnauthorizedError        401   no API key, or none of the service's
 │   ├── ForbiddenError           403   a key that may not do this
@@ -73,6 +74,10 @@ class RequestError(TriadError):
 
 class MalformedRequestError(RequestError):
     title = "Malformed request"
+
+
+class ClientGoneError(MalformedRequestError):
+    title = "Client went away"
 
 
 class NothingToPredictError(RequestError):

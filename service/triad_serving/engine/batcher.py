@@ -101,6 +101,11 @@ class Batcher:
         """Whether it accepts examples and every worker lives."""
         return not (self._closing or self._dead)
 
+    @property
+    def depth(self) -> int:
+        """Examples accepted and not yet answered."""
+        return len(self._accepted)
+
     def check(self) -> None:
         """Raises what `accept` would raise now."""
         self._check_open()

@@ -56,9 +56,13 @@ class Catalog:
         return list(self._models)
 
     @property
+    def models(self) -> list[Model]:
+        """Every version of every model."""
+        return [model for versions in self._models.values() for model in versions.values()]
+
+    @property
     def on_gpu(self) -> bool:
-        versions = (model for versions in self._models.values() for model in versions.values())
-        return any(model.session.device == "cuda" for model in versions)
+        return any(model.session.device == "cuda" for model in self.models)
 
     def find(self, name: str | None = None, version: str | None = None) -> Model:
         """By default the first model by name, and its highest version. Raises NotFoundError."""

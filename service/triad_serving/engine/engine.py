@@ -13,15 +13,15 @@ import logging
 import secrets
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from triad_serving.contract.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
-from triad_serving.contract.outputs import Wanted
-from triad_serving.engine.batcher import Answer, Batcher, BatchResult, fail
+from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.engine.batcher import Answer, Batcher, BatchResult, Run, fail
 from triad_serving.engine.catalog import Catalog, Model, load_catalog
 from triad_serving.explanation.explain import Plan, check_target, explain, plan
 from triad_serving.inference.answer import Prediction
@@ -67,6 +67,18 @@ class Pending:
     preprocess_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Observed:
+    """A graph's run that tells how many rows it has."""
+
+    run: Run
+    on_run: Callable[[int], object]
+
+    def __call__(self, batch: Sequence[ModelInputs], wanted: Wanted) -> Sequence[ModelOutputs]:
+        self.on_run(len(batch))
+        return self.run(batch, wanted)
+
+
 class Engine:
     """Serves every bundle under a path.
 
@@ -81,6 +93,7 @@ class Engine:
         self._catalog: Catalog | None = None
         self._batcher: Batcher | None = None
         self.draining = False
+        self.on_run: Callable[[int], object] = _ignore  # called by workers, with the rows of each run
 
     @classmethod
     def open(cls, path: Path | str, settings: Settings | None = None) -> Engine:
@@ -120,6 +133,15 @@ class Engine:
     @property
     def opened(self) -> bool:
         return self._batcher is not None
+
+    @property
+    def loaded(self) -> bool:
+        return self._catalog is not None
+
+    @property
+    def depth(self) -> int:
+        """Examples accepted and not yet answered."""
+        return self._batcher.depth if self._batcher is not None else 0
 
     @property
     def ready(self) -> bool:
@@ -241,12 +263,17 @@ class Engine:
             attention=options.attention != "none" or planned.parts is not None,
             fusion=options.attention == "full",
         )
-        self._running_batcher().enqueue(pending.answer, pending.model.session.run, planned.rows, wanted)
+        run = _Observed(pending.model.session.run, self.on_run)
+        self._running_batcher().enqueue(pending.answer, run, planned.rows, wanted)
 
     def _running_batcher(self) -> Batcher:
         if self._batcher is None:
             raise UnavailableError("The engine is not open.")
         return self._batcher
+
+
+def _ignore(_: int) -> None:
+    """Where nobody observes the runs."""
 
 
 def new_request_id() -> str:

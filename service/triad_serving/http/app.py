@@ -50,7 +50,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     """
     settings = settings or (engine.settings if engine else Settings())
     engine = engine or Engine.open(settings.models, settings)
-    metrics = Metrics()
+    metrics = Metrics(engine)
     app = _Application(
         title="Triad",
         version=package_version(),

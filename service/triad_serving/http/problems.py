@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from triad_serving.contract.errors import RateLimitError, TriadError, UnauthorizedError
-from triad_serving.http.record import record_of
+from triad_serving.http.record import reason_of, record_of
 from triad_serving.http.schemas import Problem
 
 RETRY_AFTER_S = 1
@@ -22,7 +22,7 @@ MAX_COMPLAINTS = 10
 def triad_problem(request: Request, error: TriadError) -> Response:
     value = error.value
     problem = Problem(
-        type="urn:triad:problem:" + error.title.lower().replace(" ", "-"),
+        type="urn:triad:problem:" + reason_of(error.title),
         title=error.title,
         status=error.status,
         detail=error.detail,
@@ -78,7 +78,7 @@ def _headers_for(error: TriadError) -> dict[str, str]:
 
 
 def _response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    record_of(request).problem = problem.title.lower().replace(" ", "-")
+    record_of(request).problem = reason_of(problem.title)
     return Response(
         problem.to_json(),
         status_code=problem.status,

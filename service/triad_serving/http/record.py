@@ -25,7 +25,7 @@ class Caller:
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """caller: where the service has keys. problem: what refused it, as in the problem's `type`."""
+    """caller: where the service has keys. problem: the reason why it was refused."""
 
     id: str
     caller: Caller | None = None
@@ -34,6 +34,11 @@ class Record:
     problem: str = ""
     prediction: Prediction | None = None
     timings: Timings | None = None
+
+
+def reason_of(title: str) -> str:
+    """A problem's title, as metrics and logs name it."""
+    return title.lower().replace(" ", "-")
 
 
 def record_of(request: HTTPConnection) -> Record:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from triad_serving.contract.errors import DeadlineError, MalformedRequestError, TriadError
+from triad_serving.contract.errors import ClientGoneError, DeadlineError, TriadError
 from triad_serving.contract.schema import Schema
 from triad_serving.engine.batcher import BatchResult
 from triad_serving.engine.engine import Engine, Pending, Timings
@@ -182,6 +182,7 @@ async def _predict(
     engine.check_capacity()  # a full queue refuses before the upload, not after it
     with Upload(engine.settings.media_limits, budget) as upload:
         raw = await _read(request, upload)
+        record.media = raw.media
         pending = engine.start(raw, options, request_id=record.id)
         to_draw = raw if view.drawn else None
         del raw
@@ -189,6 +190,7 @@ async def _predict(
         finish = functools.partial(engine.finish, pending, result)
         many = len(result.rows) > MANY_ROWS
         prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
+        record.prediction, record.timings = prediction, timings
         if to_draw is None:
             return _json(prediction, headers={"Server-Timing": server_timing(timings)})
         started_s = time.perf_counter()
@@ -205,7 +207,7 @@ async def _read(request: Request, upload: Upload) -> RawInputs:
     try:
         return await upload.read(headers.get("content-type"), headers.get("content-length"), request.stream())
     except ClientDisconnect as error:
-        raise MalformedRequestError("The client went away before its request was complete.") from error
+        raise ClientGoneError("The client went away before its request was complete.") from error
 
 
 async def _await_answer(request: Request, pending: Pending) -> BatchResult:
@@ -215,7 +217,7 @@ async def _await_answer(request: Request, pending: Pending) -> BatchResult:
         return await asyncio.wrap_future(pending.answer)
     except asyncio.CancelledError:
         if watcher.done():
-            raise MalformedRequestError("The client went away before its answer.") from None
+            raise ClientGoneError("The client went away before its answer.") from None
         raise
     finally:
         watcher.cancel()
