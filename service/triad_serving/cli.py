@@ -51,6 +51,11 @@ class Explanation(StrEnum):
     all = "all"
 
 
+class LogFormat(StrEnum):
+    text = "text"
+    json = "json"
+
+
 class DrawingLanguage(StrEnum):
     en = "en"
     zh = "zh"
@@ -117,6 +122,7 @@ def _root(
 
 @app.command()
 def serve(
+    *,
     models: Annotated[
         Path | None, typer.Option(help="A bundle or a folder of bundles. Default: the shipped ones.")
     ] = None,
@@ -124,6 +130,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Lines for people, or JSON for machines.")
+    ] = None,
 ) -> None:
     """Serve predictions over HTTP."""
     from triad_serving.settings import METRICS_FOLDER, Settings, usable_cores
@@ -132,6 +141,8 @@ def serve(
         os.environ["TRIAD_MODELS"] = str(models.absolute())
     if device is not None:
         os.environ["TRIAD_DEVICE"] = device.value
+    if log_format is not None:
+        os.environ["TRIAD_LOG_FORMAT"] = log_format.value
     if workers > 1:
         os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
     settings = Settings()

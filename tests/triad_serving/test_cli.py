@@ -275,6 +275,16 @@ def wait_until_refused(url: str) -> None:
         red = red or (response.status_code == 503 and response.headers["connection"] == "close")
 
 
+def test_a_service_logs_json_where_asked(tiny_bundle: Path) -> None:
+    command = ("--models", tiny_bundle, "--log-format", "json")
+    with serving(*command, TRIAD_LOG_REQUESTS="true") as (process, url):
+        assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+        process.terminate()
+        lines = [json.loads(line) for line in process.communicate(timeout=LIMIT_S)[1].splitlines()]
+    [asked] = [line for line in lines if line["logger"].endswith("request_log")]
+    assert (asked["route"], asked["status"], asked["media"]) == ("/v1/predict", 200, "text")
+
+
 def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
     with serving("--models", tiny_bundle) as (process, url):
         assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200

@@ -57,6 +57,8 @@ def test_every_setting_can_be_given_in_the_environment(
         "max_audio_s": 17.0,
         "api_keys_file": tmp_path / "keys.toml",
         "log_level": "debug",
+        "log_format": "json",
+        "log_requests": True,
     }
     given["api_keys_file"].touch()
     assert given.keys() <= Settings.model_fields.keys()

@@ -29,6 +29,7 @@ from triad_serving.engine.engine import Engine, Timings
 from triad_serving.http.access.headers import add_defaults
 from triad_serving.http.inventory import Inventory
 from triad_serving.http.record import Record, reason_of, record_of
+from triad_serving.http.request_log import log_request
 from triad_serving.inference.answer import Attention, Classification, Multilabel, Prediction
 from triad_serving.settings import METRICS_FOLDER
 
@@ -196,6 +197,7 @@ class Observe:
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, engine: Engine) -> None:
+        self._log_requests = engine.settings.log_requests
         self._app = app
         self._metrics = metrics
         self._engine = engine
@@ -223,4 +225,7 @@ class Observe:
         try:
             await self._app(scope, receive, send_observed)
         finally:
-            self._metrics.count(scope, record, status, time.perf_counter() - started_s)
+            seconds = time.perf_counter() - started_s
+            self._metrics.count(scope, record, status, seconds)
+            if self._log_requests:
+                log_request(scope, record, status, seconds)

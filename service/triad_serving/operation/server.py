@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from triad_serving.contract.errors import SetupError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
-from triad_serving.settings import Settings
+from triad_serving.settings import LogFormat, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def warn_where_open(settings: Settings, bound: socket.socket) -> None:
     """Where others than this machine can ask, and need no key for it."""
-    logging.config.dictConfig(log_config(settings.log_level))
+    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
     host = bound.getsockname()[0]
     if settings.api_keys_file is None and not ipaddress.ip_address(host).is_loopback:
         logger.warning(
@@ -139,7 +139,7 @@ class _Protocol(HttpToolsProtocol):
 
 def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
     return {
-        "log_config": log_config(settings.log_level),
+        "log_config": log_config(settings.log_level, settings.log_format),
         "access_log": settings.log_level == "debug",  # 20 us a line
         "server_header": False,
         "lifespan": "on",
@@ -148,12 +148,23 @@ def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
     }
 
 
-def log_config(level: str) -> dict[str, Any]:
+FORMATTERS: Mapping[LogFormat, Mapping[str, Any]] = {
+    "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    "json": {
+        "()": "pythonjsonlogger.json.JsonFormatter",
+        "format": ["levelname", "name", "message"],
+        "rename_fields": {"levelname": "level", "name": "logger"},
+        "timestamp": "time",
+    },
+}
+
+
+def log_config(level: str, log_format: LogFormat = "text") -> dict[str, Any]:
     """Everything to stderr in one shape, in this process and in workers."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "formatters": {"line": FORMATTERS[log_format]},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
