@@ -26,7 +26,7 @@ SERVING, TRAINING_HALF = ROOT / "service", ROOT / "model_training"
 PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-SERVING_EXTRAS = EXTRAS["tokenizer"] + EXTRAS["rates"] + EXTRAS["signatures"]
+SERVING_EXTRAS = [*EXTRAS["tokenizer"], *EXTRAS["rates"], *EXTRAS["signatures"], *EXTRAS["traces"]]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
 HEAVY = {
     "torch",
@@ -93,7 +93,7 @@ def test_the_base_install_brings_nothing_of_training() -> None:
     [
         ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["gpu"]),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
-        ("tests", PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]),
+        ("tests", PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]),
     ],
 )
 def test_whatever_is_imported_is_declared(package: str, requirements: list[str]) -> None:

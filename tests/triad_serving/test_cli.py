@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import queue
 import re
 import signal
 import socket
@@ -13,11 +15,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psutil
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from PIL import Image
 
 from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
@@ -283,6 +289,80 @@ def test_a_service_logs_json_where_asked(tiny_bundle: Path) -> None:
         lines = [json.loads(line) for line in process.communicate(timeout=LIMIT_S)[1].splitlines()]
     [asked] = [line for line in lines if line["logger"].endswith("request_log")]
     assert (asked["route"], asked["status"], asked["media"]) == ("/v1/predict", 200, "text")
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what exporters of OpenTelemetry send."""
+
+    spans: ClassVar[queue.Queue[Span]]
+
+    def do_POST(self) -> None:  # its base looks for this name
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self.spans.put(span)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[str]:
+    """Its address."""
+    Collector.spans = queue.Queue()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_request_is_traced_within_its_callers_trace(tiny_bundle: Path, collector: str) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    trace_id, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    headers = {"traceparent": f"00-{trace_id}-{caller}-01", "X-Request-ID": "mine"}
+    with serving("--models", tiny_bundle, **variables) as (_, url):
+        httpx.get(f"{url}/healthz", headers=headers)
+        answer = httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}, headers=headers)
+        spans = [Collector.spans.get(timeout=LIMIT_S) for _ in range(5)]
+    by_name = {span.name: span for span in spans}
+    assert set(by_name) == {"POST /v1/predict", "preprocess", "queue", "inference", "postprocess"}
+    request = by_name["POST /v1/predict"]
+    assert request.parent_span_id.hex() == caller
+    assert {span.trace_id.hex() for span in spans} == {trace_id}
+    assert answer.headers["traceresponse"] == f"00-{trace_id}-{request.span_id.hex()}-01"
+    attributes = {each.key: each.value for each in request.attributes}
+    assert attributes["triad.request_id"].string_value == "mine"
+    assert attributes["triad.model"].string_value == "tiny/1"
+    stages = [by_name[name] for name in ("preprocess", "queue", "inference", "postprocess")]
+    assert {stage.parent_span_id for stage in stages} == {request.span_id}
+    moments = [moment for span in stages for moment in (span.start_time_unix_nano, span.end_time_unix_nano)]
+    assert moments == sorted(moments)
+    assert request.start_time_unix_nano <= moments[0]
+    assert moments[-1] <= request.end_time_unix_nano
+    assert Collector.spans.empty()
+
+
+def test_without_a_collector_nothing_of_tracing_is_loaded(tiny_bundle: Path) -> None:
+    program = (
+        "import sys, asyncio\n"
+        "from tests.conftest import client_of\n"
+        "from triad_serving import Settings, create_app\n"
+        "async def go():\n"
+        f"    async with client_of(create_app(Settings(models={str(tiny_bundle)!r}))) as client:\n"
+        "        answer = await client.post('/v1/predict', files={'text': (None, b'seven')})\n"
+        "        assert answer.status_code == 200 and 'traceresponse' not in answer.headers\n"
+        "asyncio.run(go())\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry.sdk')]\n"
+        "assert 'triad_serving.http.tracing' not in sys.modules\n"
+    )
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
@@ -29,6 +30,15 @@ DESCRIPTION = """\
 One model reads text, an image and a sound together. Every answer says what was predicted, how sure the model
 is, and where it looked. Errors are `application/problem+json` (RFC 9457).
 """
+
+# FastAPI's own: it exports where OTEL_EXPORTER_OTLP_ENDPOINT is set. Metrics and logs have ways of their own.
+TRACES: TelemetryConfig = {
+    "auto_configure": True,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "exclude": lambda scope: scope["path"] in ("/healthz", "/readyz", "/metrics"),
+}
 
 
 class _Application(FastAPI):
@@ -59,6 +69,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         docs_url=None,  # FastAPI's own load their scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan_of(engine),
+        telemetry=TRACES,
         middleware=[Middleware(Observe, metrics=metrics, engine=engine), *other_sites(settings.cors_origins)],
         exception_handlers={
             HTTPException: _answer_http_error,

@@ -217,6 +217,10 @@ class Observe:
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("X-Request-ID", record.id)
                 add_defaults(message["headers"])
+                if scope.get("fastapi.telemetry") is not None:
+                    from triad_serving.http.tracing import trace_request
+
+                    trace_request(record, headers)
                 if self._engine.draining:
                     headers["Connection"] = "close"
             await send(message)

@@ -25,7 +25,10 @@ class Caller:
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """caller: where the service has keys. problem: the reason why it was refused."""
+    """caller: where the service has keys. problem: the reason why it was refused.
+
+    answered_ns: when the prediction was ready, by the clock of `time.time_ns`.
+    """
 
     id: str
     caller: Caller | None = None
@@ -34,6 +37,7 @@ class Record:
     problem: str = ""
     prediction: Prediction | None = None
     timings: Timings | None = None
+    answered_ns: int = 0
 
 
 def reason_of(title: str) -> str:

@@ -190,7 +190,7 @@ async def _predict(
         finish = functools.partial(engine.finish, pending, result)
         many = len(result.rows) > MANY_ROWS
         prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
-        record.prediction, record.timings = prediction, timings
+        record.prediction, record.timings, record.answered_ns = prediction, timings, time.time_ns()
         if to_draw is None:
             return _json(prediction, headers={"Server-Timing": server_timing(timings)})
         started_s = time.perf_counter()
