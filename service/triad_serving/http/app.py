@@ -109,14 +109,16 @@ def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Engine]]]:
+    """Tells the server its engine, too: it drains it before it stops."""
+
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Engine]]:
         if engine.opened:
-            yield
+            yield {"engine": engine}
             return
         async with engine:
-            yield
+            yield {"engine": engine}
 
     return lifespan
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import math
+import selectors
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,7 @@ from triad_serving.settings import Settings
 
 YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
 RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
+LAST_LOOK_S = 0.05  # how long a connection is left open after that, and until it is looked at again
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -39,7 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, bound: socket.socket) -> None:
     """Serves from this process until SIGTERM or Ctrl-C; then answers what was accepted and returns."""
     engine = Engine.open(settings.models, settings)
-    server = _Server(uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings)), engine, bound)
+    server = _Server(uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings)), bound)
     with engine:
         tune_garbage_collector()
         server.run(sockets=[bound])
@@ -65,26 +68,70 @@ def announce(bound: socket.socket) -> None:
     sys.stdout.flush()
 
 
-class _Server(uvicorn.Server):
-    """Says when it is ready, turns readiness red on a signal, and exits with 0 after it."""
+class DrainingServer(uvicorn.Server):
+    """Answers every request that was sent by its end, and exits with 0 after a signal.
 
-    def __init__(self, config: uvicorn.Config, engine: Engine, bound: socket.socket) -> None:
-        super().__init__(config)
-        self._engine = engine
-        self._bound = bound
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        announce(self._bound)
+    uvicorn alone closes connections at once, also those on which a request is on its way. Here a signal turns
+    readiness red and every answer ends its connection (http.metrics.Observe), so that no client sends another
+    request into one; RED_S later what is left is idle.
+    """
 
     async def main_loop(self) -> None:
         await super().main_loop()
         await asyncio.sleep(RED_S)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._engine.drain()
+        if (engine := self.engine) is not None:
+            engine.drain()
         super().handle_exit(sig, frame)
         self._captured_signals.clear()  # uvicorn would raise them again and so end with a signal's exit code
+
+    @property
+    def engine(self) -> Engine | None:
+        """The application's; None before its lifespan has begun."""
+        lifespan = getattr(self, "lifespan", None)  # uvicorn makes it after it has loaded the application
+        return lifespan and lifespan.state.get("engine")
+
+    async def serve_connection(self, connection: socket.socket) -> None:
+        """Serves one that was accepted elsewhere, as uvicorn serves those that it accepts."""
+        connection.setblocking(False)
+        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: type[Any] = self.config.http_protocol_class
+        made: asyncio.Protocol = protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
+
+class _Server(DrainingServer):
+    """Says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
+        super().__init__(config)
+        self._bound = bound
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        announce(self._bound)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Clients that have connected already may have sent a request: closing would reset them."""
+        waiting = list(accept_all(self._bound))
+        for server in self.servers:
+            server.close()
+        for connection in waiting:
+            await self.serve_connection(connection)
+        await super().shutdown(sockets)
+
+
+def accept_all(bound: socket.socket) -> Iterator[socket.socket]:
+    """Every connection that waits to be accepted."""
+    bound.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield bound.accept()[0]
 
 
 class OneWrite:
@@ -118,8 +165,29 @@ class OneWrite:
 
 
 class _Protocol(HttpToolsProtocol):
+    """Closes no connection on which a request has begun, or is there and was not read yet."""
+
     def connection_made(self, transport: Any) -> None:
         super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
+
+    def shutdown(self) -> None:
+        """A little later: a client that has just connected is about to send."""
+        self.loop.call_later(LAST_LOOK_S, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        answering = self.cycle.scope if self.cycle else None
+        if self.transport.is_closing():
+            return
+        if self.scope is not answering or is_readable(self.transport.get_extra_info("socket")):
+            self.shutdown()  # the head of another request has begun, or something is there
+        else:
+            super().shutdown()
+
+
+def is_readable(connection: socket.socket) -> bool:
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def uvicorn_options(settings: Settings) -> Mapping[str, Any]:

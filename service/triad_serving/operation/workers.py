@@ -17,7 +17,8 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any
+import time
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -29,12 +30,19 @@ from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.inference.bundle import find_bundles, read_bundle
 from triad_serving.inference.runtime import cuda_within_reach
-from triad_serving.operation.server import announce, tune_garbage_collector, uvicorn_options
+from triad_serving.operation.server import (
+    RED_S,
+    DrainingServer,
+    announce,
+    tune_garbage_collector,
+    uvicorn_options,
+)
 from triad_serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 STARTUP_LIMIT_S = 120
+LAST_CONNECTIONS_S = 2.0  # longest that a worker which ends waits until its supervisor accepts no more
 RETRY_S = 0.1  # after a connection could not be accepted, say for want of file descriptors
 ACCEPTING = threading.Lock()  # held while a connection is open here: a copy made then would keep it open
 PASSES_CONNECTIONS = hasattr(
@@ -74,13 +82,15 @@ def create_worker() -> FastAPI:
     return app
 
 
-class _Server(uvicorn.Server):
+class _Server(DrainingServer):
     """Takes connections that the supervisor accepted."""
 
     def __init__(self, config: uvicorn.Config, receiver: socket.socket) -> None:
         """receiver: where they come from, one with every message."""
         super().__init__(config)
         self._receiver = receiver
+        self._received_all = asyncio.Event()
+        self._opening: set[asyncio.Task[None]] = set()
         self._supervisor = os.getppid()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,30 +105,23 @@ class _Server(uvicorn.Server):
             logger.warning("A connection was lost for want of file descriptors.")
         if not message:  # there will be none any more
             loop.remove_reader(self._receiver)
+            self._received_all.set()
         for descriptor in descriptors:
-            task = loop.create_task(self._serve_connection(socket.socket(fileno=descriptor)))
-            self.server_state.tasks.add(task)
-            task.add_done_callback(self.server_state.tasks.discard)
-
-    async def _serve_connection(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
-
-    def _protocol(self) -> asyncio.Protocol:
-        """As uvicorn makes one for a connection that it accepts itself."""
-        protocol: type[Any] = self.config.http_protocol_class
-        made: asyncio.Protocol = protocol(
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        return made
+            task = loop.create_task(self.serve_connection(socket.socket(fileno=descriptor)))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
 
     async def on_tick(self, counter: int) -> bool:
         """Without its supervisor it would never be given a connection again."""
         return await super().on_tick(counter) or os.getppid() != self._supervisor
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Takes first what the supervisor has given it, or still gives it until it stops accepting."""
+        with suppress(TimeoutError):  # of a supervisor that was killed
+            await asyncio.wait_for(self._received_all.wait(), LAST_CONNECTIONS_S)
         asyncio.get_running_loop().remove_reader(self._receiver)
         self._receiver.close()
+        await asyncio.gather(*self._opening)
         await super().shutdown(sockets)
 
 
@@ -155,6 +158,11 @@ class _Worker(multiprocess.Process):
         except OSError:  # it has ended, is about to, or has not taken the last hundreds
             return False
         return True
+
+    def warn(self) -> None:
+        """It turns red and ends its connections, but takes new ones until it is told to terminate."""
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, signal.SIGTERM)  # type: ignore[arg-type]
 
     def terminate(self) -> None:
         """It finishes the connections that it was given."""
@@ -209,25 +217,32 @@ class _Supervisor(multiprocess.Multiprocess):
         super().restart_all()
 
     def terminate_all(self) -> None:
+        """First the workers turn red and end their connections; then no connection is accepted any more."""
         if self._distributor.is_alive():
+            for process in self.processes:
+                process.warn()  # type: ignore[attr-defined]
+            time.sleep(RED_S)
             self._stop.send(b"s")
             self._distributor.join()
-            if self._engine is not None:
-                self._bound.shutdown(socket.SHUT_RDWR)  # workers hold copies: to close it is not enough
-            self._bound.close()
         super().terminate_all()
 
     def _distribute(self) -> None:
+        """Until it is told to stop and nobody waits any more: who has connected may have sent a request."""
         turns = itertools.count()
-        while not self.should_exit.is_set():
-            select.select([self._bound, self._stopped], [], [])
+        while True:
+            readable, _, _ = select.select([self._bound, self._stopped], [], [])
             try:
                 with ACCEPTING, self._bound.accept()[0] as connection:
                     workers = [process for process in self.processes if isinstance(process, _Worker)]
                     any(workers[next(turns) % len(workers)].take(connection) for _ in workers)
             except BlockingIOError:
-                continue  # the client went away meanwhile, or this is the end
+                if self._stopped in readable:
+                    break
+                # else the client went away meanwhile
             except OSError as error:
                 if not self.should_exit.is_set():
                     logger.warning("A connection could not be accepted: %s.", error)
                     self.should_exit.wait(RETRY_S)
+        if self._engine is not None:
+            self._bound.shutdown(socket.SHUT_RDWR)  # workers hold copies: to close it is not enough
+        self._bound.close()
