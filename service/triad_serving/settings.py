@@ -38,6 +38,16 @@ class Settings(BaseSettings):
     models: Annotated[Path, AfterValidator(_existing)] = Field(
         default=SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
     )
+    default_versions: dict[str, str] = Field(
+        default={},
+        description='Which version answers where none is asked for; else the highest: {"digits": "1"}.',
+    )
+    watch_s: float = Field(
+        default=0, ge=0, description="Seconds between two looks for changed models, then served; 0: none."
+    )
+    allow_reload: bool = Field(
+        default=False, description="Whether others than this machine may ask for a reload."
+    )
     device: Device = Field(default="auto", description="auto: CUDA where it can be had.")
     gpu_mode: GpuMode = Field(
         default="kernels",

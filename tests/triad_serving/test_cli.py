@@ -42,7 +42,8 @@ WAYS = {"copies": COMMAND, "started anew": [sys.executable, "-c", STARTED_ANEW]}
 
 def environment(**more: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("TRIAD_")}
-    return {**own, "PYTHONPATH": str(ROOT), **more}
+    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "service", "model_training"))
+    return {**own, "PYTHONPATH": path, **more}
 
 
 def triad(

@@ -4,8 +4,10 @@ TriadError                       500
 ├── RequestError                 400
 │   ├── MalformedRequestError    400   multipart that cannot be parsed, a part twice, an unknown part
 │   ├── NothingToPredictError    400   no text, no image, no sound
+│   ├── ForbiddenError           403   a key that may not do this
 │   ├── NotFoundError            404   no such model or version
 │   ├── NotAcceptableError       406   an Accept header that no representation meets
+│   ├── ReloadError              409   a new version that is broken: the models in service stay
 │   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
 │   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
 │   ├── ParameterError           422   a query parameter, or a medium this model does not read
@@ -13,6 +15,7 @@ TriadError                       500
 ├── InferenceError               500   the graph failed on this one example
 ├── OverloadedError              503   queue full, waited too long, or too many bytes being uploaded
 ├── UnavailableError             503   shutting down, or the batch worker died
+│   └── ModelLostError           503   the model runs no more at all, say for want of its GPU
 ├── DeadlineError                504   the request's deadline passed
 └── SetupError                   500   (command line: exit code 2)
     ├── BundleError                    a bundle that is broken, incomplete or of another format
@@ -76,6 +79,11 @@ class NothingToPredictError(RequestError):
     title = "Nothing to predict from"
 
 
+class ForbiddenError(RequestError):
+    status = 403
+    title = "Forbidden"
+
+
 class NotFoundError(RequestError):
     status = 404
     title = "Not found"
@@ -84,6 +92,11 @@ class NotFoundError(RequestError):
 class NotAcceptableError(RequestError):
     status = 406
     title = "Not acceptable"
+
+
+class ReloadError(RequestError):
+    status = 409
+    title = "Reload refused"
 
 
 class TooLargeError(RequestError):
@@ -118,6 +131,10 @@ class OverloadedError(TriadError):
 class UnavailableError(TriadError):
     status = 503
     title = "Unavailable"
+
+
+class ModelLostError(UnavailableError):
+    title = "Model lost"
 
 
 class DeadlineError(TriadError):

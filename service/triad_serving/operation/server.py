@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
+import logging
 import math
 import selectors
+import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,7 +22,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from triad_serving.contract.errors import SetupError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
+from triad_serving.operation.watching import watching
 from triad_serving.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
 RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
@@ -42,10 +48,22 @@ def bind(host: str, port: int) -> socket.socket:
 def serve(settings: Settings, bound: socket.socket) -> None:
     """Serves from this process until SIGTERM or Ctrl-C; then answers what was accepted and returns."""
     engine = Engine.open(settings.models, settings)
-    server = _Server(uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings)), bound)
-    with engine:
+    config = uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings))
+    with engine, watching(settings, functools.partial(take_changed, engine)):
         tune_garbage_collector()
-        server.run(sockets=[bound])
+        _Server(config, bound).run(sockets=[bound])
+    if engine.dead:
+        raise SystemExit("The service ends, for whoever started it to start it again; the log says why.")
+
+
+def take_changed(engine: Engine) -> bool:
+    """Whether what is in the models folder now is served."""
+    try:
+        engine.load()
+    except SetupError as error:
+        logger.error("The models in service stay. %s", error.detail)
+        return False
+    return True
 
 
 def tune_garbage_collector() -> None:
@@ -78,7 +96,16 @@ class DrainingServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         await super().main_loop()
-        await asyncio.sleep(RED_S)
+        if not self.dead:
+            await asyncio.sleep(RED_S)
+
+    async def on_tick(self, counter: int) -> bool:
+        """A process that answers nothing any more makes room for another one."""
+        return await super().on_tick(counter) or self.dead
+
+    @property
+    def dead(self) -> bool:
+        return self.engine is not None and self.engine.dead
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if (engine := self.engine) is not None:
@@ -106,7 +133,7 @@ class DrainingServer(uvicorn.Server):
 
 
 class _Server(DrainingServer):
-    """Says when it is ready."""
+    """Says when it is ready, and takes changed models on SIGHUP or when it sees them."""
 
     def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
         super().__init__(config)
@@ -114,6 +141,9 @@ class _Server(DrainingServer):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        loop = asyncio.get_running_loop()
+        if hasattr(signal, "SIGHUP") and self.engine is not None:  # Windows has none
+            loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, take_changed, self.engine)
         announce(self._bound)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

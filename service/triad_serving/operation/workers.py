@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import multiprocessing
 import os
@@ -19,14 +20,15 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from multiprocessing.connection import Connection
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
-from triad_serving.contract.errors import SetupError
-from triad_serving.engine.engine import Engine
+from triad_serving.contract.errors import NotFoundError, SetupError, TriadError, UnavailableError
+from triad_serving.engine.engine import Engine, Reload
 from triad_serving.http.app import create_app
 from triad_serving.inference.bundle import find_bundles, read_bundle
 from triad_serving.inference.runtime import cuda_within_reach
@@ -34,9 +36,11 @@ from triad_serving.operation.server import (
     RED_S,
     DrainingServer,
     announce,
+    take_changed,
     tune_garbage_collector,
     uvicorn_options,
 )
+from triad_serving.operation.watching import watching
 from triad_serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,13 +64,14 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
         config = uvicorn.Config(create_app(engine=engine), workers=workers, **options)
         engine.load()
         tune_garbage_collector()
-        supervisor = _Supervisor(config, bound, engine)
+        supervisor = _Supervisor(config, bound, settings, engine)
     else:
         config = uvicorn.Config(
             "triad_serving.operation.workers:create_worker", factory=True, workers=workers, **options
         )
-        supervisor = _Supervisor(config, bound)
-    supervisor.run()
+        supervisor = _Supervisor(config, bound, settings)
+    with watching(settings, supervisor.models_changed.set):
+        supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SetupError("The workers did not start; the log says why.")
 
@@ -78,25 +83,45 @@ def may_fork(settings: Settings) -> bool:
 def create_worker() -> FastAPI:
     """In a process started anew, which reads the settings from the environment."""
     app = create_app(Settings())
+    app.state.engine.supervisor = _refuse  # until its server says whom to ask
     tune_garbage_collector()
     return app
+
+
+def _refuse(_name: str, _version: str | None) -> None:
+    raise UnavailableError("Here workers are not replaced one by one: restart the service.")
 
 
 class _Server(DrainingServer):
     """Takes connections that the supervisor accepted."""
 
-    def __init__(self, config: uvicorn.Config, receiver: socket.socket) -> None:
-        """receiver: where they come from, one with every message."""
+    def __init__(self, config: uvicorn.Config, receiver: socket.socket, questions: Connection) -> None:
+        """receiver: where they come from, one with every message. questions: to the supervisor."""
         super().__init__(config)
         self._receiver = receiver
+        self._questions = questions
+        self._asking = threading.Lock()
         self._received_all = asyncio.Event()
         self._opening: set[asyncio.Task[None]] = set()
         self._supervisor = os.getppid()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.engine is not None:
+            self.engine.supervisor = self._ask_for_reload
         self._receiver.setblocking(False)
         asyncio.get_running_loop().add_reader(self._receiver, self._take)
+
+    def _ask_for_reload(self, name: str, version: str | None) -> None:
+        """Raises what keeps the supervisor from it, UnavailableError where this worker ends meanwhile."""
+        with self._asking:
+            self._questions.send((name, version))
+            while not self._questions.poll(RETRY_S):
+                if self.should_exit or os.getppid() != self._supervisor:
+                    raise UnavailableError("The workers are being replaced; ask again.")
+            answer = self._questions.recv()
+        if answer is not None:
+            raise answer
 
     def _take(self) -> None:
         loop = asyncio.get_running_loop()
@@ -117,6 +142,8 @@ class _Server(DrainingServer):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes first what the supervisor has given it, or still gives it until it stops accepting."""
+        if self.dead:
+            self._receiver.shutdown(socket.SHUT_RD)  # others shall get the next ones
         with suppress(TimeoutError):  # of a supervisor that was killed
             await asyncio.wait_for(self._received_all.wait(), LAST_CONNECTIONS_S)
         asyncio.get_running_loop().remove_reader(self._receiver)
@@ -132,6 +159,7 @@ class _Worker(multiprocess.Process):
         super().__init__(config, sockets)
         self._sender, self._receiver = socket.socketpair()
         self._sender.setblocking(False)
+        self._questions, self._asking = multiprocessing.Pipe()
         self._copies = not isinstance(config.app, str)
         if self._copies:
             self.process = multiprocessing.get_context("fork").Process(target=self._begin)  # type: ignore[assignment]
@@ -146,6 +174,23 @@ class _Worker(multiprocess.Process):
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, held_back)
         self._receiver.close()
+        self._asking.close()
+
+    def answer_reload(self, reload: Reload) -> bool:
+        """Whether it has asked for a reload, which was done; where that fails, it is told why."""
+        try:
+            if not self._questions.poll():
+                return False
+            name, version = self._questions.recv()
+        except (EOFError, OSError):  # it has ended
+            return False
+        try:
+            reload(name, version)
+        except TriadError as error:
+            self._questions.send(error)
+            return False
+        self._questions.send(None)
+        return True
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:
         """After SIGHUP uvicorn would give it 5 s, in which a large model does not load."""
@@ -170,7 +215,7 @@ class _Worker(multiprocess.Process):
         super().terminate()
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
-        self._server = _Server(self.config, self._receiver)
+        self._server = _Server(self.config, self._receiver, self._asking)
         super().target(sockets)
 
     def _begin(self) -> None:
@@ -186,9 +231,17 @@ class _Supervisor(multiprocess.Multiprocess):
     Where each accepts for itself, on a socket of its own or on a common one, some have many more than others.
     """
 
-    def __init__(self, config: uvicorn.Config, bound: socket.socket, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        bound: socket.socket,
+        settings: Settings,
+        engine: Engine | None = None,
+    ) -> None:
         """engine: loaded, for workers that are copies of this process."""
         super().__init__(config, [] if PASSES_CONNECTIONS else [bound])
+        self._settings = settings
+        self.models_changed = threading.Event()
         self._bound = bound
         self._engine = engine
         self._stopped, self._stop = socket.socketpair()
@@ -206,15 +259,38 @@ class _Supervisor(multiprocess.Multiprocess):
             announce(self._bound)
 
     def restart_all(self) -> None:
-        """On SIGHUP, worker by worker, so that new models are served without a gap."""
-        if self._engine is not None:
-            try:
-                self._engine.load()
-            except SetupError as error:
-                logger.error("The workers go on with the models they have. %s", error.detail)
-                return
+        """On SIGHUP, worker by worker, so that changed models are served without a gap."""
+        if self._engine is None or take_changed(self._engine):
             tune_garbage_collector()
-        super().restart_all()
+            super().restart_all()
+
+    def handle_signals(self) -> None:
+        """And what was seen in the models folder, and what workers were asked to reload."""
+        super().handle_signals()
+        if self.models_changed.is_set():
+            self.models_changed.clear()
+            self.restart_all()
+        workers = [process for process in self.processes if isinstance(process, _Worker)]
+        reloaded = [worker.answer_reload(self._reload) for worker in workers]
+        if any(reloaded):
+            tune_garbage_collector()
+            super().restart_all()
+
+    def _reload(self, name: str, version: str | None) -> None:
+        """Raises what keeps the workers as they are; a bundle whose graph is broken does it later."""
+        if self._engine is not None:
+            self._engine.load(name, version)
+            return
+        found = [read_bundle(folder).manifest for folder in find_bundles(self._settings.models)]
+        versions = {each.version for each in found if each.name == name}
+        if not versions or (version and version not in versions):
+            served = ", ".join(f"{each.name} {each.version}" for each in found)
+            raise NotFoundError(f"There is no {name} {version or ''}; there are: {served}.", field="version")
+        defaults = {each: v for each, v in self._settings.default_versions.items() if each != name}
+        self._settings = self._settings.model_copy(
+            update={"default_versions": defaults | ({name: version} if version else {})}
+        )
+        os.environ["TRIAD_DEFAULT_VERSIONS"] = json.dumps(self._settings.default_versions)
 
     def terminate_all(self) -> None:
         """First the workers turn red and end their connections; then no connection is accepted any more."""
