@@ -176,6 +176,7 @@ class Trial:
     requests: Sequence[bytes]
     connections: int
     workers: int
+    answers: int = 100  # before, between and after what is done to the service
 
     def load(self, port: int) -> Load:
         return Load(port, self.requests, connections=self.connections)
@@ -188,7 +189,7 @@ async def end_under_load(trial: Trial) -> Count:
     """SIGTERM: every request whose connection was accepted is answered; the exit code is 0."""
     async with serving(*trial.arguments()) as (process, port):
         load = trial.load(port)
-        await load.answered(200)
+        await load.answered(2 * trial.answers)
         process.send_signal(signal.SIGTERM)
         count = await load.refused()
         if (code := await asyncio.wait_for(process.wait(), LIMIT_S)) != 0:
@@ -200,12 +201,12 @@ async def reload_under_load(trial: Trial) -> Count:
     """SIGHUP: worker after worker is replaced; no request fails and no connection is refused."""
     async with serving(*trial.arguments()) as (process, port):
         load = trial.load(port)
-        await load.answered(100)
+        await load.answered(trial.answers)
         before = workers_of(process)
         process.send_signal(signal.SIGHUP)
         while before & workers_of(process):
-            await load.answered(50)
-        await load.answered(100)
+            await load.answered(trial.answers)
+        await load.answered(trial.answers)
         return must_connect(await load.stop())
 
 
@@ -213,12 +214,12 @@ async def kill_under_load(trial: Trial) -> Count:
     """SIGKILL of one worker: what it had in flight fails, nothing else; it is replaced."""
     async with serving(*trial.arguments()) as (process, port):
         load = trial.load(port)
-        await load.answered(100)
+        await load.answered(trial.answers)
         before = workers_of(process)
         os.kill(min(before), signal.SIGKILL)
         while len(workers_of(process) - before) < 1:
-            await load.answered(50)
-        await load.answered(100)
+            await load.answered(trial.answers)
+        await load.answered(trial.answers)
         return must_connect(await load.stop())
 
 
@@ -228,13 +229,13 @@ async def restart_in_turn(trial: Trial) -> Count:
     async with contextlib.AsyncExitStack() as stack:
         services = [await start(stack, trial, port) for port in ports]
         load = trial.load(await stack.enter_async_context(haproxy(ports)))
-        await load.answered(100)
+        await load.answered(trial.answers)
         for number, port in enumerate(ports):
             services[number].terminate()
             await asyncio.wait_for(services[number].wait(), LIMIT_S)
-            await load.answered(100)
+            await load.answered(trial.answers)
             services[number] = await start(stack, trial, port)
-            await load.answered(100)
+            await load.answered(trial.answers)
         return must_connect(await load.stop())
 
 

@@ -362,11 +362,40 @@ def test_models_that_do_not_load_after_a_hangup_change_nothing(tmp_path: Path) -
         (broken / "model.onnx").write_bytes(b"no graph")
         process.send_signal(signal.SIGHUP)
         assert process.stderr
-        while "The workers go on with the models they have." not in (line := process.stderr.readline()):
+        while "The models in service stay." not in (line := process.stderr.readline()):
             assert line, "the service ended"
         assert "model.onnx" in line
         assert model_names(url) == ["one"]
         assert workers_of(process) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+def test_one_process_takes_new_models_after_a_hangup(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path, name="one")
+    with serving("--models", tmp_path) as (process, url):
+        write_tiny_bundle(tmp_path, name="two")
+        process.send_signal(signal.SIGHUP)
+        while model_names(url) != ["one", "two"]:
+            assert process.poll() is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="workers are not replaced one by one")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_worker_asked_to_reload_lets_all_of_them_change(tmp_path: Path, way: str) -> None:
+    write_tiny_bundle(tmp_path)
+    with serving("--models", tmp_path, "--workers", "2", command=WAYS[way]) as (process, url):
+        before = workers_of(process)
+        write_tiny_bundle(tmp_path, version="2")
+        answer = httpx.post(f"{url}/v1/models/tiny/reload?version=1", timeout=LIMIT_S)
+        assert (answer.status_code, answer.json()) == (202, {"status": "replacing workers"})
+        while set(before) & set(workers_of(process)):
+            assert process.poll() is None
+        for _ in range(4):  # a connection each
+            report = httpx.get(f"{url}/v1/models/tiny").json()
+            assert (report["default_version"], report["versions"]) == ("1", ["1", "2"])
+        (tmp_path / "tiny" / "2" / "model.onnx").write_bytes(b"no graph")
+        refused = httpx.post(f"{url}/v1/models/tiny/reload", timeout=LIMIT_S)
+        assert (refused.status_code, "model.onnx was changed" in refused.text) == (409, True)
 
 
 def model_names(url: str) -> list[str]:
