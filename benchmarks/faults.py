@@ -47,6 +47,8 @@ defaults
   retries 3
 frontend all
   bind 127.0.0.1:{port}
+  monitor-uri /both
+  monitor fail if {{ nbsrv(services) lt 2 }}
   default_backend services
 backend services
   option httpchk GET /readyz
@@ -228,13 +230,15 @@ async def restart_in_turn(trial: Trial) -> Count:
     ports = free_port(), free_port()
     async with contextlib.AsyncExitStack() as stack:
         services = [await start(stack, trial, port) for port in ports]
-        load = trial.load(await stack.enter_async_context(haproxy(ports)))
+        front = await stack.enter_async_context(haproxy(ports))
+        load = trial.load(front)
         await load.answered(trial.answers)
         for number, port in enumerate(ports):
             services[number].terminate()
             await asyncio.wait_for(services[number].wait(), LIMIT_S)
             await load.answered(trial.answers)
             services[number] = await start(stack, trial, port)
+            await both_up(front)
             await load.answered(trial.answers)
         return must_connect(await load.stop())
 
@@ -257,13 +261,18 @@ async def haproxy(ports: Sequence[int]) -> AsyncIterator[int]:
         config.flush()
         process = await asyncio.create_subprocess_exec(program, "-q", "-f", config.name)
         try:
-            async with asyncio.timeout(LIMIT_S):
-                while await status_of(front, b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n") != 200:
-                    assert process.returncode is None, "haproxy ended"
+            await both_up(front)
             yield front
         finally:
             process.kill()
             await process.wait()
+
+
+async def both_up(front: int) -> None:
+    """Waits until the proxy has seen that both services are ready: before that, none may be stopped."""
+    async with asyncio.timeout(LIMIT_S):
+        while await status_of(front, b"GET /both HTTP/1.1\r\nHost: localhost\r\n\r\n") != 200:
+            await asyncio.sleep(PAUSE_S)
 
 
 async def status_of(port: int, request: bytes) -> int | None:

@@ -30,6 +30,7 @@ from uvicorn.supervisors import multiprocess
 from triad_serving.contract.errors import NotFoundError, SetupError, TriadError, UnavailableError
 from triad_serving.engine.engine import Engine, Reload
 from triad_serving.http.app import create_app
+from triad_serving.http.counts import reserve_counts
 from triad_serving.inference.bundle import find_bundles, read_bundle
 from triad_serving.inference.runtime import cuda_within_reach
 from triad_serving.operation.server import (
@@ -58,6 +59,7 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
     """Serves until SIGTERM or Ctrl-C. Raises SetupError where a model does not load or no worker starts."""
     for folder in find_bundles(settings.models):
         read_bundle(folder)  # one sentence from here is better than a log from every worker
+    reserve_counts()
     options = uvicorn_options(settings)
     if may_fork(settings):
         engine = Engine.open(settings.models, settings)
@@ -82,6 +84,7 @@ def may_fork(settings: Settings) -> bool:
 
 def create_worker() -> FastAPI:
     """In a process started anew, which reads the settings from the environment."""
+    reserve_counts()
     app = create_app(Settings())
     app.state.engine.supervisor = _refuse  # until its server says whom to ask
     tune_garbage_collector()

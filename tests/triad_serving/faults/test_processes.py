@@ -91,6 +91,7 @@ def test_a_process_whose_model_is_lost_ends_and_is_replaced_where_there_is_a_sup
             assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("haproxy"), reason="haproxy is not installed (Debian: haproxy)")
 def test_services_restarted_in_turn_behind_a_proxy_lose_nothing(tiny_bundle: Path) -> None:
     count = asyncio.run(restart_in_turn(trial(tiny_bundle, workers=1)))
