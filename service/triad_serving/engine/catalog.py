@@ -184,6 +184,7 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = 
     The first run is the slowest everywhere. CUDA chooses kernels and takes memory anew for each shape.
     extremes: only the smallest batch of the shortest media and the largest of the longest. TensorRT compiles
     anew for a shape outside of those that it has seen.
+    Raises BundleError where not even one blank example runs.
     """
     sizes = {min(2**power, largest) for power in range(largest.bit_length() + 1)}
     for size in sorted({1, largest} if extremes else sizes):
@@ -194,7 +195,7 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = 
             session.run(batch, Wanted(attention=True))
         except Exception as error:  # whatever the runtime raises, where that many do not fit its memory
             if size == 1:
-                raise
+                raise BundleError(f"Bundle {bundle.path}: the graph does not run: {error}") from error
             logger.warning("Batches of %d do not run, larger ones neither: %s", size, error)
             return
 

@@ -102,16 +102,17 @@ class Engine:
 
         name: of this model only. version: of it, which answers by default from now on, else the highest; this
         is how to go back to an older one.
-        Raises BundleError, DeviceError, NotFoundError; then nothing has changed.
+        Raises BundleError, DeviceError, NotFoundError; then nothing has changed. By name, UnavailableError
+        before the engine is open.
         """
         started_s = time.perf_counter()
         with self._loading:
-            if self._catalog is None:
-                self._catalog = load_catalog(self._path, self.settings)
-            elif name is None:
+            if name is not None:
+                self._catalog = reload_model(self.catalog, self._path, self.settings, name, version)
+            elif self._catalog is not None:
                 self._catalog = reload_catalog(self._catalog, self._path, self.settings)
             else:
-                self._catalog = reload_model(self._catalog, self._path, self.settings, name, version)
+                self._catalog = load_catalog(self._path, self.settings)
         names = ", ".join(f"{name} {self._catalog.find(name).version}" for name in self._catalog.names)
         logger.info("Loaded in %.1f s; serving %s.", time.perf_counter() - started_s, names)
 

@@ -157,9 +157,9 @@ class _Server(DrainingServer):
 
 
 def accept_all(bound: socket.socket) -> Iterator[socket.socket]:
-    """Every connection that waits to be accepted."""
+    """Every connection that waits to be accepted, while there are file descriptors for them."""
     bound.setblocking(False)
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(OSError):  # BlockingIOError: there is none
         while True:
             yield bound.accept()[0]
 

@@ -47,7 +47,7 @@ from triad_serving.settings import Settings
 logger = logging.getLogger(__name__)
 
 STARTUP_LIMIT_S = 120
-LAST_CONNECTIONS_S = 2.0  # longest that a worker which ends waits until its supervisor accepts no more
+LAST_CONNECTIONS_S = 5.0  # longest that a worker which ends waits until its supervisor accepts no more
 RETRY_S = 0.1  # after a connection could not be accepted, say for want of file descriptors
 ACCEPTING = threading.Lock()  # held while a connection is open here: a copy made then would keep it open
 PASSES_CONNECTIONS = hasattr(
@@ -145,11 +145,11 @@ class _Server(DrainingServer):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Takes first what the supervisor has given it, or still gives it until it stops accepting."""
-        if self.dead:
-            self._receiver.shutdown(socket.SHUT_RD)  # others shall get the next ones
-        with suppress(TimeoutError):  # of a supervisor that was killed
-            await asyncio.wait_for(self._received_all.wait(), LAST_CONNECTIONS_S)
-        asyncio.get_running_loop().remove_reader(self._receiver)
+        if not self.dead and os.getppid() == self._supervisor:
+            with suppress(TimeoutError):  # where somebody else has sent the signal
+                await asyncio.wait_for(self._received_all.wait(), LAST_CONNECTIONS_S)
+        self._receiver.shutdown(socket.SHUT_RD)  # the next ones are for others
+        await self._received_all.wait()
         self._receiver.close()
         await asyncio.gather(*self._opening)
         await super().shutdown(sockets)
@@ -187,13 +187,14 @@ class _Worker(multiprocess.Process):
             name, version = self._questions.recv()
         except (EOFError, OSError):  # it has ended
             return False
+        answer = None
         try:
             reload(name, version)
         except TriadError as error:
-            self._questions.send(error)
-            return False
-        self._questions.send(None)
-        return True
+            answer = error
+        with suppress(OSError):  # it has ended meanwhile
+            self._questions.send(answer)
+        return answer is None
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:
         """After SIGHUP uvicorn would give it 5 s, in which a large model does not load."""
@@ -209,8 +210,8 @@ class _Worker(multiprocess.Process):
 
     def warn(self) -> None:
         """It turns red and ends its connections, but takes new ones until it is told to terminate."""
-        with suppress(ProcessLookupError):
-            os.kill(self.process.pid, signal.SIGTERM)  # type: ignore[arg-type]
+        if self.process.is_alive():
+            self.process.terminate()
 
     def terminate(self) -> None:
         """It finishes the connections that it was given."""

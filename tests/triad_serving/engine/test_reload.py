@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import write_tiny_bundle
-from triad_serving.contract.errors import BundleError, NotFoundError
+from triad_serving.contract.errors import BundleError, NotFoundError, UnavailableError
 from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.engine.engine import Engine
 from triad_serving.inference.bundle import read_bundle, write_bundle
@@ -167,6 +167,26 @@ def test_a_broken_version_is_refused_and_nothing_changes(
             reload()
         assert engine.catalog is before
     assert answering(engine) == "1"
+
+
+def test_a_version_that_loads_but_does_not_run_is_refused(
+    engine: Engine, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_bundle(models, version="2")
+
+    def broken(*_: object) -> list[ModelOutputs]:
+        raise RuntimeError("a node failed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "run", broken)
+        with pytest.raises(BundleError, match="the graph does not run: a node failed"):
+            engine.reload("tiny")
+    assert answering(engine) == "1"
+
+
+def test_a_closed_engine_reloads_nothing(models: Path) -> None:
+    with pytest.raises(UnavailableError):
+        Engine.open(models).reload("tiny")
 
 
 def test_going_back_needs_nothing_from_a_folder_that_is_broken_by_now(engine: Engine, models: Path) -> None:
