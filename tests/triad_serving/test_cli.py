@@ -370,11 +370,16 @@ def test_models_that_do_not_load_after_a_hangup_change_nothing(tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
-def test_one_process_takes_new_models_after_a_hangup(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("workers", "watch_s"), [(1, 0), (1, 0.05), (2, 0.05)])
+def test_new_models_are_served_after_a_hangup_or_when_they_are_seen(
+    tmp_path: Path, workers: int, watch_s: float
+) -> None:
     write_tiny_bundle(tmp_path, name="one")
-    with serving("--models", tmp_path) as (process, url):
+    arguments = ("--models", tmp_path, "--workers", str(workers))
+    with serving(*arguments, TRIAD_WATCH_S=str(watch_s)) as (process, url):
         write_tiny_bundle(tmp_path, name="two")
-        process.send_signal(signal.SIGHUP)
+        if not watch_s:
+            process.send_signal(signal.SIGHUP)
         while model_names(url) != ["one", "two"]:
             assert process.poll() is None
 
