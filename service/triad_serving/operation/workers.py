@@ -163,6 +163,7 @@ class _Worker(multiprocess.Process):
         self._sender, self._receiver = socket.socketpair()
         self._sender.setblocking(False)
         self._questions, self._asking = multiprocessing.Pipe()
+        self.ready = False
         self._copies = not isinstance(config.app, str)
         if self._copies:
             self.process = multiprocessing.get_context("fork").Process(target=self._begin)  # type: ignore[assignment]
@@ -195,6 +196,11 @@ class _Worker(multiprocess.Process):
         with suppress(OSError):  # it has ended meanwhile
             self._questions.send(answer)
         return answer is None
+
+    def _healthcheck(self, timeout: float) -> bool | None:
+        started = super()._healthcheck(timeout)
+        self.ready = self.ready or started is True
+        return started
 
     def wait_until_ready(self, timeout: float, should_exit: threading.Event | None = None) -> bool:
         """After SIGHUP uvicorn would give it 5 s, in which a large model does not load."""
@@ -313,7 +319,8 @@ class _Supervisor(multiprocess.Multiprocess):
             readable, _, _ = select.select([self._bound, self._stopped], [], [])
             try:
                 with ACCEPTING, self._bound.accept()[0] as connection:
-                    workers = [process for process in self.processes if isinstance(process, _Worker)]
+                    every = [process for process in self.processes if isinstance(process, _Worker)]
+                    workers = [worker for worker in every if worker.ready] or every
                     any(workers[next(turns) % len(workers)].take(connection) for _ in workers)
             except BlockingIOError:
                 if self._stopped in readable:
