@@ -43,6 +43,7 @@ defaults
   timeout connect 5s
   timeout client 60s
   timeout server 60s
+  timeout check 5s
   option redispatch
   retries 3
 frontend all
@@ -209,7 +210,7 @@ async def reload_under_load(trial: Trial) -> Count:
         while before & workers_of(process):
             await load.answered(trial.answers)
         await load.answered(trial.answers)
-        return must_connect(await load.stop())
+        return must_serve(await load.stop())
 
 
 async def kill_under_load(trial: Trial) -> Count:
@@ -222,7 +223,7 @@ async def kill_under_load(trial: Trial) -> Count:
         while len(workers_of(process) - before) < 1:
             await load.answered(trial.answers)
         await load.answered(trial.answers)
-        return must_connect(await load.stop())
+        return must_serve(await load.stop())
 
 
 async def restart_in_turn(trial: Trial) -> Count:
@@ -240,7 +241,7 @@ async def restart_in_turn(trial: Trial) -> Count:
             services[number] = await start(stack, trial, port)
             await both_up(front)
             await load.answered(trial.answers)
-        return must_connect(await load.stop())
+        return must_serve(await load.stop())
 
 
 async def start(stack: contextlib.AsyncExitStack, trial: Trial, port: int) -> asyncio.subprocess.Process:
@@ -288,10 +289,12 @@ async def status_of(port: int, request: bytes) -> int | None:
         return None
 
 
-def must_connect(count: Count) -> Count:
-    """Where the service goes on, a refused connection is a failure, too."""
-    if count.unconnected:
-        count.failed["connection refused"] += count.unconnected
+def must_serve(count: Count) -> Count:
+    """Where the service goes on, what it refuses is a failure, too."""
+    for what, number in (("connection refused", count.unconnected), ("503", count.refused)):
+        if number:
+            count.failed[what] += number
+    count.unconnected = count.refused = 0
     return count
 
 
