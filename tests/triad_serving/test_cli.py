@@ -370,7 +370,7 @@ def test_models_that_do_not_load_after_a_hangup_change_nothing(tmp_path: Path) -
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
-@pytest.mark.parametrize(("workers", "watch_s"), [(1, 0), (1, 0.05), (2, 0.05)])
+@pytest.mark.parametrize(("workers", "watch_s"), [(1, 0), (2, 0.05)])
 def test_new_models_are_served_after_a_hangup_or_when_they_are_seen(
     tmp_path: Path, workers: int, watch_s: float
 ) -> None:
