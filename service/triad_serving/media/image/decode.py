@@ -223,7 +223,7 @@ def _refuse_long_tags(data: bytes) -> None:
 
 
 def _bound_metadata(image: Image.Image) -> None:
-    """Of what a file says of itself only the orientation is read; a TIFF's other EXIF is taken away unread."""
+    """Of what a file says of itself, only its orientation is needed; a TIFF's other EXIF is left unread."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         exif, orientation = Image.Exif(), image.tag_v2.get(ExifTags.Base.Orientation)
         if orientation in range(2, 9):
@@ -254,7 +254,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         return _in_bands(image, _upper_bits)
     if image.mode in ("I", "F"):
-        low, high = (float(end) for end in image.getextrema())
+        low, high = np.ravel(image.getextrema()).astype(np.float64)
         return _in_bands(image, lambda band: _stretched(band, low, max(high - low, 1e-12)))
     if image.has_transparency_data:
         return _in_bands(image, _on_white)
@@ -280,10 +280,10 @@ def _upper_bits(band: Image.Image) -> Image.Image:
 
 def _stretched(band: Image.Image, low: float, span: float) -> Image.Image:
     """From black at `low` to white, `span` above it."""
-    values = np.asarray(band, dtype=np.float64)
+    values = np.asarray(band)
     if not np.isfinite(values).all():
         raise ValueError("its pixels are not finite numbers")
-    return Image.fromarray(((values - low) / span * 255).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(((values.astype(np.float64) - low) / span * 255).astype(np.uint8)).convert("RGB")
 
 
 def _on_white(band: Image.Image) -> Image.Image:
