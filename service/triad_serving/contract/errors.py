@@ -9,7 +9,8 @@ TriadError                       500
 │   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
 │   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
 │   ├── ParameterError           422   a query parameter, or a medium this model does not read
-│   └── DecodeError              422   a medium whose bytes cannot be decoded
+│   ├── DecodeError              422   a medium whose bytes cannot be decoded
+│   └── UnanswerableError        422   an example to which the model has no finite answer
 ├── InferenceError               500   the graph failed on this one example
 ├── OverloadedError              503   queue full, waited too long, or too many bytes being uploaded
 ├── UnavailableError             503   shutting down, or the batch worker died
@@ -104,6 +105,11 @@ class ParameterError(RequestError):
 class DecodeError(RequestError):
     status = 422
     title = "Cannot decode"
+
+
+class UnanswerableError(RequestError):
+    status = 422
+    title = "No finite answer"
 
 
 class InferenceError(TriadError):

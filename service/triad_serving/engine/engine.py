@@ -184,7 +184,7 @@ class Engine:
         return pending
 
     def finish(self, pending: Pending, result: BatchResult) -> tuple[Prediction, Timings]:
-        """Raises InferenceError where the model's answer is no number."""
+        """Raises UnanswerableError where the model's answer is not finite."""
         started_s = time.perf_counter()
         manifest, options, outputs = pending.model.bundle.manifest, pending.options, result.rows[0]
         predictions = predict_tasks(outputs, pending.inputs, manifest, options)
