@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from triad_serving.contract.errors import SetupError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
+from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.settings import Settings
 
 YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
@@ -38,6 +39,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 def serve(settings: Settings, bound: socket.socket) -> None:
     """Serves from this process until SIGTERM or Ctrl-C; then answers what was accepted and returns."""
+    quiet_libraries()
     engine = Engine.open(settings.models, settings)
     server = _Server(uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings)), engine, bound)
     with engine:
@@ -143,6 +145,8 @@ def log_config(level: str) -> dict[str, Any]:
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
             "python_multipart": {"level": "CRITICAL"},  # what it warns of is answered to the client
-            "uvicorn.error": {"level": "WARNING" if level == "info" else level.upper()},
+            "PIL": {"level": "CRITICAL"},  # likewise
+            # It warns of requests that are no HTTP, which is answered to the client, too.
+            "uvicorn.error": {"level": "ERROR" if level in ("info", "warning") else level.upper()},
         },
     }

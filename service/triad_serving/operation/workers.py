@@ -29,6 +29,7 @@ from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.inference.bundle import find_bundles, read_bundle
 from triad_serving.inference.runtime import cuda_within_reach
+from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.operation.server import announce, tune_garbage_collector, uvicorn_options
 from triad_serving.settings import Settings
 
@@ -46,6 +47,7 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
     """Serves until SIGTERM or Ctrl-C. Raises SetupError where a model does not load or no worker starts."""
     for folder in find_bundles(settings.models):
         read_bundle(folder)  # one sentence from here is better than a log from every worker
+    quiet_libraries()
     options = uvicorn_options(settings)
     if may_fork(settings):
         engine = Engine.open(settings.models, settings)
@@ -69,6 +71,7 @@ def may_fork(settings: Settings) -> bool:
 
 def create_worker() -> FastAPI:
     """In a process started anew, which reads the settings from the environment."""
+    quiet_libraries()
     app = create_app(Settings())
     tune_garbage_collector()
     return app
