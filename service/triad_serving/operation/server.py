@@ -12,11 +12,11 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from triad_serving.contract.errors import SetupError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
+from triad_serving.operation.connection import LimitedProtocol
 from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.settings import Settings
 
@@ -119,9 +119,9 @@ class OneWrite:
         return getattr(self._transport, name)
 
 
-class _Protocol(HttpToolsProtocol):
+class _Protocol(LimitedProtocol):
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(OneWrite(transport))  # type: ignore[arg-type]
+        super().connection_made(OneWrite(transport))
 
 
 def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
         "access_log": settings.log_level == "debug",  # 20 us a line
         "server_header": False,
         "lifespan": "on",
-        "http": _Protocol,
+        "http": type("_Protocol", (_Protocol,), {"limit_s": settings.request_timeout_s}),
         "timeout_graceful_shutdown": math.ceil(settings.request_timeout_s) + 5,
     }
 
