@@ -121,6 +121,8 @@ def hostile_images() -> Iterator[Case]:
         png(4, 4, _rows(4, 4), before=_chunk(b"eXIf", _tags(100, 2**20))),
     )
     yield case("TIFF of 200 tags that share 1 MB", _tiff(_tag_entries(200, 2**20), 2**20))
+    yield case("BigTIFF whose tags are far away", b"II+\0\x08\0\0\0" + b"\xff" * 8, UNREADABLE)
+    yield case("TIFF whose strip is at a fraction", _strip_at_a_fraction(valid["TIFF float"]), UNREADABLE)
     yield case("TIFF with 110000 strips of nothing", _strips(110_000), UNREADABLE)
     yield case("TIFF with a million fractions in its EXIF", _tiff_with_exif(1_000_000), 200)
     yield case(
@@ -207,7 +209,11 @@ def _tags(count: int, size: int) -> bytes:
 
 
 def _tiff(
-    more: tuple[tuple[int, int, int], ...], size: int, *, again: bool = False, shared: int | None = None
+    more: tuple[tuple[int, int, int], ...],
+    size: int,
+    *,
+    again: bool = False,
+    shared: int | None = None,
 ) -> bytes:
     """4 x 4 grey pixels; `more` tags, whose values stand at `shared` or in `size` bytes behind the tags."""
     count = 9 + len(more)
@@ -220,6 +226,11 @@ def _tiff(
     entries += b"".join(struct.pack("<HHII", *entry, shared or behind) for entry in more)
     following = struct.pack("<I", 8 if again else 0)
     return b"II*\0" + struct.pack("<IH", 8, count) + entries + following + bytes(max(size, 16))
+
+
+def _strip_at_a_fraction(tiff: bytes) -> bytes:
+    """The type of its tag 273 becomes double instead of long."""
+    return tiff.replace(struct.pack("<HHI", 273, 4, 1), struct.pack("<HHI", 273, 12, 1))
 
 
 def _strips(count: int) -> bytes:

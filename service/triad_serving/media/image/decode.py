@@ -41,8 +41,11 @@ MAX_TAG_VALUES = 100_000
 BYTE_TYPES = (1, 2, 6, 7)  # of TIFF tags, whose values stay bytes
 BAND_PIXELS = 2**20  # converted at a time: at once, 64 megapixels with alpha took 1.2 GB
 
-# What Pillow's decoders raise on broken files besides OSError, which includes UnidentifiedImageError.
-BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+# What decoding raises on broken files; the last ones where a TIFF's tag has not the type that Pillow expects.
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, LookupError, EOFError, struct.error, zlib.error),
+    *(TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
