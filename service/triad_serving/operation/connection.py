@@ -76,7 +76,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         if self._in_head and (self.cycle is None or self.cycle.response_complete):
             self._refuse(408, f"The request's head was not complete within {self.limit_s:g} s.")
-        else:  # nothing was asked, or an answer is under way, which this connection has no more than time for
+        else:  # nothing was asked, or the answer before it is overdue, too
             self.transport.close()
 
     def _refuse(self, status: int, detail: str) -> None:

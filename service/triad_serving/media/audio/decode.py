@@ -203,8 +203,7 @@ def _decode_source(source: _Source, spec: AudioSpec, limits: MediaLimits) -> Dec
 def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
     file_format = LIBSNDFILE_NAMES.get(file.format, file.format)
     if file_format not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise UnsupportedFormatError(f"{file_format} sound is not read ({known} are).", field="audio")
+        raise _unsupported()
     rate_hz = file.samplerate
     _check_rate(rate_hz)
     started_s = time.thread_time()
@@ -236,7 +235,7 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
 def _without_id3(data: bytes) -> bytes:
     """Without the tags in front of it: libmpg123 writes to stderr of each of their odd entries, of millions.
 
-    Source: ID3v2.4, section 3.1. The size has seven bits in each of four bytes.
+    Source: ID3v2.4, section 3.1 and 3.4. The size has seven bits in each of four bytes; a footer has ten.
     """
     start = 0
     for _ in range(MAX_TAGS):
@@ -245,7 +244,7 @@ def _without_id3(data: bytes) -> bytes:
         size = 0
         for byte in data[start + 6 : start + 10]:
             size = size << 7 | byte & 0x7F
-        start += 10 + size
+        start += 10 + size + (10 if data[start + 5] & 0x10 else 0)
     return data[start:]
 
 

@@ -462,9 +462,11 @@ def test_a_sound_in_too_many_pieces_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("file_format", ["MP3", "WAV", "FLAC"])
 @pytest.mark.parametrize("tags", [1, 2])
-def test_tags_before_a_sound_are_passed_over(file_format: str, tags: int) -> None:
-    """ID3v2.3 with a frame that is none."""
-    tag = b"ID3\3\0\0\0\0\1\3" + b"TXXX\0\0\0\x01\0\0\0" * 11 + bytes(10)
+@pytest.mark.parametrize("footer", [b"", b"3DI\4\0\x10\0\0\1\3"])
+def test_tags_before_a_sound_are_passed_over(file_format: str, tags: int, footer: bytes) -> None:
+    """ID3v2.4 of 131 bytes, with a frame that is none."""
+    flags = b"\x10" if footer else b"\0"
+    tag = b"ID3\4\0" + flags + b"\0\0\1\3" + b"TXXX\0\0\0\x01\0\0\0" * 11 + bytes(10) + footer
 
     assert decoded(tag * tags + saved(sine(), file_format)).format == file_format
     with pytest.raises(UnsupportedFormatError):
