@@ -289,7 +289,29 @@ def sound_bytes(
     waves_TC = np.random.default_rng(0).normal(0, 0.1, (round(seconds * rate_hz), channels))
     file = io.BytesIO()
     soundfile.write(file, waves_TC.astype(np.float32), rate_hz, format=file_format, subtype=subtype)
-    return file.getvalue()
+    return _as_stream_1(file.getvalue()) if file_format == "OGG" else file.getvalue()
+
+
+def _as_stream_1(ogg: bytes) -> bytes:
+    """libsndfile numbers an OGG's stream at random. Source: RFC 3533, section 6."""
+    data, start = bytearray(ogg), 0
+    while start < len(data):
+        body = start + 27 + data[start + 26]
+        end = body + sum(data[start + 27 : body])
+        data[start + 14 : start + 18] = struct.pack("<I", 1)
+        data[start + 22 : start + 26] = bytes(4)
+        data[start + 22 : start + 26] = struct.pack("<I", _checksum(data[start:end]))
+        start = end
+    return bytes(data)
+
+
+def _checksum(page: bytearray) -> int:
+    remainder = 0
+    for byte in page:
+        remainder ^= byte << 24
+        for _ in range(8):
+            remainder = (remainder << 1 ^ (0x04C11DB7 if remainder >> 31 else 0)) & 0xFFFFFFFF
+    return remainder
 
 
 def valid_sounds() -> dict[str, bytes]:
@@ -425,7 +447,7 @@ def hostile_texts() -> Iterator[Case]:
         "10 000 rare ideographs": "".join(chr(0x20000 + n) for n in range(10_000)),
         "10 000 symbols that join words": "a+b-c_d." * 1250,
         "one letter under 9999 marks": "a" + "\u0301\u0316" * 4999,
-        "ligatures of 18 letters": "\ufdfa" * 10_000,
+        "ligatures of 18 letters": "\ufdfa" * 2000,
         "Korean letters": "\u1100\u1161\u11a8" * 3333,
         "noncharacters": "\ufffe\uffff\ufdd0\U0010ffff",
         "a byte order mark": "\ufeffseven",
