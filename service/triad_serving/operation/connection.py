@@ -23,14 +23,16 @@ class LimitedProtocol(HttpToolsProtocol):
     Between two requests uvicorn's own time limit holds.
     """
 
-    limit_s = 30.0
-    _in_head = False
-    _head_bytes = 0
-    _end: asyncio.TimerHandle | None = None
+    def __init__(self, *, limit_s: float, **given: Any) -> None:
+        super().__init__(**given)
+        self._limit_s = limit_s
+        self._in_head = False
+        self._head_bytes = 0
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._end = self.loop.call_later(self.limit_s, self._give_up)
+        self._end = self.loop.call_later(self._limit_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._be_patient()
@@ -45,7 +47,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(431, f"The request's head has more than {MAX_HEAD_BYTES} bytes.")
         elif self._end is None:
-            self._end = self.loop.call_later(self.limit_s, self._give_up)
+            self._end = self.loop.call_later(self._limit_s, self._give_up)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -63,7 +65,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body:
-            self._end = self.loop.call_later(self.limit_s, self.transport.close)
+            self._end = self.loop.call_later(self._limit_s, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
@@ -75,7 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _give_up(self) -> None:
         if self._in_head and (self.cycle is None or self.cycle.response_complete):
-            self._refuse(408, f"The request's head was not complete within {self.limit_s:g} s.")
+            self._refuse(408, f"The request's head was not complete within {self._limit_s:g} s.")
         else:  # nothing was asked, or the answer before it is overdue, too
             self.transport.close()
 

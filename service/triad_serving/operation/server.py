@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import math
 import socket
@@ -130,7 +131,7 @@ def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
         "access_log": settings.log_level == "debug",  # 20 us a line
         "server_header": False,
         "lifespan": "on",
-        "http": type("_Protocol", (_Protocol,), {"limit_s": settings.request_timeout_s}),
+        "http": functools.partial(_Protocol, limit_s=settings.request_timeout_s),
         "timeout_graceful_shutdown": math.ceil(settings.request_timeout_s) + 5,
     }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
-from triad_serving.operation.server import OneWrite
+from triad_serving.operation.server import OneWrite, uvicorn_options
+from triad_serving.settings import Settings
 
 LIMIT_S = 10.0
 
@@ -96,3 +98,8 @@ def test_a_connection_that_was_lost_meanwhile_is_not_written_to(caplog: pytest.L
 
     converse(talk)
     assert caplog.text == ""
+
+
+def test_the_options_reach_workers_that_start_anew() -> None:
+    options = pickle.loads(pickle.dumps(uvicorn_options(Settings(request_timeout_s=3))))
+    assert options["http"].keywords == {"limit_s": 3.0}

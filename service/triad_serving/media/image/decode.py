@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from triad_serving.contract.arrays import U8
@@ -258,6 +259,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return _in_bands(image, _upper_bits)
     if image.mode in ("I", "F"):
         low, high = np.ravel(image.getextrema()).astype(np.float64)
+        _require_finite(low, high)
         return _in_bands(image, lambda band: _stretched(band, low, max(high - low, 1e-12)))
     if image.has_transparency_data:
         return _in_bands(image, _on_white)
@@ -284,9 +286,13 @@ def _upper_bits(band: Image.Image) -> Image.Image:
 def _stretched(band: Image.Image, low: float, span: float) -> Image.Image:
     """From black at `low` to white, `span` above it."""
     values = np.asarray(band)
-    if not np.isfinite(values).all():
-        raise ValueError("its pixels are not finite numbers")
+    _require_finite(values)  # getextrema passes over a NaN
     return Image.fromarray(((values.astype(np.float64) - low) / span * 255).astype(np.uint8)).convert("RGB")
+
+
+def _require_finite(*values: npt.ArrayLike) -> None:
+    if not all(np.isfinite(each).all() for each in values):
+        raise ValueError("its pixels are not finite numbers")
 
 
 def _on_white(band: Image.Image) -> Image.Image:

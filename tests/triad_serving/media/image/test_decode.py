@@ -213,8 +213,11 @@ def test_an_image_of_one_value_of_unbounded_type_is_black() -> None:
     assert decoded(saved(Image.fromarray(values), "TIFF")).max() == 0
 
 
-def test_pixels_that_are_not_numbers_are_refused() -> None:
-    values = np.array([[0, np.nan], [1, np.inf]], dtype=np.float32)
+@pytest.mark.parametrize("last", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_numbers_are_refused(monkeypatch: pytest.MonkeyPatch, last: float) -> None:
+    """Though they stand in the last of several bands."""
+    monkeypatch.setattr("triad_serving.media.image.decode.BAND_PIXELS", 2)
+    values = np.array([[0, 1], [1, last]], dtype=np.float32)
 
     with pytest.raises(DecodeError, match="not finite"):
         decoded(saved(Image.fromarray(values), "TIFF"))
