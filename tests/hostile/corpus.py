@@ -108,6 +108,7 @@ def hostile_images() -> Iterator[Case]:
     yield case("GIF whose frame is larger than its screen", _gif_of(1, valid["GIF"]))
     yield case("BMP of -50000 x 50000", _bmp_of(-50_000, 50_000, valid["BMP"]), *REFUSED)
     yield case("WEBP of 16384 x 16384", _webp_of(16_383, 16_383), TOO_LARGE)
+    yield case("WEBP animation of 7100000 x 9", _canvas_of(7_100_000, 9, valid["WEBP animated"]), TOO_LARGE)
     yield case("PNG 1 x 1", image_bytes("PNG", size=(1, 1)), 200)
     yield case("PNG 1 x 30000", image_bytes("PNG", size=(1, 30_000)), 200)
     yield case("JPEG 30000 x 1", image_bytes("JPEG", size=(30_000, 1)), 200)
@@ -188,6 +189,11 @@ def _after_gif_head(gif: bytes, blocks: bytes) -> bytes:
 
 def _bmp_of(width: int, height: int, bmp: bytes) -> bytes:
     return bmp[:18] + struct.pack("<ii", width, height) + bmp[26:]
+
+
+def _canvas_of(width: int, height: int, webp: bytes) -> bytes:
+    sides = struct.pack("<I", width - 1)[:3] + struct.pack("<I", height - 1)[:3]
+    return webp[:24] + sides + webp[30:]
 
 
 def _webp_of(width: int, height: int) -> bytes:
