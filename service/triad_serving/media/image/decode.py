@@ -40,8 +40,8 @@ START_OF_SCAN = b"\xff\xda"
 MAX_EXIF_BYTES = 256 * 1024  # a JPEG usually has one block, of 64 KB at most
 MAX_TAG_VALUES = 100_000
 BYTE_TYPES = (1, 2, 6, 7)  # of TIFF tags, whose values stay bytes
-# The format's own, but for an animation's canvas: of one of 7 100 000 x 9 pixels, 388 bytes, Pillow copied a row
-# again and again for 18 s.
+# The format's own, but for an animation's canvas: of one of 7 100 000 x 9 pixels, 388 bytes, Pillow copied rows
+# for 18 s.
 MAX_WEBP_SIDE = 16_383
 BAND_PIXELS = 2**20  # converted at a time: at once, 64 megapixels with alpha took 1.2 GB
 
