@@ -122,6 +122,7 @@ def hostile_images() -> Iterator[Case]:
         png(4, 4, _rows(4, 4), before=_chunk(b"eXIf", _tags(100, 2**20))),
     )
     yield case("TIFF of 200 tags that share 1 MB", _tiff(_tag_entries(200, 2**20), 2**20))
+    yield case("TIFF of ten times as many rows as it has", _rows_of(90, valid["TIFF 16 bits"]), UNREADABLE)
     yield case("BigTIFF whose tags are far away", b"II+\0\x08\0\0\0" + b"\xff" * 8, UNREADABLE)
     yield case("TIFF whose strip is at a fraction", _strip_at_a_fraction(valid["TIFF float"]), UNREADABLE)
     yield case("TIFF with 110000 strips of nothing", _strips(110_000), UNREADABLE)
@@ -232,6 +233,11 @@ def _tiff(
     entries += b"".join(struct.pack("<HHII", *entry, shared or behind) for entry in more)
     following = struct.pack("<I", 8 if again else 0)
     return b"II*\0" + struct.pack("<IH", 8, count) + entries + following + bytes(max(size, 16))
+
+
+def _rows_of(count: int, tiff: bytes) -> bytes:
+    """Its tag 257 says so many rows."""
+    return tiff.replace(struct.pack("<HHII", 257, 4, 1, 9), struct.pack("<HHII", 257, 4, 1, count))
 
 
 def _strip_at_a_fraction(tiff: bytes) -> bytes:
