@@ -258,10 +258,8 @@ def _refuse_missing_strips(image: Image.Image) -> None:
     """Pillow would leave black what no strip or tile of a TIFF covers. Raises ValueError."""
     assert isinstance(image, ImageFile.ImageFile)
     corners = (tile.extents for tile in image.tile if tile.extents)
-    if (
-        sum((right - left) * (bottom - top) for left, top, right, bottom in corners)
-        < image.width * image.height
-    ):
+    covered = sum((right - left) * (bottom - top) for left, top, right, bottom in corners)
+    if covered < image.width * image.height:
         raise ValueError("some of its strips are missing")
 
 
