@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -22,9 +22,6 @@ from triad_serving.contract.arrays import F32, I16
 from triad_serving.contract.errors import DecodeError, TooLargeError, UnsupportedFormatError
 from triad_serving.media.audio.spec import AudioInput, AudioSpec
 from triad_serving.media.limits import MediaLimits
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF")
 LIBSNDFILE_NAMES = {"WAVEX": "WAV", "RF64": "WAV", "MPEG": "MP3"}
@@ -84,7 +81,7 @@ class _Source(io.BytesIO):
     exhausted = False
     _reads = 0
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         self._reads += 1
         self.exhausted = self._reads > MAX_READS
         return 0 if self.exhausted else super().readinto(buffer)
