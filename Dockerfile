@@ -4,6 +4,8 @@
 #   docker build -t triad:gpu --build-arg EXTRAS=gpu .          serving on NVIDIA GPUs, CUDA from pip's wheels
 #   docker build -t triad:gpu --build-arg BASE=nvidia/cuda:13.0.1-cudnn-runtime-ubuntu24.04 .
 #                                                               the same, CUDA from the base image
+#   docker build -t triad --build-arg EXTRAS=rates,signatures,traces .
+#                                                               with what docs/operate.md names
 #   docker build -t triad:train --target train .                training
 #
 # A GPU also needs the NVIDIA container toolkit on the host and `docker run --gpus all`; the image is one and

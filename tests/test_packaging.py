@@ -26,6 +26,7 @@ SERVING, TRAINING_HALF = ROOT / "service", ROOT / "model_training"
 PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+SERVING_EXTRAS = [*EXTRAS["tokenizer"], *EXTRAS["rates"], *EXTRAS["signatures"], *EXTRAS["traces"]]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
 HEAVY = {
     "torch",
@@ -84,15 +85,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]
 
 def test_the_base_install_brings_nothing_of_training() -> None:
     assert not names(PROJECT["dependencies"]) & HEAVY
-    assert names(EXTRAS["gpu"]) == {"onnxruntime-gpu"}
+    assert names(EXTRAS["gpu"]) == {"onnxruntime-gpu", "nvidia-ml-py"}
 
 
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service/triad_serving", PROJECT["dependencies"] + EXTRAS["tokenizer"]),
+        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["gpu"]),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
-        ("tests", PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]),
+        ("tests", PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]),
     ],
 )
 def test_whatever_is_imported_is_declared(package: str, requirements: list[str]) -> None:
@@ -113,7 +114,9 @@ def test_whatever_is_imported_is_declared(package: str, requirements: list[str])
 
 
 def test_every_declared_dependency_is_pinned_within_its_range() -> None:
-    declared = [Requirement(line) for line in PROJECT["dependencies"] + TRAINING + EXTRAS["dev"]]
+    declared = [
+        Requirement(line) for line in PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]
+    ]
     assert len(declared) > 20
 
     for requirement in declared:
@@ -205,6 +208,7 @@ def test_compose_serves_with_no_privileges_and_no_writable_root() -> None:
     assert "profiles" not in compose["triad"]
     assert compose["triad-gpu"]["profiles"] == ["gpu"]
     assert compose["triad-train"]["profiles"] == ["train"]
+    assert compose["prometheus"]["profiles"] == compose["grafana"]["profiles"] == ["monitoring"]
 
 
 def test_every_stage_that_compose_builds_is_in_the_dockerfile() -> None:
@@ -212,9 +216,10 @@ def test_every_stage_that_compose_builds_is_in_the_dockerfile() -> None:
     stages = re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.MULTILINE)
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 
-    assert {service["build"]["target"] for service in compose.values()} <= set(stages)
+    built = [service["build"] for service in compose.values() if "build" in service]
+    assert {build["target"] for build in built} <= set(stages)
     assert stages[-1] == "serve"  # what a plain `docker build .` gives
-    for arguments in (service["build"].get("args", {}) for service in compose.values()):
+    for arguments in (build.get("args", {}) for build in built):
         assert arguments.keys() <= set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
 
 

@@ -51,6 +51,11 @@ class Explanation(StrEnum):
     all = "all"
 
 
+class LogFormat(StrEnum):
+    text = "text"
+    json = "json"
+
+
 class DrawingLanguage(StrEnum):
     en = "en"
     zh = "zh"
@@ -117,6 +122,7 @@ def _root(
 
 @app.command()
 def serve(
+    *,
     models: Annotated[
         Path | None, typer.Option(help="A bundle or a folder of bundles. Default: the shipped ones.")
     ] = None,
@@ -124,6 +130,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="Lines for people, or JSON for machines.")
+    ] = None,
 ) -> None:
     """Serve predictions over HTTP."""
     from triad_serving.settings import METRICS_FOLDER, Settings, usable_cores
@@ -132,6 +141,8 @@ def serve(
         os.environ["TRIAD_MODELS"] = str(models.absolute())
     if device is not None:
         os.environ["TRIAD_DEVICE"] = device.value
+    if log_format is not None:
+        os.environ["TRIAD_LOG_FORMAT"] = log_format.value
     if workers > 1:
         os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
     settings = Settings()
@@ -143,6 +154,7 @@ def serve(
         from triad_serving.operation.workers import serve_with_workers
 
         bound = stack.enter_context(server.bind(host, port))
+        server.warn_where_open(settings, bound)
         if workers == 1:
             server.serve(settings, bound)
         else:
@@ -231,6 +243,38 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) 
 
     for folder in find_bundles(bundle):
         print(describe_bundle(read_bundle(folder)))
+
+
+@app.command()
+def sign(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    *,
+    key: Annotated[
+        Path, typer.Option(metavar="FILE", help="An Ed25519 private key, PEM, without a password.")
+    ],
+) -> None:
+    """Sign a bundle, for services that were told the public key (TRIAD_BUNDLE_PUBLIC_KEY)."""
+    from triad_serving.inference.bundle import read_bundle
+    from triad_serving.inference.signature import sign_bundle
+
+    print(f"written to {sign_bundle(read_bundle(bundle), key)}")
+
+
+@app.command()
+def key(
+    name: Annotated[str, typer.Argument(help="Whose it is; it stands in the log.")],
+    *,
+    admin: Annotated[bool, typer.Option("--admin", help="It may also change what is served.")] = False,
+    rate: Annotated[
+        str | None, typer.Option(metavar="100/minute", help="Most requests, in each worker process.")
+    ] = None,
+) -> None:
+    """Make an API key: shown once, on stderr; its line for TRIAD_API_KEYS_FILE goes to stdout."""
+    from triad_serving.http.access.keys import key_line, new_key
+
+    secret = new_key()
+    print(key_line(name, secret, admin=admin, rate=rate))
+    print(f"The key of {name}, which cannot be shown again: {secret}", file=sys.stderr)
 
 
 @app.command()

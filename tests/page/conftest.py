@@ -5,6 +5,7 @@ Every page is watched: a failing script, a violated policy, a request that leave
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -38,12 +39,17 @@ class Open(Protocol):
 
 
 @contextmanager
-def served(models: Path | None = None) -> Iterator[str]:
-    """Address of `triad serve` on a free port, by default with the shipped models."""
+def served(models: Path | None = None, **variables: str) -> Iterator[str]:
+    """Address of `triad serve` on a free port, by default with the shipped models. variables: TRIAD_*."""
     command = [sys.executable, "-m", "triad_serving.cli", "serve", "--port", "0"]
     command += ["--models", str(models)] if models else []
     process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     try:
         assert process.stdout is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import queue
 import re
 import signal
 import socket
@@ -13,11 +15,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psutil
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from PIL import Image
 
 from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
@@ -42,7 +48,8 @@ WAYS = {"copies": COMMAND, "started anew": [sys.executable, "-c", STARTED_ANEW]}
 
 def environment(**more: str) -> dict[str, str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith("TRIAD_")}
-    return {**own, "PYTHONPATH": str(ROOT), **more}
+    path = os.pathsep.join(str(ROOT / folder) for folder in (".", "service", "model_training"))
+    return {**own, "PYTHONPATH": path, **more}
 
 
 def triad(
@@ -151,6 +158,20 @@ def test_inspect_says_what_a_bundle_is(tiny_bundle: Path) -> None:
         assert words in result.stdout
 
 
+def test_a_new_key_is_shown_once_and_its_line_lets_it_in(tiny_bundle: Path, tmp_path: Path) -> None:
+    made = triad("key", "shop")
+    secret = made.stderr.split()[-1]
+    assert secret not in made.stdout
+    keys = tmp_path / "keys.toml"
+    keys.write_text(made.stdout + triad("key", "ops", "--admin").stdout)
+    with serving("--models", tiny_bundle, TRIAD_API_KEYS_FILE=str(keys)) as (_, url):
+        statuses = [
+            httpx.get(f"{url}/v1/models", headers=headers).status_code
+            for headers in ({}, {"Authorization": f"Bearer {secret}"})
+        ]
+    assert statuses == [401, 200]
+
+
 def test_the_version_is_printed() -> None:
     assert re.fullmatch(r"triad \S+\n", triad("--version").stdout)
 
@@ -176,6 +197,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
         (["explain", "--text", "seven", "--png", "no-such-folder/a.png"], "no-such-folder/a.png cannot be"),
         (["inspect", "no-such-bundle"], "No bundle under no-such-bundle"),
         (["serve", "--models", "no-such-folder"], "no-such-folder does not exist"),
+        (["key", "a b"], "No key can be named 'a b'"),
         (["serve", "--host", "256.256.256.256"], "Cannot listen on 256.256.256.256"),
     ],
 )
@@ -258,6 +280,90 @@ def wait_until_refused(url: str) -> None:
             assert red
             return
         red = red or (response.status_code == 503 and response.headers["connection"] == "close")
+
+
+def test_a_service_logs_json_where_asked(tiny_bundle: Path) -> None:
+    command = ("--models", tiny_bundle, "--log-format", "json")
+    with serving(*command, TRIAD_LOG_REQUESTS="true") as (process, url):
+        assert httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}).status_code == 200
+        process.terminate()
+        lines = [json.loads(line) for line in process.communicate(timeout=LIMIT_S)[1].splitlines()]
+    [asked] = [line for line in lines if line["logger"].endswith("request_log")]
+    assert (asked["route"], asked["status"], asked["media"]) == ("/v1/predict", 200, "text")
+
+
+class Collector(BaseHTTPRequestHandler):
+    """Takes what exporters of OpenTelemetry send."""
+
+    spans: ClassVar[queue.Queue[Span]]
+
+    def do_POST(self) -> None:  # its base looks for this name
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self.spans.put(span)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[str]:
+    """Its address."""
+    Collector.spans = queue.Queue()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_a_request_is_traced_within_its_callers_trace(tiny_bundle: Path, collector: str) -> None:
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    trace_id, caller = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    headers = {"traceparent": f"00-{trace_id}-{caller}-01", "X-Request-ID": "mine"}
+    with serving("--models", tiny_bundle, **variables) as (_, url):
+        httpx.get(f"{url}/healthz", headers=headers)
+        answer = httpx.post(f"{url}/v1/predict", files={"text": (None, b"seven")}, headers=headers)
+        spans = [Collector.spans.get(timeout=LIMIT_S) for _ in range(5)]
+    by_name = {span.name: span for span in spans}
+    assert set(by_name) == {"POST /v1/predict", "preprocess", "queue", "inference", "postprocess"}
+    request = by_name["POST /v1/predict"]
+    assert request.parent_span_id.hex() == caller
+    assert {span.trace_id.hex() for span in spans} == {trace_id}
+    assert answer.headers["traceresponse"] == f"00-{trace_id}-{request.span_id.hex()}-01"
+    attributes = {each.key: each.value for each in request.attributes}
+    assert attributes["triad.request_id"].string_value == "mine"
+    assert attributes["triad.model"].string_value == "tiny/1"
+    stages = [by_name[name] for name in ("preprocess", "queue", "inference", "postprocess")]
+    assert {stage.parent_span_id for stage in stages} == {request.span_id}
+    moments = [moment for span in stages for moment in (span.start_time_unix_nano, span.end_time_unix_nano)]
+    assert moments == sorted(moments)
+    assert request.start_time_unix_nano <= moments[0]
+    assert moments[-1] <= request.end_time_unix_nano
+    assert Collector.spans.empty()
+
+
+def test_without_a_collector_nothing_of_tracing_is_loaded(tiny_bundle: Path) -> None:
+    program = (
+        "import sys, asyncio\n"
+        "from tests.conftest import client_of\n"
+        "from triad_serving import Settings, create_app\n"
+        "async def go():\n"
+        f"    async with client_of(create_app(Settings(models={str(tiny_bundle)!r}))) as client:\n"
+        "        answer = await client.post('/v1/predict', files={'text': (None, b'seven')})\n"
+        "        assert answer.status_code == 200 and 'traceresponse' not in answer.headers\n"
+        "asyncio.run(go())\n"
+        "assert not [name for name in sys.modules if name.startswith('opentelemetry.sdk')]\n"
+        "assert 'triad_serving.http.tracing' not in sys.modules\n"
+    )
+    command = [sys.executable, "-c", program]
+    ran = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
@@ -361,11 +467,44 @@ def test_models_that_do_not_load_after_a_hangup_change_nothing(tmp_path: Path) -
         (broken / "model.onnx").write_bytes(b"no graph")
         process.send_signal(signal.SIGHUP)
         assert process.stderr
-        while "The workers go on with the models they have." not in (line := process.stderr.readline()):
+        while "The models in service stay." not in (line := process.stderr.readline()):
             assert line, "the service ended"
         assert "model.onnx" in line
         assert model_names(url) == ["one"]
         assert workers_of(process) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
+@pytest.mark.parametrize(("workers", "watch_s"), [(1, 0), (2, 0.05)])
+def test_new_models_are_served_after_a_hangup_or_when_they_are_seen(
+    tmp_path: Path, workers: int, watch_s: float
+) -> None:
+    write_tiny_bundle(tmp_path, name="one")
+    arguments = ("--models", tmp_path, "--workers", str(workers))
+    with serving(*arguments, TRIAD_WATCH_S=str(watch_s)) as (process, url):
+        write_tiny_bundle(tmp_path, name="two")
+        if not watch_s:
+            process.send_signal(signal.SIGHUP)
+        while model_names(url) != ["one", "two"]:
+            assert process.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_a_worker_asked_to_reload_lets_all_of_them_change(tmp_path: Path) -> None:
+    write_tiny_bundle(tmp_path)
+    with serving("--models", tmp_path, "--workers", "2") as (process, url):
+        before = workers_of(process)
+        write_tiny_bundle(tmp_path, version="2")
+        answer = httpx.post(f"{url}/v1/models/tiny/reload", timeout=LIMIT_S)
+        assert (answer.status_code, answer.json()) == (202, {"status": "replacing workers"})
+        while set(before) & set(workers_of(process)):
+            assert process.poll() is None
+        for _ in range(4):  # a connection each
+            report = httpx.get(f"{url}/v1/models/tiny").json()
+            assert (report["default_version"], report["versions"]) == ("2", ["1", "2"])
+        (tmp_path / "tiny" / "2" / "model.onnx").write_bytes(b"no graph")
+        refused = httpx.post(f"{url}/v1/models/tiny/reload", timeout=LIMIT_S)
+        assert (refused.status_code, "model.onnx was changed" in refused.text) == (409, True)
 
 
 def model_names(url: str) -> list[str]:

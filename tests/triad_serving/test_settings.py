@@ -55,8 +55,12 @@ def test_every_setting_can_be_given_in_the_environment(
         "max_image_megapixels": 1.5,
         "max_audio_mib": 2.0,
         "max_audio_s": 17.0,
+        "api_keys_file": tmp_path / "keys.toml",
         "log_level": "debug",
+        "log_format": "json",
+        "log_requests": True,
     }
+    given["api_keys_file"].touch()
     assert given.keys() <= Settings.model_fields.keys()
     for name, value in given.items():
         monkeypatch.setenv(f"TRIAD_{name.upper()}", str(value))
@@ -85,6 +89,8 @@ def test_every_setting_can_be_given_in_the_environment(
         ("MAX_QUEUE_S", "0"),
         ("MAX_IMAGE_MEGAPIXELS", "0"),
         ("MAX_AUDIO_S", "-5"),
+        ("API_KEYS_FILE", "/no/such/file"),
+        ("BUNDLE_PUBLIC_KEY", "/no/such/file"),
         ("LOG_LEVEL", "loud"),
     ],
 )
@@ -96,6 +102,15 @@ def test_an_impossible_value_is_refused_by_name(
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert [error["loc"] for error in caught.value.errors()] == [(name.lower(),)]
+
+
+def test_origins_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings().cors_origins == ()
+    monkeypatch.setenv("TRIAD_CORS_ORIGINS", "https://a.example, http://localhost:3000")
+    assert Settings().cors_origins == ("https://a.example", "http://localhost:3000")
+    monkeypatch.setenv("TRIAD_CORS_ORIGINS", "https://a.example/path")
+    with pytest.raises(ValidationError, match="cors_origins"):
+        Settings()
 
 
 def test_a_cap_on_pixels_past_the_decoders_own_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,23 @@
 TriadError                       500
 ├── RequestError                 400
 │   ├── MalformedRequestError    400   multipart that cannot be parsed, a part twice, an unknown part
+│   │   └── ClientGoneError      400   the client left; nobody reads this answer
 │   ├── NothingToPredictError    400   no text, no image, no sound
+│   ├── UnauthorizedError        401   no API key, or none of the service's
+│   ├── ForbiddenError           403   a key that may not do this
 │   ├── NotFoundError            404   no such model or version
 │   ├── NotAcceptableError       406   an Accept header that no representation meets
+│   ├── ReloadError              409   a new version that is broken: the models in service stay
 │   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
 │   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
 │   ├── ParameterError           422   a query parameter, or a medium this model does not read
-│   └── DecodeError              422   a medium whose bytes cannot be decoded
+│   ├── DecodeError              422   a medium whose bytes cannot be decoded
+│   ├── UnanswerableError        422   an example to which the model has no finite answer
+│   └── RateLimitError           429   a key that asks more often than it may
 ├── InferenceError               500   the graph failed on this one example
 ├── OverloadedError              503   queue full, waited too long, or too many bytes being uploaded
 ├── UnavailableError             503   shutting down, or the batch worker died
+│   └── ModelLostError           503   the model runs no more at all, say for want of its GPU
 ├── DeadlineError                504   the request's deadline passed
 └── SetupError                   500   (command line: exit code 2)
     ├── BundleError                    a bundle that is broken, incomplete or of another format
@@ -72,8 +79,22 @@ class MalformedRequestError(RequestError):
     title = "Malformed request"
 
 
+class ClientGoneError(MalformedRequestError):
+    title = "Client went away"
+
+
 class NothingToPredictError(RequestError):
     title = "Nothing to predict from"
+
+
+class UnauthorizedError(RequestError):
+    status = 401
+    title = "Unauthorized"
+
+
+class ForbiddenError(RequestError):
+    status = 403
+    title = "Forbidden"
 
 
 class NotFoundError(RequestError):
@@ -84,6 +105,11 @@ class NotFoundError(RequestError):
 class NotAcceptableError(RequestError):
     status = 406
     title = "Not acceptable"
+
+
+class ReloadError(RequestError):
+    status = 409
+    title = "Reload refused"
 
 
 class TooLargeError(RequestError):
@@ -106,6 +132,20 @@ class DecodeError(RequestError):
     title = "Cannot decode"
 
 
+class UnanswerableError(RequestError):
+    status = 422
+    title = "No finite answer"
+
+
+class RateLimitError(RequestError):
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, *, limit: float, retry_after_s: int) -> None:
+        super().__init__(detail, limit=limit)
+        self.retry_after_s = retry_after_s
+
+
 class InferenceError(TriadError):
     title = "Inference failed"
 
@@ -118,6 +158,10 @@ class OverloadedError(TriadError):
 class UnavailableError(TriadError):
     status = 503
     title = "Unavailable"
+
+
+class ModelLostError(UnavailableError):
+    title = "Model lost"
 
 
 class DeadlineError(TriadError):

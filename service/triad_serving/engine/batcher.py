@@ -20,7 +20,13 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from triad_serving.contract.errors import InferenceError, OverloadedError, TriadError, UnavailableError
+from triad_serving.contract.errors import (
+    InferenceError,
+    ModelLostError,
+    OverloadedError,
+    TriadError,
+    UnavailableError,
+)
 from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.registry import MEDIA
@@ -101,6 +107,16 @@ class Batcher:
         """Whether it accepts examples and every worker lives."""
         return not (self._closing or self._dead)
 
+    @property
+    def dead(self) -> bool:
+        """Whether a worker died; it stays so."""
+        return self._dead
+
+    @property
+    def depth(self) -> int:
+        """Examples accepted and not yet answered."""
+        return len(self._accepted)
+
     def check(self) -> None:
         """Raises what `accept` would raise now."""
         self._check_open()
@@ -111,7 +127,7 @@ class Batcher:
 
     def _check_open(self) -> None:
         if self._dead:
-            raise UnavailableError("The batch worker died; the service must be restarted.")
+            raise UnavailableError("The batch worker died; try again soon.")
         if self._closing:
             raise UnavailableError("The service is shutting down.")
 
@@ -263,6 +279,8 @@ class Batcher:
                 answered += batch[0].run(asked[first : first + self._max_batch], wanted)
             if len(answered) != len(asked):
                 raise ValueError(f"{len(asked)} rows got {len(answered)} answers")
+        except ModelLostError:
+            raise  # it will not run anything else either
         except Exception as error:  # whatever the runtime raises is delivered to whoever waits
             if len(batch) > 1:
                 logger.warning("A batch of %d failed; running its requests one by one.", len(batch))
@@ -270,7 +288,11 @@ class Batcher:
                     self._run_isolated([job], start_s)
                 return
             logger.exception("The graph failed on one example.")
-            failed = InferenceError("The model failed on this example.")
+            failed: TriadError = InferenceError("The model failed on this example.")
+            if isinstance(error, MemoryError):
+                failed = OverloadedError(
+                    "There is not enough memory for this example now; try a smaller one."
+                )
             failed.__cause__ = error
             fail(batch[0].answer, failed)
             return
@@ -289,7 +311,7 @@ class Batcher:
             waiting = list(self._accepted)
             self._arrived.notify_all()
         for answer in waiting:
-            fail(answer, UnavailableError("The batch worker died; the service must be restarted."))
+            fail(answer, UnavailableError("The batch worker died; try again soon."))
 
 
 def padding_class(inputs: ModelInputs) -> tuple[int, ...]:

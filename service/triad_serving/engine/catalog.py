@@ -1,16 +1,18 @@
-"""Catalog: every served model and version, loaded and warmed up."""
+"""Catalog: every served model and version, loaded and warmed up; a changed folder gives a new catalog."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from triad_serving.contract.errors import BundleError, NotFoundError
-from triad_serving.contract.outputs import Wanted
+from triad_serving.contract.errors import BundleError, ModelLostError, NotFoundError
+from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.inference.bundle import Bundle, find_bundles, read_bundle
+from triad_serving.inference.graph_file import check_graph
 from triad_serving.inference.session import Session
+from triad_serving.inference.signature import check_signature
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.registry import present
 from triad_serving.settings import Settings
@@ -18,7 +20,7 @@ from triad_serving.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
     """One served version: its bundle and its loaded graph."""
 
@@ -33,12 +35,33 @@ class Model:
     def version(self) -> str:
         return self.bundle.manifest.version
 
+    def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
+        """The session's answers. What it raises is the batch's fault where it still answers a blank example.
+
+        Raises ModelLostError where it does not: it did when it was loaded. So it is with a lost GPU, which no
+        process gets back that has used it.
+        """
+        try:
+            return self.session.run(batch, wanted)
+        except Exception:  # whatever the runtime raises
+            try:
+                self.session.run([_blank_inputs(self.bundle)], Wanted())
+            except Exception as error:
+                raise ModelLostError(
+                    f"{self.name} {self.version} answers no more; try again soon."
+                ) from error
+            raise
+
 
 class Catalog:
-    """Models by name and version."""
+    """Models by name and version; never changed once made."""
 
-    def __init__(self, models: Iterable[Model]) -> None:
-        """Raises BundleError where two are the same version of the same model, or there is none."""
+    def __init__(self, models: Iterable[Model], defaults: Mapping[str, str] | None = None) -> None:
+        """defaults: name -> the version that answers where none is asked for; else the highest.
+
+        Raises BundleError where two are the same version of the same model, a default one is not there, or
+        there is no model.
+        """
         self._models: dict[str, dict[str, Model]] = {}
         for model in sorted(models, key=lambda model: (model.name, int(model.version))):
             versions = self._models.setdefault(model.name, {})
@@ -48,18 +71,26 @@ class Catalog:
             versions[model.version] = model
         if not self._models:
             raise BundleError("There is no model to serve.")
+        self.defaults = dict(defaults or {})
+        for name, version in self.defaults.items():
+            if version not in self._models.get(name, {}):
+                raise BundleError(f"There is no {name} version {version}, which is to answer by default.")
 
     @property
     def names(self) -> list[str]:
         return list(self._models)
 
     @property
+    def models(self) -> list[Model]:
+        """Every version of every model."""
+        return [model for versions in self._models.values() for model in versions.values()]
+
+    @property
     def on_gpu(self) -> bool:
-        versions = (model for versions in self._models.values() for model in versions.values())
-        return any(model.session.device == "cuda" for model in versions)
+        return any(model.session.device == "cuda" for model in self.models)
 
     def find(self, name: str | None = None, version: str | None = None) -> Model:
-        """By default the first model by name, and its highest version. Raises NotFoundError."""
+        """By default the first model by name, and its default version. Raises NotFoundError."""
         if name is None:
             name = self.names[0]
         if name not in self._models:
@@ -69,7 +100,7 @@ class Catalog:
             )
         versions = self._models[name]
         if version is None:
-            return list(versions.values())[-1]
+            return versions[self.defaults.get(name) or list(versions)[-1]]
         if version not in versions:
             known = ", ".join(versions)
             detail = f"Model {name} has no version {version[:80]!r}; served: {known}."
@@ -77,16 +108,64 @@ class Catalog:
         return versions[version]
 
     def versions(self, name: str) -> list[str]:
-        """Of a model that is served, lowest first."""
-        return list(self._models[name])
+        """Of a model, lowest first; none of one that is not served."""
+        return list(self._models.get(name, {}))
 
 
 def load_catalog(path: Path, settings: Settings) -> Catalog:
     """Every bundle under a path. Raises BundleError, DeviceError."""
-    return Catalog(_load(read_bundle(folder), settings) for folder in find_bundles(path))
+    models = [_load(read_bundle(folder), settings) for folder in find_bundles(path)]
+    return Catalog(models, settings.default_versions)
+
+
+def reload_catalog(before: Catalog, path: Path, settings: Settings) -> Catalog:
+    """What is under the path now; every bundle is verified again, and those that are new are loaded.
+
+    Raises BundleError, DeviceError.
+    """
+    models = _reload(before, find_bundles(path), settings)
+    left = {name: version for name, version in before.defaults.items() if name in {m.name for m in models}}
+    return Catalog(models, left)
+
+
+def reload_model(
+    before: Catalog, path: Path, settings: Settings, name: str, default: str | None = None
+) -> Catalog:
+    """The same for the versions of one model; the others stay as they are.
+
+    default: the version that answers where none is asked for, from now on; else the highest. For one that is
+    loaded the folder is not looked at.
+    Raises BundleError, DeviceError, NotFoundError.
+    """
+    defaults = {other: version for other, version in before.defaults.items() if other != name}
+    if default and default in before.versions(name):
+        return Catalog(before.models, defaults | {name: default})
+    homes = {model.bundle.path.parent for model in before.models if model.name == name}
+    found = [each for each in find_bundles(path) if each.parent in homes or each.parent.name == name]
+    if not found:
+        before.find(name)
+        raise BundleError(f"No version of {name} is there any more.")
+    others = [model for model in before.models if model.name != name]
+    after = Catalog([*others, *_reload(before, found, settings)], defaults)
+    after.find(name, default)
+    return Catalog(after.models, defaults | ({name: default} if default else {}))
+
+
+def _reload(before: Catalog, folders: Sequence[Path], settings: Settings) -> list[Model]:
+    loaded = {model.bundle.path: model for model in before.models}
+    models = []
+    for bundle in map(read_bundle, folders):
+        model = loaded.get(bundle.path)
+        if model is None or model.bundle.manifest != bundle.manifest:
+            model = _load(bundle, settings)
+        models.append(model)
+    return models
 
 
 def _load(bundle: Bundle, settings: Settings) -> Model:
+    if settings.bundle_public_key is not None:
+        check_signature(bundle, settings.bundle_public_key)
+    check_graph(bundle)
     session = Session(
         bundle.model_path,
         spec=bundle.spec,
@@ -111,6 +190,7 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = 
     The first run is the slowest everywhere. CUDA chooses kernels and takes memory anew for each shape.
     extremes: only the smallest batch of the shortest media and the largest of the longest. TensorRT compiles
     anew for a shape outside of those that it has seen.
+    Raises BundleError where not even one blank example runs.
     """
     sizes = {min(2**power, largest) for power in range(largest.bit_length() + 1)}
     for size in sorted({1, largest} if extremes else sizes):
@@ -121,7 +201,7 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = 
             session.run(batch, Wanted(attention=True))
         except Exception as error:  # whatever the runtime raises, where that many do not fit its memory
             if size == 1:
-                raise
+                raise BundleError(f"Bundle {bundle.path}: the graph does not run: {error}") from error
             logger.warning("Batches of %d do not run, larger ones neither: %s", size, error)
             return
 

@@ -11,18 +11,25 @@ import dataclasses
 import functools
 import logging
 import secrets
+import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
-from triad_serving.contract.errors import InferenceError, NothingToPredictError, TriadError, UnavailableError
-from triad_serving.contract.outputs import Wanted
-from triad_serving.engine.batcher import Answer, Batcher, BatchResult, fail
-from triad_serving.engine.catalog import Catalog, Model, load_catalog
+from triad_serving.contract.errors import (
+    InferenceError,
+    NothingToPredictError,
+    OverloadedError,
+    TriadError,
+    UnavailableError,
+)
+from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.engine.batcher import Answer, Batcher, BatchResult, Run, fail
+from triad_serving.engine.catalog import Catalog, Model, load_catalog, reload_catalog, reload_model
 from triad_serving.explanation.explain import Plan, check_target, explain, plan
 from triad_serving.inference.answer import Prediction
 from triad_serving.inference.options import Options
@@ -41,6 +48,7 @@ logger = logging.getLogger(__name__)
 DEFAULTS = Options()
 
 T = TypeVar("T")
+Reload: TypeAlias = Callable[[str, str | None], None]  # name, version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +75,18 @@ class Pending:
     preprocess_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class _Observed:
+    """A graph's run that tells how many rows it has."""
+
+    run: Run
+    on_run: Callable[[int], object]
+
+    def __call__(self, batch: Sequence[ModelInputs], wanted: Wanted) -> Sequence[ModelOutputs]:
+        self.on_run(len(batch))
+        return self.run(batch, wanted)
+
+
 class Engine:
     """Serves every bundle under a path.
 
@@ -79,20 +99,46 @@ class Engine:
         self._path = path
         self._limits = settings.media_limits
         self._catalog: Catalog | None = None
+        self._loading = threading.Lock()
         self._batcher: Batcher | None = None
         self.draining = False
+        self.supervisor: Reload | None = None  # where this process is one of several: they change together
+        self.on_run: Callable[[int], object] = _ignore  # called by workers, with the rows of each run
 
     @classmethod
     def open(cls, path: Path | str, settings: Settings | None = None) -> Engine:
         """path: a bundle, a folder of its versions, or a folder of models. Loads nothing yet."""
         return cls(Path(path), settings or Settings(models=Path(path)))
 
-    def load(self) -> None:
-        """The models, anew where they are loaded already. Raises BundleError, DeviceError."""
+    def load(self, name: str | None = None, version: str | None = None) -> None:
+        """The models; what has changed where they are loaded already, from the next request on.
+
+        name: of this model only. version: of it, which answers by default from now on, else the highest; this
+        is how to go back to an older one.
+        Raises BundleError, DeviceError, NotFoundError; then nothing has changed. By name, UnavailableError
+        before the engine is open.
+        """
         started_s = time.perf_counter()
-        self._catalog = load_catalog(self._path, self.settings)
-        names = ", ".join(self._catalog.names)
-        logger.info("Loaded %s in %.1f s.", names, time.perf_counter() - started_s)
+        with self._loading:
+            if name is not None:
+                self._catalog = reload_model(self.catalog, self._path, self.settings, name, version)
+            elif self._catalog is not None:
+                self._catalog = reload_catalog(self._catalog, self._path, self.settings)
+            else:
+                self._catalog = load_catalog(self._path, self.settings)
+        names = ", ".join(f"{name} {self._catalog.find(name).version}" for name in self._catalog.names)
+        logger.info("Loaded in %.1f s; serving %s.", time.perf_counter() - started_s, names)
+
+    def reload(self, name: str, version: str | None = None) -> bool:
+        """As `load`, in every process of the service. False where the others and this one are yet to change.
+
+        Raises what `load` raises, UnavailableError.
+        """
+        if self.supervisor is None:
+            self.load(name, version)
+            return True
+        self.supervisor(name, version)
+        return False
 
     def __enter__(self) -> Engine:
         """Raises BundleError, DeviceError."""
@@ -122,9 +168,23 @@ class Engine:
         return self._batcher is not None
 
     @property
+    def loaded(self) -> bool:
+        return self._catalog is not None
+
+    @property
+    def depth(self) -> int:
+        """Examples accepted and not yet answered."""
+        return self._batcher.depth if self._batcher is not None else 0
+
+    @property
     def ready(self) -> bool:
         """Whether models are loaded, the batcher runs, and the service is not about to stop."""
         return self._batcher is not None and self._batcher.ready and not self.draining
+
+    @property
+    def dead(self) -> bool:
+        """Whether nothing will be answered any more: only a new process can."""
+        return self._batcher is not None and self._batcher.dead
 
     def drain(self) -> None:
         """Turns `ready` false for load balancers; requests are answered until the engine is closed."""
@@ -184,7 +244,7 @@ class Engine:
         return pending
 
     def finish(self, pending: Pending, result: BatchResult) -> tuple[Prediction, Timings]:
-        """Raises InferenceError where the model's answer is no number."""
+        """Raises UnanswerableError where the model's answer is not finite."""
         started_s = time.perf_counter()
         manifest, options, outputs = pending.model.bundle.manifest, pending.options, result.rows[0]
         predictions = predict_tasks(outputs, pending.inputs, manifest, options)
@@ -229,6 +289,11 @@ class Engine:
         try:
             pending.inputs = preprocess(raw, bundle.spec, bundle.assets, self._limits)
             planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
+        except MemoryError as error:
+            short = OverloadedError("There is not enough memory for this example now; try a smaller one.")
+            short.__cause__ = error
+            fail(pending.answer, short)
+            return
         except Exception as error:  # a defect of ours must reach whoever waits, not end the worker
             if not isinstance(error, TriadError):
                 logger.exception("Preprocessing failed unexpectedly.")
@@ -241,12 +306,17 @@ class Engine:
             attention=options.attention != "none" or planned.parts is not None,
             fusion=options.attention == "full",
         )
-        self._running_batcher().enqueue(pending.answer, pending.model.session.run, planned.rows, wanted)
+        run = _Observed(pending.model.run, self.on_run)
+        self._running_batcher().enqueue(pending.answer, run, planned.rows, wanted)
 
     def _running_batcher(self) -> Batcher:
         if self._batcher is None:
             raise UnavailableError("The engine is not open.")
         return self._batcher
+
+
+def _ignore(_: int) -> None:
+    """Where nobody observes the runs."""
 
 
 def new_request_id() -> str:

@@ -21,7 +21,7 @@ from triad_serving.explanation.shapley import F64, coalition_of, interaction_val
 from triad_serving.inference.answer import Attribution, Interaction, Occlusion, Relation, TaskPrediction
 from triad_serving.inference.bundle import BundleManifest
 from triad_serving.inference.options import Options
-from triad_serving.inference.postprocess import first_answered, probabilities
+from triad_serving.inference.postprocess import first_answered, probabilities, require_finite
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.registry import present
 
@@ -85,7 +85,10 @@ def explain(
     manifest: BundleManifest,
     target: str | None,
 ) -> dict[str, TaskPrediction]:
-    """The predictions, each with what the rows say about it. target: a label to explain."""
+    """The predictions, each with what the rows say about it. target: a label to explain.
+
+    Raises UnanswerableError where a row's answer is not finite.
+    """
     explained = {}
     for task in manifest.tasks:
         game = _play(task, np.stack([row.logits_K[task.name] for row in rows]), target)
@@ -101,6 +104,7 @@ def explain(
 
 def _play(task: Task, logits_RK: F32, target: str | None) -> _Game:
     probability_RK = probabilities(logits_RK, task)
+    require_finite(probability_RK, task)
     values_RK = probability_RK.astype(np.float64)
     prior = task.prior or (0.0 if task.type == "regression" else 1 / task.outputs,) * task.outputs
     if task.type == "regression":

@@ -7,15 +7,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from triad_serving.contract.errors import UnavailableError
 from triad_serving.engine.engine import Engine
+from triad_serving.http.access.guard import RequireKey
+from triad_serving.http.access.headers import other_sites
+from triad_serving.http.access.keys import KeyFile
 from triad_serving.http.metrics import Metrics, Observe
-from triad_serving.http.openapi import METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
+from triad_serving.http.openapi import KEY_RESPONSES, METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
 from triad_serving.http.pages import build_pages_router
 from triad_serving.http.problems import http_problem, validation_problem
 from triad_serving.http.routes import ProblemRoute, build_router
@@ -26,6 +30,15 @@ DESCRIPTION = """\
 One model reads text, an image and a sound together. Every answer says what was predicted, how sure the model
 is, and where it looked. Errors are `application/problem+json` (RFC 9457).
 """
+
+# FastAPI's own: it exports where OTEL_EXPORTER_OTLP_ENDPOINT is set. Metrics and logs have ways of their own.
+TRACES: TelemetryConfig = {
+    "auto_configure": True,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "exclude": lambda scope: scope["path"] in ("/healthz", "/readyz", "/metrics"),
+}
 
 
 class _Application(FastAPI):
@@ -47,7 +60,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     """
     settings = settings or (engine.settings if engine else Settings())
     engine = engine or Engine.open(settings.models, settings)
-    metrics = Metrics()
+    metrics = Metrics(engine)
     app = _Application(
         title="Triad",
         version=package_version(),
@@ -56,15 +69,18 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         docs_url=None,  # FastAPI's own load their scripts from elsewhere
         redoc_url=None,
         lifespan=_lifespan_of(engine),
-        middleware=[Middleware(Observe, metrics=metrics, engine=engine)],
+        telemetry=TRACES,
+        middleware=[Middleware(Observe, metrics=metrics, engine=engine), *other_sites(settings.cors_origins)],
         exception_handlers={
             HTTPException: _answer_http_error,
             RequestValidationError: _answer_validation_error,
             Exception: _answer_unexpected_error,
         },
     )
-    app.include_router(build_router(engine))
-    app.include_router(_build_operations_router(engine, metrics))
+    guarded = _guard(settings)
+    app.include_router(build_router(engine), **guarded)
+    app.include_router(_build_metrics_router(metrics), **guarded)
+    app.include_router(_build_probes_router(engine))
     app.include_router(build_pages_router())
     app.state.engine = engine
     return app
@@ -77,8 +93,16 @@ def package_version() -> str:
         return "0+source"
 
 
-def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
-    """What operators and their machines ask."""
+def _guard(settings: Settings) -> dict[str, Any]:
+    """What routes are included with that want a key, where there are keys."""
+    if settings.api_keys_file is None:
+        return {}
+    guard = RequireKey(KeyFile(settings.api_keys_file))
+    return {"dependencies": [Security(guard)], "responses": KEY_RESPONSES}
+
+
+def _build_probes_router(engine: Engine) -> APIRouter:
+    """What load balancers ask, who have no key."""
     router = APIRouter(route_class=ProblemRoute, tags=["operations"])
 
     @router.get("/healthz", operation_id="get_health", summary="Whether the process lives")
@@ -96,6 +120,12 @@ def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
             raise UnavailableError("No model is loaded, the batch worker died, or the service is stopping.")
         return Health()
 
+    return router
+
+
+def _build_metrics_router(metrics: Metrics) -> APIRouter:
+    router = APIRouter(route_class=ProblemRoute, tags=["operations"])
+
     @router.get(
         "/metrics",
         operation_id="get_metrics",
@@ -109,14 +139,16 @@ def _build_operations_router(engine: Engine, metrics: Metrics) -> APIRouter:
     return router
 
 
-def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Engine]]]:
+    """Tells the server its engine, too: it drains it before it stops."""
+
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Engine]]:
         if engine.opened:
-            yield
+            yield {"engine": engine}
             return
         async with engine:
-            yield
+            yield {"engine": engine}
 
     return lifespan
 

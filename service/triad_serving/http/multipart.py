@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 MAX_HEADERS, MAX_HEADER_BYTES = 8, 4096  # of one part
+LENGTH_DIGITS = 20  # beyond any cap; of thousands int() refuses to make a number
 FRAME_BYTES = 64 * 1024  # boundaries and headers of all parts, and an epilogue
 
 
@@ -79,7 +80,7 @@ class Upload:
             max_header_size=MAX_HEADER_BYTES,
         )
         if content_length is not None and content_length.isdecimal():
-            self._refuse_over_cap(int(content_length))
+            self._refuse_over_cap(int(content_length[:LENGTH_DIGITS]))
         received = 0
         async for chunk in chunks:
             received += len(chunk)

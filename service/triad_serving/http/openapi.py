@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from triad_serving.http.schemas import Problem
+from triad_serving.http.schemas import Problem, Reload
 from triad_serving.inference.options import Options
 from triad_serving.media.registry import MEDIA
 
@@ -37,6 +37,15 @@ heat map over the image, words shaded, the sound's wave with its weights, bars o
 needs nothing else: no script, no link. Pictures and pages speak English or Chinese.
 
     curl -H 'Accept: image/png' -F text='seven' -F image=@seven.png 'localhost:8000/v1/explain' > seen.png
+"""
+
+RELOAD_DESCRIPTION = """\
+Every version is verified (hashes, graph) and new ones are loaded and run once; from then on the highest
+answers where none is asked for, or `version`: so one goes back to an older one, which is still loaded. What
+runs already keeps its version. Where something is wrong with a version, nothing changes.
+
+    curl -X POST 'localhost:8000/v1/models/digits/reload'
+    curl -X POST 'localhost:8000/v1/models/digits/reload?version=1'
 """
 
 
@@ -188,6 +197,21 @@ _RETRY_AFTER_HEADER = {
 }
 _FAILED = _problem(500, "Inference failed", "The model failed on this example.")
 _OVERLOADED = _problem(503, "Overloaded", "128 requests are waiting already; try again soon.", limit=128)
+KEY_RESPONSES: Responses = {
+    401: {
+        **_problem(401, "Unauthorized", "The API key is not one of this service.", field="Authorization"),
+        "headers": {
+            "WWW-Authenticate": {"schema": {"type": "string"}, "example": 'Bearer realm="triad"'},
+        },
+    },
+    429: {
+        **_problem(429, "Too many requests", "The key shop may ask 100 times a minute.", limit=100),
+        "headers": _RETRY_AFTER_HEADER,
+    },
+}
+ADMIN_RESPONSES: Responses = {
+    403: _problem(403, "Forbidden", "This needs an admin key; shop is none."),
+}
 UNAVAILABLE: Responses = {
     503: {**_problem(503, "Unavailable", "The service is shutting down."), "headers": _RETRY_AFTER_HEADER}
 }
@@ -266,6 +290,23 @@ MODEL_RESPONSES: Responses = {
     404: PREDICT_RESPONSES[404],
     422: PREDICT_RESPONSES[422],
     **UNAVAILABLE,
+}
+
+RELOAD_RESPONSES: Responses = {
+    **MODEL_RESPONSES,
+    200: {"content": {"application/json": {"example": {"status": "serving"}}}, "headers": _REQUEST_ID_HEADER},
+    202: {
+        "description": "Verified; the workers are being replaced.",
+        "model": Reload,
+        "content": {"application/json": {"example": {"status": "replacing workers"}}},
+        "headers": _REQUEST_ID_HEADER,
+    },
+    403: _problem(403, "Forbidden", "Only its own machine may ask for that."),
+    409: _problem(
+        409,
+        "Reload refused",
+        "The models in service stay. Bundle digits/2: model.onnx was changed (SHA-256 5f2b, expected 1c0a).",
+    ),
 }
 
 METRICS_RESPONSES: Responses = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,40 +10,28 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from triad_serving.contract.errors import TriadError
-from triad_serving.engine.engine import new_request_id
+from triad_serving.contract.errors import RateLimitError, TriadError, UnauthorizedError
+from triad_serving.http.record import reason_of, record_of
 from triad_serving.http.schemas import Problem
 
-REQUEST_ID = re.compile(r"[!-~]{1,128}")
-SCOPE_KEY = "triad.request_id"
 RETRY_AFTER_S = 1
 MAX_VALUE_CHARACTERS = 100
 MAX_COMPLAINTS = 10
 
 
-def request_id_of(request: Request) -> str:
-    """The client's X-Request-ID where printable and short, else a new one; the same for the whole request."""
-    chosen: str | None = request.scope.get(SCOPE_KEY)
-    if chosen is None:
-        sent = request.headers.get("x-request-id", "")
-        chosen = sent if REQUEST_ID.fullmatch(sent) else new_request_id()
-        request.scope[SCOPE_KEY] = chosen
-    return chosen
-
-
 def triad_problem(request: Request, error: TriadError) -> Response:
     value = error.value
     problem = Problem(
-        type="urn:triad:problem:" + error.title.lower().replace(" ", "-"),
+        type="urn:triad:problem:" + reason_of(error.title),
         title=error.title,
         status=error.status,
         detail=error.detail,
         field=error.field,
         limit=error.limit,
         value=value[:MAX_VALUE_CHARACTERS] if isinstance(value, str) else value,
-        id=request_id_of(request),
+        id=record_of(request).id,
     )
-    return _response(problem, {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else None)
+    return _response(request, problem, _headers_for(error))
 
 
 def validation_problem(request: Request, error: RequestValidationError) -> Response:
@@ -59,9 +46,9 @@ def validation_problem(request: Request, error: RequestValidationError) -> Respo
         field=str(first["loc"][-1])[:MAX_VALUE_CHARACTERS],
         limit=limit,
         value=str(first["input"])[:MAX_VALUE_CHARACTERS],
-        id=request_id_of(request),
+        id=record_of(request).id,
     )
-    return _response(problem)
+    return _response(request, problem)
 
 
 def http_problem(
@@ -70,9 +57,9 @@ def http_problem(
     """What the framework or a proxy would say, without a type of its own."""
     title = http.HTTPStatus(status).phrase
     problem = Problem(
-        type="about:blank", title=title, status=status, detail=detail or title, id=request_id_of(request)
+        type="about:blank", title=title, status=status, detail=detail or title, id=record_of(request).id
     )
-    return _response(problem, headers)
+    return _response(request, problem, headers)
 
 
 def _complaint(error: Mapping[str, Any]) -> str:
@@ -81,7 +68,17 @@ def _complaint(error: Mapping[str, Any]) -> str:
     return f"{name}: {said}."
 
 
-def _response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+def _headers_for(error: TriadError) -> dict[str, str]:
+    """Source: RFC 9110, sections 10.2.3 and 11.6.1; RFC 6750."""
+    if isinstance(error, UnauthorizedError):
+        return {"WWW-Authenticate": 'Bearer realm="triad"'}
+    if isinstance(error, RateLimitError):
+        return {"Retry-After": str(error.retry_after_s)}
+    return {"Retry-After": str(RETRY_AFTER_S)} if error.status == 503 else {}
+
+
+def _response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    record_of(request).problem = reason_of(problem.title)
     return Response(
         problem.to_json(),
         status_code=problem.status,

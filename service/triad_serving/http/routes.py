@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from triad_serving.contract.errors import DeadlineError, MalformedRequestError, TriadError
+from triad_serving.contract.errors import (
+    ClientGoneError,
+    DeadlineError,
+    OverloadedError,
+    ReloadError,
+    SetupError,
+    TriadError,
+)
 from triad_serving.contract.schema import Schema
 from triad_serving.engine.batcher import BatchResult
 from triad_serving.engine.engine import Engine, Pending, Timings
+from triad_serving.http.access.guard import require_admin
 from triad_serving.http.descriptions import describe_all, describe_model, describe_version
 from triad_serving.http.multipart import Upload, UploadBudget
 from triad_serving.http.openapi import (
@@ -30,10 +40,13 @@ from triad_serving.http.openapi import (
     MODEL_RESPONSES,
     PREDICT_DESCRIPTION,
     PREDICT_RESPONSES,
+    RELOAD_DESCRIPTION,
+    RELOAD_RESPONSES,
     describe_request,
 )
-from triad_serving.http.problems import http_problem, request_id_of, triad_problem, validation_problem
-from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion
+from triad_serving.http.problems import http_problem, triad_problem, validation_problem
+from triad_serving.http.record import record_of
+from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
 from triad_serving.http.view import AS_JSON, View
 from triad_serving.inference.answer import Prediction
 from triad_serving.inference.options import ExplainOptions, Options
@@ -46,6 +59,10 @@ MANY_ROWS = 7  # Shapley values of three media; the dozens of an occlusion would
 
 ModelName = Annotated[str, Path(description="Name of the model.", examples=["digits"])]
 ModelVersionNumber = Annotated[str, Path(description="Version of the model.", examples=["1"])]
+DefaultVersion = Annotated[
+    str | SkipJsonSchema[None],
+    Query(description="Which answers by default from now on; else the highest.", examples=["1"]),
+]
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -57,7 +74,7 @@ class ProblemRoute(APIRoute):
         endpoint = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
-            request_id = request_id_of(request)
+            request_id = record_of(request).id
             try:
                 response = await endpoint(request)
             except HTTPException:
@@ -66,6 +83,9 @@ class ProblemRoute(APIRoute):
                 return triad_problem(request, error.without_tracebacks())
             except RequestValidationError as error:
                 return validation_problem(request, error)
+            except MemoryError:
+                short = OverloadedError("There is not enough memory for this request now; try again soon.")
+                return triad_problem(request, short)
             except Exception:  # a defect of ours: logged here, told without its inner life
                 logger.exception("Request %s failed unexpectedly.", request_id)
                 return http_problem(request, 500, "The service failed unexpectedly; its log says more.")
@@ -146,6 +166,25 @@ def build_router(engine: Engine) -> APIRouter:
     async def get_model_version(name: ModelName, version: ModelVersionNumber) -> Response:
         return _json(describe_version(engine.catalog, name, version))
 
+    @router.post(
+        "/models/{name}/reload",
+        operation_id="reload_model",
+        summary="Serve the versions that the models folder holds now",
+        description=RELOAD_DESCRIPTION,
+        tags=["models"],
+        response_model=Reload,
+        responses=RELOAD_RESPONSES,
+    )
+    async def reload_model(name: ModelName, request: Request, version: DefaultVersion = None) -> Response:
+        require_admin(request, engine.settings)
+        try:
+            everywhere = await asyncio.to_thread(engine.reload, name, version)
+        except SetupError as error:  # its sentence names the bundle, of which the client needs no folder
+            detail = error.detail.replace(f"{engine.settings.models}{os.sep}", "")
+            raise ReloadError(f"The models in service stay. {detail}") from error
+        state: Literal["serving", "replacing workers"] = "serving" if everywhere else "replacing workers"
+        return _json(Reload(status=state), status_code=200 if everywhere else 202)
+
     return router
 
 
@@ -176,17 +215,20 @@ async def _predict(
     request: Request, options: Options, engine: Engine, budget: UploadBudget, view: View = AS_JSON
 ) -> Response:
     model = engine.catalog.find(options.model, options.version)
-    request.scope["triad.model"] = model.name
+    record = record_of(request)
+    record.model = model.name
     engine.check_capacity()  # a full queue refuses before the upload, not after it
     with Upload(engine.settings.media_limits, budget) as upload:
         raw = await _read(request, upload)
-        pending = engine.start(raw, options, request_id=request_id_of(request))
+        record.media = raw.media
+        pending = engine.start(raw, options, request_id=record.id)
         to_draw = raw if view.drawn else None
         del raw
         result = await _await_answer(request, pending)
         finish = functools.partial(engine.finish, pending, result)
         many = len(result.rows) > MANY_ROWS
         prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
+        record.prediction, record.timings, record.answered_ns = prediction, timings, time.time_ns()
         if to_draw is None:
             return _json(prediction, headers={"Server-Timing": server_timing(timings)})
         started_s = time.perf_counter()
@@ -203,7 +245,7 @@ async def _read(request: Request, upload: Upload) -> RawInputs:
     try:
         return await upload.read(headers.get("content-type"), headers.get("content-length"), request.stream())
     except ClientDisconnect as error:
-        raise MalformedRequestError("The client went away before its request was complete.") from error
+        raise ClientGoneError("The client went away before its request was complete.") from error
 
 
 async def _await_answer(request: Request, pending: Pending) -> BatchResult:
@@ -213,7 +255,7 @@ async def _await_answer(request: Request, pending: Pending) -> BatchResult:
         return await asyncio.wrap_future(pending.answer)
     except asyncio.CancelledError:
         if watcher.done():
-            raise MalformedRequestError("The client went away before its answer.") from None
+            raise ClientGoneError("The client went away before its answer.") from None
         raise
     finally:
         watcher.cancel()
@@ -236,5 +278,5 @@ def server_timing(timings: Timings) -> str:
     return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in stages.items())
 
 
-def _json(answer: Schema, headers: dict[str, str] | None = None) -> Response:
-    return Response(answer.to_json(), media_type="application/json", headers=headers)
+def _json(answer: Schema, headers: dict[str, str] | None = None, status_code: int = 200) -> Response:
+    return Response(answer.to_json(), status_code, media_type="application/json", headers=headers)

@@ -90,5 +90,11 @@ class ModelList(Schema):
     models: list[ModelReport]
 
 
+class Reload(Schema):
+    status: Literal["serving", "replacing workers"] = Field(
+        description="`replacing workers` (202): verified; each worker process serves it once it is replaced."
+    )
+
+
 class Health(Schema):
     status: Literal["ok"] = "ok"

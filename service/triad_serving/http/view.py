@@ -54,7 +54,7 @@ class View:
         headers = {"Content-Language": language, "X-Content-Type-Options": "nosniff"}
         if self.media_type == "image/png":
             return Response(to_png(scene, asked=self.language), media_type=self.media_type, headers=headers)
-        headers["Content-Security-Policy"] = content_security_policy()
+        headers["Content-Security-Policy"] = f"{content_security_policy()}; frame-ancestors 'none'"
         return Response(to_html(scene), media_type=self.media_type, headers=headers)
 
 

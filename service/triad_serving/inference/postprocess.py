@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from triad_serving.contract.arrays import F32
-from triad_serving.contract.errors import InferenceError
+from triad_serving.contract.errors import UnanswerableError
 from triad_serving.contract.outputs import MediumName, ModelOutputs
 from triad_serving.contract.schema import DECIMALS, rounded
 from triad_serving.contract.tasks import DEFAULT_THRESHOLD, Task
@@ -57,7 +57,7 @@ def first_answered(probability_K: F32, task: Task) -> int:
 def predict_tasks(
     outputs: ModelOutputs, inputs: ModelInputs, manifest: BundleManifest, options: Options
 ) -> dict[str, TaskPrediction]:
-    """One answer per task. Raises InferenceError where the graph's answer is not finite."""
+    """One answer per task. Raises UnanswerableError where what the graph says of it is not finite."""
     answers: dict[str, TaskPrediction] = {}
     for task in manifest.tasks:
         attention = None
@@ -65,9 +65,18 @@ def predict_tasks(
             attention = _media_attention(outputs.attention[task.name], manifest.preprocess)
         elif options.attention == "full":
             weights, rollout = outputs.attention[task.name], outputs.rollout[task.name]
+            require_finite(sum(float(values.sum()) for values in rollout.values()), task)
             attention = describe_attention(weights, rollout, inputs, manifest.preprocess)
+        if attention is not None:
+            require_finite(sum(attention.modalities.values()), task)
         answers[task.name] = _task_prediction(outputs.logits_K[task.name], task, attention, options.top_k)
     return answers
+
+
+def require_finite(values: npt.ArrayLike, task: Task) -> None:
+    """Raises UnanswerableError."""
+    if not np.isfinite(values).all():
+        raise UnanswerableError(f"The model has no finite answer for {task.name} to this input.")
 
 
 def describe_inputs(inputs: ModelInputs, spec: PreprocessSpec) -> InputsReport:
@@ -86,8 +95,7 @@ def warnings_about(inputs: ModelInputs, spec: PreprocessSpec) -> list[str]:
 
 def _task_prediction(logits_K: F32, task: Task, attention: Attention | None, top_k: int) -> TaskPrediction:
     values_K = probabilities(logits_K, task)
-    if not np.isfinite(values_K).all():
-        raise InferenceError(f"The model's answer for {task.name} is not a finite number.")
+    require_finite(values_K, task)
     if task.type == "regression":
         return Regression(value=float(str(values_K[0])), attention=attention)  # str: shortest float32
     order: list[int] = np.argsort(-values_K, kind="stable").tolist()

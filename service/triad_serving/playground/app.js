@@ -13,7 +13,7 @@ import { TextInput } from "./give/text-input.js";
 import { language, t } from "./language/language.js";
 import { MEDIA } from "./media.js";
 import { Newest } from "./newest.js";
-import { Problem, listModels, predict } from "./service.js";
+import { Problem, listModels, predict, useKey } from "./service.js";
 import { Edits } from "./shading/edits.js";
 import { Shading } from "./shading/shading.js";
 import { options, same, seen, state } from "./state.js";
@@ -173,6 +173,12 @@ function fillIn(media) {
   return filling;
 }
 
+function again() {
+  if (state.model === null) return open();
+  insisted = true;
+  return newest.now();
+}
+
 /** What a link asks for; without one a first example, so that there is something to see. */
 async function open() {
   const link = readLink();
@@ -216,7 +222,8 @@ acceptFiles(async (medium, file) => {
   changed(true);
 });
 by("ask").addEventListener("click", () => { insisted = true; newest.now(); });
-by("retry").addEventListener("click", () => (state.model === null ? open() : (insisted = true, newest.now())));
+by("retry").addEventListener("click", again);
+by("key").addEventListener("change", ({ target }) => { useKey(target.value.trim()); again(); });
 by("restore").addEventListener("click", () => { state.edits = new Edits(); edited(); });
 for (const id of ["text", "fields-form"]) {
   by(id).addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) by("ask").click(); });

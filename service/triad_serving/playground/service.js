@@ -1,6 +1,24 @@
 // The service's HTTP interface, as this page uses it. Addresses are relative: any root path will do.
 
 const PATIENCE_MS = 60_000;
+const KEY = "triad.key"; // kept until the tab is closed
+let key = "";
+try {
+  key = sessionStorage.getItem(KEY) ?? "";
+} catch {
+  // storage is blocked: a key lasts as long as the page
+}
+
+export const apiKey = () => key;
+
+export function useKey(value) {
+  key = value;
+  try {
+    sessionStorage.setItem(KEY, key);
+  } catch {
+    // as above
+  }
+}
 
 /** RFC 9457, or what kept us from an answer: then `status` is 0. */
 export class Problem extends Error {
@@ -44,9 +62,10 @@ function readTimings(header) {
 
 /** Throws Problem. */
 async function ask(path, request) {
+  const headers = key ? { Authorization: `Bearer ${key}` } : {};
   let response;
   try {
-    response = await fetch(path, { ...request, signal: AbortSignal.timeout(PATIENCE_MS) });
+    response = await fetch(path, { ...request, headers, signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch (error) {
     throw new Problem({ type: error.name === "TimeoutError" ? "no-answer" : "unreachable" });
   }

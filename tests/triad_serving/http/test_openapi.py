@@ -45,6 +45,7 @@ def test_operation_ids_make_readable_client_methods() -> None:
         "list_models",
         "get_model",
         "get_model_version",
+        "reload_model",
         "get_health",
         "get_readiness",
         "get_metrics",

@@ -98,7 +98,9 @@ def test_a_picture_decodes(tiny_bundle: Path) -> None:
 
 def test_a_page_comes_with_its_policy_and_escapes_the_text(tiny_bundle: Path) -> None:
     response = explain(tiny_bundle, headers={"Accept": "text/html"})
-    assert response.headers["content-security-policy"] == content_security_policy()
+    assert response.headers["content-security-policy"] == (
+        f"{content_security_policy()}; frame-ancestors 'none'"
+    )
     assert response.headers["x-content-type-options"] == "nosniff"
     assert "<b>" not in response.text
     assert "&lt;" in response.text

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import SPEC
-from triad_serving.contract.errors import InferenceError
+from triad_serving.contract.errors import UnanswerableError
 from triad_serving.contract.outputs import ModelOutputs
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.answer import Attention, Classification, Multilabel, Regression
@@ -213,10 +213,24 @@ def test_moments_count_from_the_beginning_of_the_sound_as_sent() -> None:
     assert [(moment.start, moment.end) for moment in attention.audio] == [(1.0, 1.04), (1.04, 1.08)]
 
 
-@pytest.mark.parametrize("broken", [outputs(kind=(math.nan, 0, 0)), outputs(size=math.inf)])
-def test_an_answer_that_is_no_number_is_refused(broken: ModelOutputs) -> None:
-    with pytest.raises(InferenceError):
-        predict(broken)
+NOWHERE = {**WEIGHTS, "image": np.array([math.nan, 0, 0, 0], np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("broken", "options"),
+    [
+        (outputs(kind=(math.nan, 0, 0)), {}),
+        (outputs(size=math.inf), {}),
+        (outputs(weights=NOWHERE), {}),
+        (replace(outputs(), rollout={**outputs().rollout, "kind": NOWHERE}), {"attention": "full"}),
+    ],
+)
+def test_an_answer_that_is_no_number_is_refused_as_the_inputs_fault(
+    broken: ModelOutputs, options: dict[str, object]
+) -> None:
+    with pytest.raises(UnanswerableError, match="no finite answer for") as caught:
+        predict(broken, **options)
+    assert caught.value.status == 422
 
 
 def test_what_arrived_is_described() -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
@@ -25,7 +27,21 @@ FORMATS = ("WAV", "FLAC", "OGG", "MP3", "AIFF")
 LIBSNDFILE_NAMES = {"WAVEX": "WAV", "RF64": "WAV", "MPEG": "MP3"}
 MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 192_000
 BLOCK_SAMPLES = 2**20  # decoded at a time, over all channels: bounds memory whatever the header claims
-CHUNKS = {b"RIFF": ("<I", b"data"), b"FORM": (">I", b"SSND")}  # WAV and AIFF: byte order, the sound's chunk
+# How files of FORMATS begin: libsndfile would try thirty others, too, and is not let near them.
+SIGNATURE = re.compile(rb"(RIFF|RIFX|RF64)....WAVE|FORM....AIF[FC]|fLaC|OggS|\xff[\xe0-\xff]", re.DOTALL)
+# WAV (RIFX: big-endian, RF64: beyond 4 GB) and AIFF: byte order, the sound's chunk.
+CHUNKS = {
+    b"RIFF": ("<I", b"data"),
+    b"RIFX": (">I", b"data"),
+    b"RF64": ("<I", b"data"),
+    b"FORM": (">I", b"SSND"),
+}
+MAX_TAGS = 8  # in front of a sound; more than one is rare
+MAX_CHUNKS = 1000  # before the sound: of 50 MB of empty ones a file took 33 s and 1.2 GB
+MAX_PAGES = 100_000  # of an OGG: ten minutes in packets of 20 ms make 30 000
+STRAY_PAGES = 16  # beginnings of pages where none should be; each costs libogg a checksum over 64 KB
+MAX_READS = 500_000  # by libsndfile, 2 to 6 us each: an MP3 of ten minutes takes 51 000
+MAX_DECODE_S = 20.0  # of CPU time: ten minutes of stereo Opus take 6.1, of 8 channels at 192 kHz in FLAC 5.8
 UNKNOWN_SIZE = 0x7FFF_0000  # from here on: what streaming writers put where the length is not known
 
 
@@ -57,7 +73,18 @@ class PlainPcm(NamedTuple):
 
 
 class _Source(io.BytesIO):
-    """In broken files libsndfile seeks before the start; an error there would print a traceback for each."""
+    """What libsndfile reads from. An error in here would print a traceback, and it would go on.
+
+    In broken files it seeks before the start. exhausted: it read too often, and finds the end from then on.
+    """
+
+    exhausted = False
+    _reads = 0
+
+    def readinto(self, buffer: Any, /) -> int:
+        self._reads += 1
+        self.exhausted = self._reads > MAX_READS
+        return 0 if self.exhausted else super().readinto(buffer)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         try:
@@ -82,20 +109,23 @@ def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAu
         )
     if not data:
         raise DecodeError("The sound is empty (0 bytes).", field="audio")
+    data = _without_id3(data)
+    if not SIGNATURE.match(data):
+        raise _unsupported()
     chunks = _read_chunks(data)
     _refuse_truncated(data, chunks)
     if pcm := _plain_pcm(data, chunks):
         return _decode_plain(pcm, spec, limits)
+    if data.startswith(b"OggS"):
+        _refuse_stray_pages(data)
+    source = _Source(data)
     try:
-        with soundfile.SoundFile(_Source(data)) as file:
-            return _decode_opened(file, spec, limits)
-    except soundfile.LibsndfileError as error:
-        known = ", ".join(FORMATS)
-        if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
-            raise UnsupportedFormatError(
-                f"Not a sound in a format that is read ({known}).", field="audio"
-            ) from error
-        raise DecodeError(f"The sound cannot be decoded: {error.error_string}", field="audio") from error
+        return _decode_source(source, spec, limits)
+    finally:
+        if source.exhausted:  # whatever libsndfile made of the early end
+            raise DecodeError(
+                f"The sound is in more than {MAX_READS} pieces.", field="audio", limit=MAX_READS
+            )
 
 
 def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
@@ -157,13 +187,23 @@ def _audible(wave_T: F32, spec: AudioSpec) -> tuple[int, int]:
     return start, max(end, start + spec.window)
 
 
+def _decode_source(source: _Source, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+    try:
+        with soundfile.SoundFile(source) as file:
+            return _decode_opened(file, spec, limits)
+    except soundfile.LibsndfileError as error:
+        if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
+            raise _unsupported() from error
+        raise DecodeError(f"The sound cannot be decoded: {error.error_string}", field="audio") from error
+
+
 def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
     file_format = LIBSNDFILE_NAMES.get(file.format, file.format)
     if file_format not in FORMATS:
-        known = ", ".join(FORMATS)
-        raise UnsupportedFormatError(f"{file_format} sound is not read ({known} are).", field="audio")
+        raise _unsupported()
     rate_hz = file.samplerate
     _check_rate(rate_hz)
+    started_s = time.thread_time()
     kept: list[F32] = []
     wanted = math.ceil(spec.decoded_s * rate_hz)
     frames = 0
@@ -176,6 +216,12 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
         frames += len(block_TC)
         if frames > limits.max_audio_s * rate_hz:
             raise _too_long(limits)
+        if time.thread_time() - started_s > MAX_DECODE_S:
+            raise TooLargeError(
+                f"The sound takes longer than {MAX_DECODE_S:g} s to decode.",
+                field="audio",
+                limit=MAX_DECODE_S,
+            )
     if not kept:
         raise _no_samples()
     return DecodedAudio(
@@ -183,14 +229,48 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
     )
 
 
+def _without_id3(data: bytes) -> bytes:
+    """Without the tags in front of it: libmpg123 writes to stderr of each of their odd entries, of millions.
+
+    Source: ID3v2.4, section 3.1 and 3.4. The size has seven bits in each of four bytes; a footer has ten.
+    """
+    start = 0
+    for _ in range(MAX_TAGS):
+        if data[start : start + 3] != b"ID3" or len(data) < start + 10:
+            break
+        size = 0
+        for byte in data[start + 6 : start + 10]:
+            size = size << 7 | byte & 0x7F
+        start += 10 + size + (10 if data[start + 5] & 0x10 else 0)
+    return data[start:]
+
+
+def _refuse_stray_pages(data: bytes) -> None:
+    """An OGG is a row of pages. Source: RFC 3533, section 6."""
+    offset = pages = 0
+    while data[offset : offset + 4] == b"OggS" and len(data) >= offset + 27:
+        body = offset + 27 + data[offset + 26]
+        offset = body + sum(data[offset + 27 : body])
+        pages += 1
+        if pages > MAX_PAGES:
+            raise DecodeError(f"The sound is in more than {MAX_PAGES} pages.", field="audio", limit=MAX_PAGES)
+    if data.count(b"OggS") > pages + STRAY_PAGES:
+        raise DecodeError(f"The sound is broken: after {offset} bytes there is no OGG page.", field="audio")
+
+
 def _read_chunks(data: bytes) -> dict[bytes, Chunk]:
-    """Of a WAV or AIFF, up to the sound's own; nothing where the data are neither."""
+    """Of a WAV or AIFF, up to the sound's own; nothing where the data are neither. Raises DecodeError."""
     chunks: dict[bytes, Chunk] = {}
-    if data[:4] not in CHUNKS or data[8:12] not in (b"WAVE", b"AIFF", b"AIFC"):
+    if data[:4] not in CHUNKS:
         return chunks
     size_format, sound = CHUNKS[data[:4]]
-    offset = 12
+    offset, found = 12, 0
     while offset + 8 <= len(data) and sound not in chunks:
+        found += 1
+        if found > MAX_CHUNKS:
+            raise DecodeError(
+                f"More than {MAX_CHUNKS} chunks stand before the sound.", field="audio", limit=MAX_CHUNKS
+            )
         name, size = data[offset : offset + 4], struct.unpack_from(size_format, data, offset + 4)[0]
         chunks[name] = Chunk(offset + 8, size)
         offset += 8 + size + size % 2
@@ -252,6 +332,11 @@ def _too_long(limits: MediaLimits) -> TooLargeError:
     return TooLargeError(
         f"The sound is longer than {limits.max_audio_s:g} s.", field="audio", limit=limits.max_audio_s
     )
+
+
+def _unsupported() -> UnsupportedFormatError:
+    known = ", ".join(FORMATS)
+    return UnsupportedFormatError(f"Not a sound in a format that is read ({known}).", field="audio")
 
 
 def _no_samples() -> DecodeError:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from triad_serving.contract.arrays import U8
 from triad_serving.contract.errors import DecodeError, TooLargeError, UnsupportedFormatError
@@ -28,8 +30,25 @@ PILLOW_NAMES = {"MPO": "JPEG"}  # phones append a depth map or a second JPEG to 
 DRAFT_FACTOR = 2
 REDUCING_GAP = 3.0  # Pillow's, from which on it is "indistinguishable" from one step
 
-# What Pillow's decoders raise on broken files besides OSError, which includes UnidentifiedImageError.
-BROKEN = (OSError, SyntaxError, ValueError, IndexError, KeyError, EOFError, struct.error, zlib.error)
+# Of what Pillow reads piece by piece in Python, 20 MB of the smallest pieces took 10 to 24 s. A PNG of 20 MB
+# with chunks of 1 KB, which is small, is read in 80 000.
+MAX_READS = 100_000
+# Every scan of a JPEG goes over the whole image: 0.1 s for 64 megapixels, and 95 bytes are enough for one.
+MAX_SCANS = 50  # encoders make 10
+START_OF_SCAN = b"\xff\xda"
+# Pillow makes a Python object of each value: 18 MB of EXIF took it 69 s, a TIFF of a million strips 6 s.
+MAX_EXIF_BYTES = 256 * 1024  # a JPEG usually has one block, of 64 KB at most
+MAX_TAG_VALUES = 100_000
+BYTE_TYPES = (1, 2, 6, 7)  # of TIFF tags, whose values stay bytes
+# The format's own, but for an animation's canvas: of one of 7 100 000 x 9 pixels Pillow copied rows for 18 s.
+MAX_WEBP_SIDE = 16_383
+BAND_PIXELS = 2**20  # converted at a time: at once, 64 megapixels with alpha took 1.2 GB
+
+# What decoding raises on broken files; the last ones where a TIFF's tag has not the type that Pillow expects.
+BROKEN = (
+    *(OSError, SyntaxError, ValueError, LookupError, EOFError, struct.error, zlib.error),
+    *(TypeError, AttributeError, ArithmeticError, AssertionError, RuntimeError),
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +62,20 @@ class DecodedImage:
     format: str
     width: int
     height: int
+
+
+class _Source(io.BytesIO):
+    """A file that Pillow may read so many times only."""
+
+    _reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads += 1
+        if self._reads > MAX_READS:  # no error of Pillow's own, which it would take for another format's
+            raise DecodeError(
+                f"The image is in more than {MAX_READS} pieces.", field="image", limit=MAX_READS
+            )
+        return super().read(size)
 
 
 class _Upright(NamedTuple):
@@ -88,7 +121,11 @@ def _decode(data: bytes, spec: ImageSpec, limits: MediaLimits) -> _Upright:
     if not data:
         raise DecodeError("The image is empty (0 bytes).", field="image")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _refuse_long_tags(data)
+        with Image.open(_Source(data), formats=FORMATS) as image:
+            _bound_metadata(image)
+            if image.format in ("JPEG", "MPO"):
+                _refuse_scans(data)
             return _decode_opened(image, spec, limits)
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)
@@ -162,6 +199,15 @@ def _decode_opened(image: Image.Image, spec: ImageSpec, limits: MediaLimits) -> 
             value=width * height,
         )
     file_format = PILLOW_NAMES.get(str(image.format), str(image.format))
+    if file_format == "WEBP" and max(width, height) > MAX_WEBP_SIDE:
+        raise TooLargeError(
+            f"The WebP has {width} x {height} pixels; a side of at most {MAX_WEBP_SIDE} is read.",
+            field="image",
+            limit=MAX_WEBP_SIDE,
+            value=max(width, height),
+        )
+    if file_format == "TIFF":
+        _refuse_missing_strips(image)
     if file_format == "JPEG":
         image.draft("RGB", (DRAFT_FACTOR * spec.width, DRAFT_FACTOR * spec.height))
     image.load()
@@ -171,17 +217,104 @@ def _decode_opened(image: Image.Image, spec: ImageSpec, limits: MediaLimits) -> 
     return _Upright(_to_rgb(image), file_format, width, height)
 
 
+def _refuse_long_tags(data: bytes) -> None:
+    """Of a TIFF's first directory. Source: TIFF 6.0, section 2; BigTIFF. Raises DecodeError, struct.error."""
+    if data[:4] not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return
+    order, big = "<" if data[:2] == b"II" else ">", b"+" in data[2:4]
+    (offset,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
+    (tags,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
+    entry = struct.Struct(order + ("HHQ8x" if big else "HHI4x"))
+    for n in range(min(tags, 2**16)):
+        at = offset + (8 if big else 2) + n * entry.size
+        tag, kind, values = entry.unpack_from(data, at)
+        if values > MAX_TAG_VALUES and kind not in BYTE_TYPES:
+            raise DecodeError(
+                f"The TIFF's tag {tag} has {values} values; at most {MAX_TAG_VALUES} are read.",
+                field="image",
+                limit=MAX_TAG_VALUES,
+                value=values,
+            )
+
+
+def _bound_metadata(image: Image.Image) -> None:
+    """Of what a file says of itself, only its orientation is needed; a TIFF's other EXIF is left unread."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        exif, orientation = Image.Exif(), image.tag_v2.get(ExifTags.Base.Orientation)
+        if orientation in range(2, 9):
+            exif[ExifTags.Base.Orientation] = orientation
+        image.info["exif"] = exif.tobytes() if len(exif) else b""
+    size = max(len(image.info.get(name, b"")) for name in ("exif", "Raw profile type exif"))
+    if size > MAX_EXIF_BYTES:
+        raise DecodeError(
+            f"The image's EXIF has {size} bytes; at most {MAX_EXIF_BYTES} are read.",
+            field="image",
+            limit=MAX_EXIF_BYTES,
+            value=size,
+        )
+
+
+def _refuse_missing_strips(image: Image.Image) -> None:
+    """Pillow would leave black what no strip or tile of a TIFF covers. Raises ValueError."""
+    assert isinstance(image, ImageFile.ImageFile)
+    corners = (tile.extents for tile in image.tile if tile.extents)
+    covered = sum((right - left) * (bottom - top) for left, top, right, bottom in corners)
+    if covered < image.width * image.height:
+        raise ValueError("some of its strips are missing")
+
+
+def _refuse_scans(data: bytes) -> None:
+    scans = data.count(START_OF_SCAN)
+    if scans > MAX_SCANS:
+        raise DecodeError(
+            f"The JPEG has {scans} scans; at most {MAX_SCANS} are read.",
+            field="image",
+            limit=MAX_SCANS,
+            value=scans,
+        )
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+        return _in_bands(image, _upper_bits)
     if image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        if not np.isfinite(values).all():
-            raise ValueError("its pixels are not finite numbers")
-        low, span = values.min(), max(np.ptp(values), 1e-12)
-        return Image.fromarray(((values - low) / span * 255).astype(np.uint8)).convert("RGB")
+        low, high = np.ravel(image.getextrema()).astype(np.float64)
+        _require_finite(low, high)
+        return _in_bands(image, lambda band: _stretched(band, low, max(high - low, 1e-12)))
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _in_bands(image, _on_white)
     return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+
+
+def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Rows of it one after another, so that what a conversion needs besides stays small."""
+    width, height = image.size
+    rows = max(BAND_PIXELS // width, 1)
+    if rows >= height:
+        return convert(image)
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        rgb.paste(convert(image.crop(box)), box)
+    return rgb
+
+
+def _upper_bits(band: Image.Image) -> Image.Image:
+    return Image.fromarray((np.asarray(band) >> 8).astype(np.uint8)).convert("RGB")
+
+
+def _stretched(band: Image.Image, low: float, span: float) -> Image.Image:
+    """From black at `low` to white, `span` above it."""
+    values = np.asarray(band)
+    _require_finite(values)  # getextrema passes over a NaN
+    return Image.fromarray(((values.astype(np.float64) - low) / span * 255).astype(np.uint8)).convert("RGB")
+
+
+def _require_finite(*values: npt.ArrayLike) -> None:
+    if not all(np.isfinite(each).all() for each in values):
+        raise ValueError("its pixels are not finite numbers")
+
+
+def _on_white(band: Image.Image) -> Image.Image:
+    rgba = band.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")

@@ -5,7 +5,7 @@ import { known, t } from "../language/language.js";
 
 const PLACES = {
   text: "text-error", image: "image-error", audio: "audio-error", model: "model-error", version: "model-error",
-  fields: "fields-error", top_k: "top-k-error", target: "target-error",
+  fields: "fields-error", Authorization: "key-error", top_k: "top-k-error", target: "target-error",
 };
 const ONE_FIELD = "fields.";
 const WARNINGS = [
@@ -27,6 +27,7 @@ export function showProblems(problems, model) {
       control.setAttribute("aria-invalid", String(here !== undefined && concerns(here.field, control)));
     }
   }
+  if (problems.some(({ status }) => status === 401)) by("key-choice").hidden = false;
   const elsewhere = problems.find(({ field }) => placeOf(field) === undefined);
   by("problem").hidden = elsewhere === undefined;
   if (elsewhere) by("problem-text").textContent = inPlainWords(elsewhere, model);

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
+from tests.hostile.corpus import hostile_sounds
 from triad_serving.contract.errors import DecodeError, TooLargeError, TriadError, UnsupportedFormatError
 from triad_serving.media.audio.decode import FORMATS, UNKNOWN_SIZE, DecodedAudio, decode_audio, fit_audio
 from triad_serving.media.audio.spec import AudioSpec
@@ -328,7 +329,7 @@ def test_a_file_that_is_no_sound_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("file_format", ["AU", "CAF", "W64", "VOC"])
 def test_a_sound_in_another_format_is_refused(file_format: str) -> None:
-    with pytest.raises(UnsupportedFormatError, match=f"{file_format} sound is not read"):
+    with pytest.raises(UnsupportedFormatError, match="Not a sound in a format that is read"):
         decoded(saved(sine(), file_format))
 
 
@@ -439,3 +440,50 @@ def test_silence_alone_stays_and_loud_samples_do_not_overflow() -> None:
 def test_an_impossible_spec_is_refused(options: dict[str, float], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         AudioSpec(**options)  # type: ignore[arg-type]
+
+
+def test_a_sound_that_takes_too_long_to_decode_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triad_serving.media.audio.decode.MAX_DECODE_S", 0.0)
+
+    with pytest.raises(TooLargeError, match="takes longer than 0 s") as caught:
+        decoded(saved(sine(), "FLAC"))
+    assert caught.value.field == "audio"
+
+
+def test_a_sound_in_too_many_pieces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(sine(), "WAV", "PCM_24") + b"junk\0\0\0\0" * 2000
+    assert decoded(data).seconds == 1.0
+
+    monkeypatch.setattr("triad_serving.media.audio.decode.MAX_READS", 20)
+
+    with pytest.raises(DecodeError, match="in more than 20 pieces"):
+        decoded(data)
+
+
+@pytest.mark.parametrize("file_format", ["MP3", "WAV", "FLAC"])
+@pytest.mark.parametrize("tags", [1, 2])
+@pytest.mark.parametrize("footer", [b"", b"3DI\4\0\x10\0\0\1\3"])
+def test_tags_before_a_sound_are_passed_over(file_format: str, tags: int, footer: bytes) -> None:
+    """ID3v2.4 of 131 bytes, with a frame that is none."""
+    flags = b"\x10" if footer else b"\0"
+    tag = b"ID3\4\0" + flags + b"\0\0\1\3" + b"TXXX\0\0\0\x01\0\0\0" * 11 + bytes(10) + footer
+
+    assert decoded(tag * tags + saved(sine(), file_format)).format == file_format
+    with pytest.raises(UnsupportedFormatError):
+        decoded(tag * 9 + saved(sine(), file_format))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("WAV of 2000 chunks before its sound", "More than 1000 chunks"),
+        ("AIFF of 2000 chunks before its sound", "More than 1000 chunks"),
+        ("OGG of beginnings of pages", "there is no OGG page"),
+        ("OGG of 110000 empty pages", "in more than 100000 pages"),
+    ],
+)
+def test_what_would_take_long_is_refused_by_its_cause(name: str, said: str) -> None:
+    data = next(case.data for case in hostile_sounds() if case.name == name)
+
+    with pytest.raises(DecodeError, match=said):
+        decoded(data)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from tests.hostile.corpus import hostile_images
 from triad_serving.contract.errors import DecodeError, TooLargeError, TriadError, UnsupportedFormatError
 from triad_serving.media.image.decode import DRAFT_FACTOR, FORMATS, decode_image, fit_image, read_image
 from triad_serving.media.image.spec import Fit, ImageSpec
@@ -212,8 +213,11 @@ def test_an_image_of_one_value_of_unbounded_type_is_black() -> None:
     assert decoded(saved(Image.fromarray(values), "TIFF")).max() == 0
 
 
-def test_pixels_that_are_not_numbers_are_refused() -> None:
-    values = np.array([[0, np.nan], [1, np.inf]], dtype=np.float32)
+@pytest.mark.parametrize("last", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_numbers_are_refused(monkeypatch: pytest.MonkeyPatch, last: float) -> None:
+    """Though they stand in the last of several bands."""
+    monkeypatch.setattr("triad_serving.media.image.decode.BAND_PIXELS", 2)
+    values = np.array([[0, 1], [1, last]], dtype=np.float32)
 
     with pytest.raises(DecodeError, match="not finite"):
         decoded(saved(Image.fromarray(values), "TIFF"))
@@ -492,3 +496,54 @@ def test_a_cropped_image_is_its_middle(file_format: str) -> None:
 def test_an_impossible_spec_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ImageSpec(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("JPEG after 150000 bytes of padding", "in more than 100000 pieces"),
+        ("JPEG of 200 scans", "The JPEG has 206 scans; at most 50"),
+        ("JPEG with 300 KB of EXIF", "EXIF has 3[0-9]+ bytes; at most 262144"),
+        ("TIFF with 110000 strips of nothing", "tag 273 has 110000 values; at most 100000"),
+    ],
+)
+def test_what_would_take_long_is_refused_by_its_cause(name: str, said: str) -> None:
+    data = next(case.data for case in hostile_images() if case.name == name)
+
+    with pytest.raises(DecodeError, match=said) as caught:
+        decoded(data)
+    assert caught.value.field == "image"
+    assert caught.value.limit
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("big", [False, True])
+def test_tags_are_counted_in_every_kind_of_tiff(order: str, big: bool) -> None:
+    values = 100_001
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
+    head += struct.pack(f"{order}HHQQ" if big else f"{order}IH", *((8, 0, 16, 1) if big else (8, 1)))
+    tag = struct.pack(f"{order}HHQQ" if big else f"{order}HHII", 279, 4, values, 0)
+
+    with pytest.raises(DecodeError, match=f"tag 279 has {values} values"):
+        decoded(head + tag + bytes(8))
+
+
+@pytest.mark.parametrize(
+    ("mode", "file_format"), [("I;16", "PNG"), ("F", "TIFF"), ("I", "TIFF"), ("RGBA", "PNG"), ("P", "PNG")]
+)
+def test_bands_make_the_image_that_it_is_at_once(
+    monkeypatch: pytest.MonkeyPatch, mode: str, file_format: str
+) -> None:
+    alpha = np.dstack([noise(37, 11), noise(37, 11)[..., :1]])
+    image = Image.fromarray(alpha, "RGBA").convert("RGBA" if mode == "RGBA" else "L")
+    if mode == "P":
+        image = image.quantize(9)
+    elif mode != "RGBA":
+        kinds = {"I;16": np.uint16, "F": np.float32, "I": np.int32}
+        image = Image.fromarray(np.asarray(image).astype(kinds[mode]) * 200)
+    data = saved(image, file_format, **({"transparency": 3} if mode == "P" else {}))
+    at_once = decoded(data)
+
+    monkeypatch.setattr("triad_serving.media.image.decode.BAND_PIXELS", 30)
+
+    assert np.array_equal(decoded(data), at_once)
