@@ -66,8 +66,17 @@ def describe_request(options: type[Options]) -> dict[str, Any]:
         }
         for name, schema in schemas.items()
     ]
-    return {"parameters": parameters, **_BODY}
+    return {"parameters": [*parameters, _TIMEOUT], **_BODY}
 
+
+TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+_TIMEOUT: dict[str, Any] = {
+    "name": TIMEOUT_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999},
+    "description": "Milliseconds after which nobody needs the answer: 504 then, and its work is dropped.",
+}
 
 _BODY: dict[str, Any] = {
     "requestBody": {

@@ -24,6 +24,7 @@ from triad_serving.contract.errors import (
     ClientGoneError,
     DeadlineError,
     OverloadedError,
+    ParameterError,
     ReloadError,
     SetupError,
     TriadError,
@@ -42,6 +43,7 @@ from triad_serving.http.openapi import (
     PREDICT_RESPONSES,
     RELOAD_DESCRIPTION,
     RELOAD_RESPONSES,
+    TIMEOUT_HEADER,
     describe_request,
 )
 from triad_serving.http.problems import http_problem, triad_problem, validation_problem
@@ -64,6 +66,7 @@ DefaultVersion = Annotated[
     Query(description="Which answers by default from now on; else the highest.", examples=["1"]),
 ]
 AnyOptions = TypeVar("AnyOptions", bound=Options)
+MAX_DIGITS = 9  # of milliseconds: 11 days
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -112,7 +115,7 @@ def build_router(engine: Engine) -> APIRouter:
     )
     async def predict(request: Request) -> Response:
         options = read_options(Options, request.scope["query_string"])
-        async with _deadline(engine):
+        async with _deadline(request, engine):
             return await _predict(request, options, engine, budget)
 
     @router.post(
@@ -128,7 +131,7 @@ def build_router(engine: Engine) -> APIRouter:
     async def explain(request: Request) -> Response:
         options = read_options(ExplainOptions, request.scope["query_string"])
         view = View.wanted(request, options.language)
-        async with _deadline(engine):
+        async with _deadline(request, engine):
             response = await _predict(request, options, engine, budget, view)
         response.headers["Vary"] = "Accept, Accept-Language"
         return response
@@ -202,13 +205,26 @@ def read_options(kind: type[AnyOptions], query: bytes) -> AnyOptions:
 
 
 @asynccontextmanager
-async def _deadline(engine: Engine) -> AsyncIterator[None]:
+async def _deadline(request: Request, engine: Engine) -> AsyncIterator[None]:
+    """The service's, or the request's own where that is shorter. Raises DeadlineError, ParameterError."""
     deadline_s = engine.settings.request_timeout_s
+    if asked_ms := request.headers.get(TIMEOUT_HEADER):
+        deadline_s = min(deadline_s, _milliseconds(asked_ms) / 1000)
     try:
         async with asyncio.timeout(deadline_s):
             yield
     except TimeoutError as error:
         raise DeadlineError(f"No answer within {deadline_s:g} s.", limit=deadline_s) from error
+
+
+def _milliseconds(asked: str) -> int:
+    if not (asked.isascii() and asked.isdecimal() and len(asked) <= MAX_DIGITS and int(asked)):
+        raise ParameterError(
+            f"{TIMEOUT_HEADER}: send a whole number of milliseconds, 1 or more.",
+            field=TIMEOUT_HEADER,
+            value=asked,
+        )
+    return int(asked)
 
 
 async def _predict(

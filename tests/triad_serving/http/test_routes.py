@@ -258,6 +258,35 @@ def test_past_the_deadline_the_answer_is_504(
     assert (problem.status, problem.title, problem.limit) == (504, "Deadline passed", 0.05)
 
 
+@pytest.mark.parametrize(("asked_ms", "limit_s"), [("50", 0.05), ("99999", 0.1)])
+def test_a_request_may_have_a_shorter_deadline_and_no_longer_one(
+    tiny_bundle: Path,
+    stuck_preprocessing: tuple[threading.Event, threading.Event],
+    asked_ms: str,
+    limit_s: float,
+) -> None:
+    _, gate = stuck_preprocessing
+
+    async def talk(client: Client) -> httpx.Response:
+        parts, headers = {"text": text_part("seven")}, {"X-Request-Timeout-Ms": asked_ms}
+        response = await client.post("/v1/predict", files=parts, headers=headers)
+        gate.set()
+        return response
+
+    problem = problem_of(ask(tiny_bundle, talk, request_timeout_s=0.1))
+    assert (problem.status, problem.limit) == (504, limit_s)
+
+
+@pytest.mark.parametrize("asked_ms", ["0", "-1", "1.5", "soon", "٣", "9" * 30])
+def test_a_deadline_that_is_none_is_refused(tiny_bundle: Path, asked_ms: str) -> None:
+    async def talk(client: Client) -> httpx.Response:
+        headers = {b"X-Request-Timeout-Ms": asked_ms.encode()}
+        return await client.post("/v1/predict", files={"text": text_part("seven")}, headers=headers)
+
+    problem = problem_of(ask(tiny_bundle, talk))
+    assert (problem.status, problem.field) == (422, "X-Request-Timeout-Ms")
+
+
 def test_the_deadline_includes_the_upload(tiny_bundle: Path) -> None:
     async def slow() -> AsyncIterator[bytes]:
         yield b"--XX\r\n"

@@ -59,7 +59,7 @@ def require_admin(request: Request, settings: Settings) -> None:
             raise ForbiddenError("This needs an admin key.")
     elif not (settings.allow_reload or _is_loopback(request)):
         raise ForbiddenError(
-            "Only its own machine may ask for that; an admin key lets others, too, or TRIAD_ALLOW_RELOAD=true."
+            "Only its own machine may ask for that. Admin keys let others, too, or TRIAD_ALLOW_RELOAD=true."
         )
 
 
