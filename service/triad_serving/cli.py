@@ -128,7 +128,13 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes. Default: one per usable core where they share models (Linux, on the CPU).",
+        ),
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Lines for people, or JSON for machines.")
@@ -143,6 +149,10 @@ def serve(
         os.environ["TRIAD_DEVICE"] = device.value
     if log_format is not None:
         os.environ["TRIAD_LOG_FORMAT"] = log_format.value
+    if workers is None:
+        from triad_serving.inference.runtime import fork_safe
+
+        workers = usable_cores() if fork_safe(Settings().device) else 1
     if workers > 1:
         os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
     settings = Settings()

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -28,6 +29,7 @@ from PIL import Image
 
 from tests.conftest import png_bytes, wav_bytes, write_tiny_bundle
 from triad_serving.inference.bundle import read_bundle, write_bundle
+from triad_serving.settings import usable_cores
 
 ROOT = Path(__file__).parent.parent.parent
 LIMIT_S = 60.0
@@ -69,9 +71,13 @@ def triad(
 def serving(
     *arguments: str | Path, command: Sequence[str] = COMMAND, **more: str
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A running `triad serve` on a free port, and its URL, once it says that it is ready."""
+    """A running `triad serve` on a free port, and its URL, once it says that it is ready.
+
+    One process where no number of workers is given.
+    """
+    one = () if "--workers" in arguments else ("--workers", "1")
     process = subprocess.Popen(
-        [*command, "serve", "--port", "0", *map(str, arguments)],
+        [*command, "serve", "--port", "0", *one, *map(str, arguments)],
         env=environment(**more),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -427,6 +433,41 @@ def test_a_worker_that_died_is_replaced(tiny_bundle: Path, way: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_a_stopped_worker_gets_no_connections_after_a_second(tiny_bundle: Path) -> None:
+    with serving("--models", tiny_bundle, "--workers", "2") as (process, url):
+        stopped = workers_of(process)[0]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            answered, deadline_s = 0, time.monotonic() + 3  # after 5 s without an answer it is replaced
+            while answered < 8:
+                assert time.monotonic() < deadline_s
+                try:
+                    httpx.get(f"{url}/healthz", timeout=0.2)
+                except httpx.TimeoutException:
+                    answered = 0  # it was given to the stopped one
+                else:
+                    answered += 1
+            assert stopped in workers_of(process)
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
+def test_without_a_number_there_is_a_worker_for_each_usable_core(tiny_bundle: Path) -> None:
+    command = [*COMMAND, "serve", "--port", "0", "--models", str(tiny_bundle)]
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        watchdog = threading.Timer(LIMIT_S, process.terminate)
+        watchdog.start()
+        assert process.stdout
+        assert "Triad is ready" in process.stdout.readline()
+        cores = usable_cores()
+        assert len(workers_of(process)) == (cores if cores > 1 else 0)
+        watchdog.cancel()
+        process.terminate()
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are not copies")
 def test_workers_share_the_memory_of_what_was_loaded_before_them(tiny_bundle: Path) -> None:
     """A page that several processes share counts in each by its part (PSS)."""
 

@@ -199,6 +199,11 @@ def cuda_within_reach() -> bool:
     )
 
 
+def fork_safe(device: Device) -> bool:
+    """Whether a copy of a process that has loaded models can go on with them."""
+    return sys.platform == "linux" and (device == "cpu" or not cuda_within_reach())
+
+
 def _require_tensorrt() -> None:
     """Raises DeviceError."""
     library = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"

@@ -31,6 +31,7 @@ from triad_serving.settings import LogFormat, Settings
 logger = logging.getLogger(__name__)
 
 YOUNG_OBJECTS = 10_000  # Python's 700 are a few requests: it looked through those under way, again and again
+MOST_FILES = 65_536
 RED_S = 0.5  # how long a stopping service still takes requests, with readiness red and connections closing
 LAST_LOOK_S = 0.05  # how long a connection is left open after that, and until it is looked at again
 
@@ -61,6 +62,7 @@ def warn_where_open(settings: Settings, bound: socket.socket) -> None:
 def serve(settings: Settings, bound: socket.socket) -> None:
     """Serves from this process until SIGTERM or Ctrl-C; then answers what was accepted and returns."""
     quiet_libraries()
+    allow_many_connections()
     engine = Engine.open(settings.models, settings)
     config = uvicorn.Config(create_app(engine=engine), **uvicorn_options(settings))
     with engine, watching(settings, functools.partial(take_changed, engine)):
@@ -68,6 +70,17 @@ def serve(settings: Settings, bound: socket.socket) -> None:
         _Server(config, bound).run(sockets=[bound])
     if engine.dead:
         raise SystemExit("The service ends, for whoever started it to start it again; the log says why.")
+
+
+def allow_many_connections() -> None:
+    """As many files as the system lets this process have, within reason; often it has 1024 unless it asks."""
+    with contextlib.suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+        if 0 <= soft < most:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def take_changed(engine: Engine) -> bool:

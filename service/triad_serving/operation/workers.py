@@ -16,10 +16,10 @@ import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from contextlib import suppress
+from ctypes import c_double
 from multiprocessing.connection import Connection
 
 import uvicorn
@@ -32,11 +32,12 @@ from triad_serving.engine.engine import Engine, Reload
 from triad_serving.http.app import create_app
 from triad_serving.http.counts import reserve_counts
 from triad_serving.inference.bundle import find_bundles, read_bundle
-from triad_serving.inference.runtime import cuda_within_reach
+from triad_serving.inference.runtime import fork_safe
 from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.operation.server import (
     RED_S,
     DrainingServer,
+    allow_many_connections,
     announce,
     take_changed,
     tune_garbage_collector,
@@ -49,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 STARTUP_LIMIT_S = 120
 LAST_CONNECTIONS_S = 5.0  # longest that a worker which ends waits until its supervisor accepts no more
+ALIVE_S = 0.5  # how old a worker's last sign of life may be before others get its connections
+FULL_S = 0.01  # until workers that have not taken the last hundreds of connections are asked again
 RETRY_S = 0.1  # after a connection could not be accepted, say for want of file descriptors
 ACCEPTING = threading.Lock()  # held while a connection is open here: a copy made then would keep it open
 PASSES_CONNECTIONS = hasattr(
@@ -62,6 +65,7 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
         read_bundle(folder)  # one sentence from here is better than a log from every worker
     reserve_counts()
     quiet_libraries()
+    allow_many_connections()
     options = uvicorn_options(settings)
     if may_fork(settings):
         engine = Engine.open(settings.models, settings)
@@ -81,7 +85,7 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
 
 
 def may_fork(settings: Settings) -> bool:
-    return sys.platform == "linux" and (settings.device == "cpu" or not cuda_within_reach())
+    return fork_safe(settings.device)
 
 
 def create_worker() -> FastAPI:
@@ -101,11 +105,17 @@ def _refuse(_name: str, _version: str | None) -> None:
 class _Server(DrainingServer):
     """Takes connections that the supervisor accepted."""
 
-    def __init__(self, config: uvicorn.Config, receiver: socket.socket, questions: Connection) -> None:
-        """receiver: where they come from, one with every message. questions: to the supervisor."""
+    def __init__(
+        self, config: uvicorn.Config, receiver: socket.socket, questions: Connection, alive_s: c_double
+    ) -> None:
+        """receiver: where they come from, one with every message. questions: to the supervisor.
+
+        alive_s: shared with it; when this worker last showed a sign of life, by the monotonic clock.
+        """
         super().__init__(config)
         self._receiver = receiver
         self._questions = questions
+        self._alive_s = alive_s
         self._asking = threading.Lock()
         self._received_all = asyncio.Event()
         self._opening: set[asyncio.Task[None]] = set()
@@ -144,6 +154,7 @@ class _Server(DrainingServer):
 
     async def on_tick(self, counter: int) -> bool:
         """Without its supervisor it would never be given a connection again."""
+        self._alive_s.value = time.monotonic()
         return await super().on_tick(counter) or os.getppid() != self._supervisor
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -166,6 +177,7 @@ class _Worker(multiprocess.Process):
         self._sender, self._receiver = socket.socketpair()
         self._sender.setblocking(False)
         self._questions, self._asking = multiprocessing.Pipe()
+        self._alive_s = multiprocessing.RawValue(c_double, time.monotonic())
         self.ready = False
         self._copies = not isinstance(config.app, str)
         if self._copies:
@@ -209,6 +221,15 @@ class _Worker(multiprocess.Process):
         """After SIGHUP uvicorn would give it 5 s, in which a large model does not load."""
         return super().wait_until_ready(max(timeout, STARTUP_LIMIT_S), should_exit)
 
+    @property
+    def alive(self) -> bool:
+        """Whether its event loop has run of late: one that was stopped, or hangs, gets nothing meanwhile."""
+        return time.monotonic() - self._alive_s.value < ALIVE_S
+
+    def fileno(self) -> int:
+        """Of where connections are sent, so that `select` can say whether it takes one more."""
+        return self._sender.fileno()
+
     def take(self, connection: socket.socket) -> bool:
         """Gives it a connection; False where it takes none."""
         try:
@@ -228,7 +249,7 @@ class _Worker(multiprocess.Process):
         super().terminate()
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
-        self._server = _Server(self.config, self._receiver, self._asking)
+        self._server = _Server(self.config, self._receiver, self._asking, self._alive_s)
         super().target(sockets)
 
     def _begin(self) -> None:
@@ -320,11 +341,13 @@ class _Supervisor(multiprocess.Multiprocess):
         turns = itertools.count()
         while True:
             readable, _, _ = select.select([self._bound, self._stopped], [], [])
+            workers = self._takers(next(turns))
+            if not workers:  # clients wait to be accepted
+                self.should_exit.wait(FULL_S)
+                continue
             try:
                 with ACCEPTING, self._bound.accept()[0] as connection:
-                    every = [process for process in self.processes if isinstance(process, _Worker)]
-                    workers = [worker for worker in every if worker.ready] or every
-                    any(workers[next(turns) % len(workers)].take(connection) for _ in workers)
+                    any(worker.take(connection) for worker in workers)
             except BlockingIOError:
                 if self._stopped in readable:
                     break
@@ -336,3 +359,13 @@ class _Supervisor(multiprocess.Multiprocess):
         if self._engine is not None:
             self._bound.shutdown(socket.SHUT_RDWR)  # workers hold copies: to close it is not enough
         self._bound.close()
+
+    def _takers(self, turn: int) -> list[_Worker]:
+        """Workers that take a connection now, from the one whose turn it is.
+
+        Last those that could not serve it yet: they are not ready, or show no sign of life.
+        """
+        workers = [process for process in self.processes if isinstance(process, _Worker)]
+        first = turn % len(workers)
+        _, ready, _ = select.select([], workers[first:] + workers[:first], [], 0)
+        return sorted(ready, key=lambda worker: not (worker.ready and worker.alive))
