@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -14,6 +14,7 @@ from triad_serving.media.limits import MediaLimits
 
 SHIPPED_MODELS = Path(__file__).parent / "models"
 MIB = 2**20
+Fairness: TypeAlias = Literal["off", "address", "key"]
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where workers count; prometheus_client reads it when imported
 
 
@@ -55,7 +56,7 @@ class Settings(BaseSettings):
     )
     allow_reload: bool = Field(
         default=False,
-        description="Whether others than this machine may ask for a reload where there are no keys.",
+        description="Without keys: whether others than this machine may ask for a reload.",
     )
     device: Device = Field(default="auto", description="auto: CUDA where it can be had.")
     gpu_mode: GpuMode = Field(
@@ -78,7 +79,13 @@ class Settings(BaseSettings):
         default=128, ge=1, description="Most examples accepted and not yet answered; past it: 503."
     )
     max_queue_s: float = Field(
-        default=10.0, gt=0, description="Longest wait in the queue, seconds; past it: 503."
+        default=10.0,
+        gt=0,
+        description="Longest wait in the queue, seconds; what would wait longer is refused at once: 503.",
+    )
+    fair: Fairness = Field(
+        default="off",
+        description="Clients, by `address` or by `key`, for whom places are kept while others fill all.",
     )
     request_timeout_s: float = Field(
         default=30.0, gt=0, description="Longest life of a request, upload included, seconds; past it: 504."

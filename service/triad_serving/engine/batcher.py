@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Run: TypeAlias = Callable[[Sequence[ModelInputs], Wanted], Sequence[ModelOutputs]]
 
+MEASURED = 32  # answers after which the time of each is known; the first ones warm up
 GOOD_BATCH = 8  # jobs: they cost 0.7 of what they cost one by one, and more win little besides
 
 
@@ -74,7 +75,8 @@ class Batcher:
     ) -> None:
         """runners: most workers that run a graph at once. max_batch: rows.
 
-        max_queue: most examples accepted and not yet answered.
+        max_queue: most examples accepted and not yet answered; fewer where the last of them would wait more
+        than max_queue_s.
         """
         self._runners = runners
         self._good_batch = GOOD_BATCH * runners
@@ -88,6 +90,9 @@ class Batcher:
         self._unprepared: deque[Callable[[], None]] = deque()
         self._queue: deque[_Job] = deque()
         self._running = 0
+        self._answered = 0
+        self._answered_s = 0.0  # when, or when the first was accepted after a rest
+        self._service_s = 0.0  # from one answer to the next while there is work, a moving mean
         self._closing = False
         self._dead = False
         self._workers = [
@@ -120,10 +125,16 @@ class Batcher:
     def check(self) -> None:
         """Raises what `accept` would raise now."""
         self._check_open()
-        if len(self._accepted) >= self._max_queue:
-            raise OverloadedError(
-                f"{self._max_queue} requests are waiting already; try again soon.", limit=self._max_queue
-            )
+        if len(self._accepted) >= (capacity := self.capacity):
+            raise OverloadedError(f"{capacity} requests are waiting already; try again soon.", limit=capacity)
+
+    @property
+    def capacity(self) -> int:
+        """Most examples accepted and not yet answered: as many as max_queue_s is enough for, as of late."""
+        if self._answered < MEASURED:
+            return self._max_queue
+        in_time = int(self._max_queue_s / self._service_s)
+        return max(min(self._max_queue, in_time), 2 * self._runners)  # one that runs and one that is prepared
 
     def _check_open(self) -> None:
         if self._dead:
@@ -138,6 +149,8 @@ class Batcher:
         """
         with self._arrived:
             self.check()
+            if not self._accepted:
+                self._answered_s = time.perf_counter()
             answer: Answer = Future()
             self._accepted.add(answer)
         answer.add_done_callback(self._release)
@@ -196,7 +209,11 @@ class Batcher:
             worker.join()
 
     def _release(self, answer: Future[Any]) -> None:
+        now_s = time.perf_counter()
         with self._drained:
+            self._answered = min(self._answered + 1, MEASURED)
+            self._service_s += (now_s - self._answered_s - self._service_s) / self._answered
+            self._answered_s = now_s
             self._accepted.discard(answer)
             if not self._accepted:
                 self._drained.notify_all()

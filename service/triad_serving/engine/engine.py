@@ -28,6 +28,7 @@ from triad_serving.contract.errors import (
     UnavailableError,
 )
 from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.engine.admission import Admission
 from triad_serving.engine.batcher import Answer, Batcher, BatchResult, Run, fail
 from triad_serving.engine.catalog import Catalog, Model, load_catalog, reload_catalog, reload_model
 from triad_serving.explanation.explain import Plan, check_target, explain, plan
@@ -103,6 +104,8 @@ class Engine:
         self._batcher: Batcher | None = None
         self.draining = False
         self.supervisor: Reload | None = None  # where this process is one of several: they change together
+        self.admission: Admission | None = None  # asked by a server before it reads a body; while open
+        self.on_refused: Callable[[], object] = _ignore  # called where there was no place for a request
         self.on_run: Callable[[int], object] = _ignore  # called by workers, with the rows of each run
 
     @classmethod
@@ -151,6 +154,8 @@ class Engine:
             max_queue=self.settings.max_queue,
             max_queue_s=self.settings.max_queue_s,
         )
+        batcher = self._batcher
+        self.admission = Admission(lambda: batcher.capacity, fair=self.settings.fair != "off")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -315,8 +320,8 @@ class Engine:
         return self._batcher
 
 
-def _ignore(_: int) -> None:
-    """Where nobody observes the runs."""
+def _ignore(*_: object) -> None:
+    """Where nobody observes."""
 
 
 def new_request_id() -> str:

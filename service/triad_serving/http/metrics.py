@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from triad_serving.contract.errors import ClientGoneError
+from triad_serving.contract.errors import ClientGoneError, OverloadedError
 from triad_serving.engine.engine import Engine, Timings
 from triad_serving.http.access.headers import add_defaults
 from triad_serving.http.inventory import Inventory
@@ -38,6 +38,8 @@ BUCKETS_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 MOST_LABELS = 100  # of one task counted by name; the further ones together
 OTHER = "(other)"
+UNREAD = "(unread)"  # as route
+OVERLOADED = reason_of(OverloadedError.title)
 CLIENT_GONE = reason_of(ClientGoneError.title)
 
 Metric = TypeVar("Metric", Counter, Histogram)
@@ -118,6 +120,7 @@ class Metrics:
         )
         self._labels: dict[tuple[str, ...], set[str]] = {}
         engine.on_run = self._batch_rows.observe
+        engine.on_refused = self._count_refused
 
     def begin(self) -> None:
         self._queue_depth.set(self._engine.depth)
@@ -137,6 +140,11 @@ class Metrics:
             self._count_stages(record.timings)
         if record.prediction is not None:
             self._count_prediction(record.prediction)
+
+    def _count_refused(self) -> None:
+        """That the server told, before the application saw the request."""
+        self._requests(UNREAD, "", str(OverloadedError.status)).inc()
+        self._rejected(OVERLOADED).inc()
 
     def _count_stages(self, timings: Timings) -> None:
         self._stages("preprocess").observe(timings.preprocess_s)

@@ -20,8 +20,12 @@ MAX_COMPLAINTS = 10
 
 
 def triad_problem(request: Request, error: TriadError) -> Response:
+    return _response(request, describe_problem(error, record_of(request).id), _headers_for(error))
+
+
+def describe_problem(error: TriadError, request_id: str) -> Problem:
     value = error.value
-    problem = Problem(
+    return Problem(
         type="urn:triad:problem:" + reason_of(error.title),
         title=error.title,
         status=error.status,
@@ -29,9 +33,8 @@ def triad_problem(request: Request, error: TriadError) -> Response:
         field=error.field,
         limit=error.limit,
         value=value[:MAX_VALUE_CHARACTERS] if isinstance(value, str) else value,
-        id=record_of(request).id,
+        id=request_id,
     )
-    return _response(request, problem, _headers_for(error))
 
 
 def validation_problem(request: Request, error: RequestValidationError) -> Response:

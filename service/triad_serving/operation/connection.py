@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import http
+from collections.abc import Mapping
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from triad_serving.engine.engine import new_request_id
+from triad_serving.http.access.headers import DEFAULTS
 from triad_serving.http.schemas import Problem
 
 MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond the packet that they begin in
@@ -84,10 +86,20 @@ class LimitedProtocol(HttpToolsProtocol):
     def _refuse(self, status: int, detail: str) -> None:
         title = http.HTTPStatus(status).phrase
         problem = Problem(type="about:blank", title=title, status=status, detail=detail, id=new_request_id())
-        body = problem.to_json().encode()
-        head = (
-            f"HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\n"
-            f"x-request-id: {problem.id}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        self.answer(problem, {}, close=True)
         self.transport.close()
+
+    def answer(self, problem: Problem, headers: Mapping[str, str], *, close: bool) -> None:
+        """Writes an answer of the server's own."""
+        body = problem.to_json().encode()
+        lines = {
+            "content-type": "application/problem+json",
+            "x-request-id": problem.id,
+            "content-length": str(len(body)),
+            **{name.decode(): value.decode() for name, value in DEFAULTS},
+            **headers,
+            **({"connection": "close"} if close else {}),
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        phrase = http.HTTPStatus(problem.status).phrase
+        self.transport.write(f"HTTP/1.1 {problem.status} {phrase}\r\n{head}\r\n".encode("latin-1") + body)

@@ -23,7 +23,7 @@ import uvicorn
 from triad_serving.contract.errors import SetupError
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
-from triad_serving.operation.connection import LimitedProtocol
+from triad_serving.operation.admitting import AdmittingProtocol
 from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.operation.watching import watching
 from triad_serving.settings import LogFormat, Settings
@@ -211,6 +211,10 @@ class OneWrite:
         self._send()
         self._transport.close()
 
+    def write_eof(self) -> None:
+        self._send()
+        self._transport.write_eof()
+
     def _send(self) -> None:
         pieces, self._pieces = self._pieces, []
         if pieces and not self._transport.is_closing():
@@ -221,7 +225,7 @@ class OneWrite:
         return getattr(self._transport, name)
 
 
-class _Protocol(LimitedProtocol):
+class _Protocol(AdmittingProtocol):
     """Closes no connection on which a request has begun, or is there and was not read yet."""
 
     def connection_made(self, transport: Any) -> None:
@@ -229,6 +233,7 @@ class _Protocol(LimitedProtocol):
 
     def shutdown(self) -> None:
         """A little later: a client that has just connected is about to send."""
+        self.wake()
         self.loop.call_later(LAST_LOOK_S, self.timeout_keep_alive_handler)
 
     def timeout_keep_alive_handler(self) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from triad_serving.contract.errors import InferenceError, OverloadedError, UnavailableError
 from triad_serving.contract.outputs import ModelOutputs, Wanted
-from triad_serving.engine.batcher import GOOD_BATCH, Answer, Batcher, padding_class
+from triad_serving.engine import batcher as batcher_module
+from triad_serving.engine.batcher import GOOD_BATCH, MEASURED, Answer, Batcher, padding_class
 from triad_serving.media.audio.spec import AudioInput
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.text.spec import TextInput
@@ -245,6 +246,36 @@ def test_past_the_bound_examples_are_refused_until_one_is_answered(
     run.gate.set()
     wait([first, second], LIMIT_S)
     assert batcher.submit(run, example(4), PLAIN).result(LIMIT_S)
+
+
+def test_what_would_wait_too_long_is_refused_at_once(
+    make_batcher: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(batcher_module.time, "perf_counter", lambda: now_s)
+    batcher = make_batcher(max_queue=128, max_queue_s=10.0)
+
+    def answer(times: int, each_s: float) -> None:
+        nonlocal now_s
+        for _ in range(times):
+            now_s += 100  # of rest, which does not count
+            taken = batcher.accept()
+            now_s += each_s
+            taken.cancel()
+
+    answer(MEASURED - 1, 1.0)
+    assert batcher.capacity == 128  # the first ones warm up
+    answer(1, 1.0)
+    assert batcher.capacity == 10
+    waiting = [batcher.accept() for _ in range(10)]
+    with pytest.raises(OverloadedError, match="10 requests are waiting"):
+        batcher.accept()
+    for each in waiting:
+        each.cancel()
+    answer(1000, 0.001)
+    assert batcher.capacity == 128
+    answer(1000, 60.0)
+    assert batcher.capacity == 2  # one that runs and one that is prepared
 
 
 def test_a_cancelled_example_gives_its_place_back(make_batcher: Callable[..., Batcher]) -> None:

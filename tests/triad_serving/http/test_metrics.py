@@ -93,6 +93,15 @@ def test_refusals_are_counted_by_their_reason(samples: Samples) -> None:
     assert value(samples, "triad_disconnects_total") == 0
 
 
+def test_what_the_server_refuses_is_counted_though_the_application_never_sees_it(tiny_bundle: Path) -> None:
+    engine = Engine.open(tiny_bundle)
+    metrics = Metrics(engine)
+    engine.on_refused()
+    exposed = bytes(metrics.expose().body).decode()
+    assert 'triad_rejected_total{reason="overloaded"} 1.0' in exposed
+    assert 'triad_requests_total{model="",route="(unread)",status="503"} 1.0' in exposed
+
+
 def test_answers_are_counted_by_label_confidence_and_attention(samples: Samples) -> None:
     kind = {"model": "tiny", "version": "1", "task": "kind"}
     assert value(samples, "triad_predicted_total", {**kind, "label": "word"}) == 2
