@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from triad_serving.contract.arrays import F64
+from triad_serving.explanation.shapley import F64
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.inference.session import Session
 from triad_training.evaluation.attribution import compare_attention
