@@ -98,6 +98,15 @@ class ServerProcess:
                 total += process.memory_full_info().pss
         return total / MIB
 
+    def files_and_threads(self) -> tuple[int, int]:
+        """How many files and sockets are open, and how many threads there are, in all of its processes."""
+        files = threads = 0
+        for process in self._processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                files += process.num_fds()
+                threads += process.num_threads()
+        return files, threads
+
     def stop(self) -> None:
         """SIGTERM to the first process; what then still lives, wherever it hides, is killed."""
         everything = self._processes()
