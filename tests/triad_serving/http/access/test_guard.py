@@ -97,6 +97,7 @@ def test_a_refused_upload_is_not_read(tiny_bundle: Path, keys: Path) -> None:
 @pytest.mark.parametrize(
     ("secret", "status", "words"),
     [(None, 401, "Send an API key"), (SHOP, 403, "needs an admin key"), (OPS, 200, "serving")],
+    ids=["no key", "not an admin's", "an admin's"],
 )
 def test_an_admin_route_is_for_admins(
     tiny_bundle: Path, keys: Path, secret: str | None, status: int, words: str

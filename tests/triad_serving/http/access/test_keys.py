@@ -133,6 +133,7 @@ def test_an_empty_file_lets_nobody_in(path: Path, clock: list[float]) -> None:
         (line("shop", SHOP).replace("shop", "../shop"), "[key]"),
         (line("shop", SHOP).replace("}", ', rate = "fast" }'), "shop.rate"),
     ],
+    ids=["no TOML", "no hash", "a name twice", "an unknown field", "a name like a path", "no rate"],
 )
 def test_a_service_does_not_start_on_a_file_that_it_cannot_read(
     tmp_path: Path, content: str, words: str
