@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -14,15 +15,25 @@ from triad_serving.media.limits import MediaLimits
 
 SHIPPED_MODELS = Path(__file__).parent / "models"
 MIB = 2**20
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 Fairness: TypeAlias = Literal["off", "address", "key"]
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where workers count; prometheus_client reads it when imported
 
 
 def usable_cores() -> int:
-    """That this process may run on: a container's share where it has one, not the machine's."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """That this process may use: a container's share where it has one, rounded up, not the machine's."""
+    if not hasattr(os, "sched_getaffinity"):  # on macOS and Windows
+        return os.cpu_count() or 1
+    return max(1, min(len(os.sched_getaffinity(0)), _quota_cores()))
+
+
+def _quota_cores() -> int:
+    """Of this container. Source: the Linux kernel's documentation of control groups, version 2, cpu.max."""
+    try:
+        quota, period = CPU_QUOTA.read_text().split()
+    except FileNotFoundError:  # no container's view, or version 1
+        return sys.maxsize
+    return sys.maxsize if quota == "max" else -(-int(quota) // int(period))
 
 
 def _existing(path: Path) -> Path:

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from triad_serving import settings as settings_module
 from triad_serving.media.limits import MediaLimits
-from triad_serving.settings import SHIPPED_MODELS, Settings
+from triad_serving.settings import SHIPPED_MODELS, Settings, usable_cores
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def test_the_defaults_serve_the_shipped_models_within_the_promised_caps() -> Non
     assert Settings.model_fields["models"].default == SHIPPED_MODELS
     assert SHIPPED_MODELS.parts[-2:] == ("triad_serving", "models")
     assert settings.device == "auto"
-    assert settings.threads == len(os.sched_getaffinity(0))
+    assert settings.threads == usable_cores()
     assert settings.media_limits == MediaLimits()
     assert settings.media_limits == MediaLimits(
         max_characters=10_000,
@@ -133,3 +134,16 @@ def test_every_setting_says_what_it_is() -> None:
         assert field.description, name
         assert field.description.endswith("."), name
         assert not field.is_required(), name
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("150000 100000", 2), ("50000 100000", 1), ("max 100000", 8), (None, 8)]
+)
+def test_a_container_has_the_cores_of_its_quota(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quota: str | None, cores: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(settings_module, "CPU_QUOTA", tmp_path / "cpu.max")
+    if quota is not None:
+        (tmp_path / "cpu.max").write_text(quota + "\n")
+    assert usable_cores() == cores
