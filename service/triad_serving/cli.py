@@ -17,6 +17,7 @@ import typer
 from pydantic import ValidationError
 
 from triad_serving.contract.errors import SetupError, TriadError
+from triad_serving.contract.log_format import LogFormat
 
 if TYPE_CHECKING:  # imported where they are needed: a command starts fast
     from triad_serving.contract.language import Language
@@ -49,11 +50,6 @@ class Explanation(StrEnum):
     shapley = "shapley"
     occlusion = "occlusion"
     all = "all"
-
-
-class LogFormat(StrEnum):
-    text = "text"
-    json = "json"
 
 
 class DrawingLanguage(StrEnum):

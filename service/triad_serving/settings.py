@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from triad_serving.contract.device import Device, GpuMode
+from triad_serving.contract.log_format import LogFormat
 from triad_serving.media.limits import MediaLimits
 
 SHIPPED_MODELS = Path(__file__).parent / "models"
@@ -46,7 +47,6 @@ def _separated(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-LogFormat = Literal["text", "json"]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/,\s]+)$")]
 
 
@@ -138,7 +138,9 @@ class Settings(BaseSettings):
         default="info", description="What the service logs."
     )
 
-    log_format: LogFormat = Field(default="text", description="Lines for people, or JSON for machines.")
+    log_format: LogFormat = Field(
+        default=LogFormat.LINES, description="Lines for people, or JSON for machines."
+    )
     log_requests: bool = Field(
         default=False, description="A line for each request; it costs 40 us as text, 65 us as JSON."
     )

@@ -21,12 +21,13 @@ from typing import Any
 import uvicorn
 
 from triad_serving.contract.errors import SetupError
+from triad_serving.contract.log_format import LogFormat
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.operation.admitting import AdmittingProtocol
 from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.operation.watching import watching
-from triad_serving.settings import LogFormat, Settings
+from triad_serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -264,8 +265,8 @@ def uvicorn_options(settings: Settings) -> Mapping[str, Any]:
 
 
 FORMATTERS: Mapping[LogFormat, Mapping[str, Any]] = {
-    "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
-    "json": {
+    LogFormat.LINES: {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
+    LogFormat.JSON: {
         "()": "pythonjsonlogger.json.JsonFormatter",
         "format": ["levelname", "name", "message"],
         "rename_fields": {"levelname": "level", "name": "logger"},
@@ -274,7 +275,7 @@ FORMATTERS: Mapping[LogFormat, Mapping[str, Any]] = {
 }
 
 
-def log_config(level: str, log_format: LogFormat = "text") -> dict[str, Any]:
+def log_config(level: str, log_format: LogFormat = LogFormat.LINES) -> dict[str, Any]:
     """Everything to stderr in one shape, in this process and in workers."""
     return {
         "version": 1,

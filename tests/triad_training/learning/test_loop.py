@@ -31,9 +31,9 @@ def run(toy_folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """What a full disk looks like to whoever writes, pytest included: no file grows beyond 4 KiB."""
+    """What a full disk looks like to whoever writes, pytest included: no file grows beyond 64 KiB."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, hard))
     try:
         yield
     finally:
