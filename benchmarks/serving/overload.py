@@ -59,8 +59,8 @@ class Overload:
 
     @property
     def kept(self) -> float:
-        """Answers per second, as a share of the peak."""
-        return rate(self.load) / rate(self.peak)
+        """Answers per second to both clients, as a share of the peak."""
+        return (rate(self.load) + len(self.calm.ok_s) / self.load.seconds) / rate(self.peak)
 
     @property
     def recovered(self) -> float:

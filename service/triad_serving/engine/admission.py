@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 
+BUSY = 4  # below one place in so many taken, who rests is woken
 RESERVE = 4  # one place in so many is only for clients that hold less than their share
 
 
@@ -16,7 +18,8 @@ class Admission:
         self._capacity = capacity
         self._fair = fair
         self._held: Counter[str] = Counter()
-        self.resting = 0  # connections that are not read for a while after a refusal
+        # How to wake connections that are not read for a while after a refusal; who rests longest is first.
+        self.resting: dict[object, Callable[[], object]] = {}
 
     def enter(self, client: str) -> bool:
         """Whether there is a place for one more request of this client; it holds it until `leave`."""
@@ -32,6 +35,10 @@ class Admission:
         return True
 
     def leave(self, client: str) -> None:
+        """Where most places are free, wakes two who rest: one for this place and one for the others."""
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
+        if self._held.total() <= self._capacity() // BUSY:
+            for wake in list(itertools.islice(self.resting.values(), 2)):
+                wake()

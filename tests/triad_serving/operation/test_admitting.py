@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ import uvicorn
 
 from triad_serving.engine.admission import Admission
 from triad_serving.operation import admitting
+from triad_serving.operation.admitting import has_left
 from triad_serving.operation.server import bind, uvicorn_options
 from triad_serving.settings import Settings
 
@@ -166,7 +168,7 @@ def test_after_a_refusal_a_connection_is_not_read_for_a_while(monkeypatch: pytes
             assert (await answer(reader))[0] == 503
             assert service.refused == refused
         assert loop.time() - started_s >= 0.05
-        assert service.engine.admission.resting == 1
+        assert len(service.engine.admission.resting) == 1
         await until(lambda: not service.engine.admission.resting)
 
     run(0, talk)
@@ -177,27 +179,60 @@ def test_where_many_rest_each_rests_longer(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(admitting, "MOST_REFUSALS_PER_S", 100.0)
 
     async def talk(service: Service, reader: Any, writer: Any, _: Any) -> None:
-        service.engine.admission.resting = 9
+        service.engine.admission.resting.update(dict.fromkeys(range(9), print))
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         writer.write(post())
         await answer(reader)
-        await until(lambda: service.engine.admission.resting == 10)
-        await until(lambda: service.engine.admission.resting == 9)
+        await until(lambda: len(service.engine.admission.resting) == 10)
+        await until(lambda: len(service.engine.admission.resting) == 9)
         assert loop.time() - started_s >= 0.1
 
     run(0, talk)
+
+
+def test_who_rests_is_read_again_once_there_is_room() -> None:
+    async def talk(service: Service, reader: Any, writer: Any, _: Any) -> None:
+        assert service.engine.admission.enter("another")
+        writer.write(post())
+        assert (await answer(reader))[0] == 503
+        await until(lambda: bool(service.engine.admission.resting))
+        writer.write(post())
+        service.engine.admission.leave("another")  # long before the second is over
+        assert not service.engine.admission.resting
+        assert (await answer(reader))[0] == 200
+
+    run(1, talk)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells")
+def test_what_was_sent_before_its_client_left_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admitting, "RETRY_AFTER_S", 60)
+
+    async def talk(service: Service, reader: Any, writer: Any, server: Any) -> None:
+        assert service.engine.admission.enter("another")
+        writer.write(post())
+        await answer(reader)
+        await until(lambda: bool(service.engine.admission.resting))
+        (connection,) = server.server_state.connections
+        writer.write(post())
+        writer.close()
+        await until(lambda: has_left(connection.transport.get_extra_info("socket")))
+        service.engine.admission.leave("another")
+        await until(lambda: not server.server_state.connections)
+
+    assert run(1, talk).called == 0
 
 
 def test_who_leaves_while_its_connection_rests_is_forgotten() -> None:
     async def talk(service: Service, reader: Any, writer: Any, server: Any) -> None:
         writer.write(post())
         await answer(reader)
-        await until(lambda: service.engine.admission.resting == 1)
+        await until(lambda: len(service.engine.admission.resting) == 1)
         (connection,) = server.server_state.connections
         connection.transport.abort()
         await until(lambda: not server.server_state.connections)
-        assert service.engine.admission.resting == 0
+        assert not service.engine.admission.resting
 
     run(0, talk)
 
