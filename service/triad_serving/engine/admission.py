@@ -35,10 +35,13 @@ class Admission:
         return True
 
     def leave(self, client: str) -> None:
-        """Where most places are free, wakes two who rest: one for this place and one for the others."""
+        """Where most places are free, wakes two who rest: one for this place and one for the others.
+
+        Where all are free, everybody: some may have nothing to ask.
+        """
         self._held[client] -= 1
         if not self._held[client]:
             del self._held[client]
         if self._held.total() <= self._capacity() // BUSY:
-            for wake in list(itertools.islice(self.resting.values(), 2)):
+            for wake in list(itertools.islice(self.resting.values(), 2 if self._held else None)):
                 wake()

@@ -60,7 +60,8 @@ class AdmittingProtocol(LimitedProtocol):
         self.answer(problem, {"retry-after": str(self._rest_s)}, close=not cycle.keep_alive)
         self.on_response_complete()
         if not cycle.keep_alive:
-            self.transport.write_eof()
+            if self.transport.can_write_eof():  # TLS cannot
+                self.transport.write_eof()
             self.loop.call_later(LAST_WORD_S, self.transport.close)
         elif cycle.more_body:
             self._refused = True

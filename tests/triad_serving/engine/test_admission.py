@@ -35,3 +35,18 @@ def test_shares_are_equal_once_a_client_has_left_as_often_as_it_came() -> None:
     for _ in range(3):
         admission.leave("a")
     assert enter(admission, "b", 20) == 2  # of 8, where nobody else is there any more
+
+
+def test_who_rests_is_woken_two_by_two_while_there_is_room_and_all_where_nobody_is_left() -> None:
+    admission = Admission(lambda: 8, fair=False)
+    woken: list[int] = []
+    for n in range(9):
+        admission.resting[n] = lambda n=n: (woken.append(n), admission.resting.pop(n))
+    enter(admission, "a", 4)
+    admission.leave("a")
+    assert woken == []  # 3 of 8 places are taken
+    admission.leave("a")
+    admission.leave("a")
+    assert woken == [0, 1, 2, 3]
+    admission.leave("a")
+    assert woken == list(range(9))
