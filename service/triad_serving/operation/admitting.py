@@ -50,8 +50,9 @@ class AdmittingProtocol(LimitedProtocol):
 
     def _turn_away(self, cycle: Any, engine: Engine) -> None:
         error = OverloadedError("More is asked than can be answered; try again soon.")
-        problem = describe_problem(error, record_of(HTTPConnection(cycle.scope)).id)
-        length = HTTPConnection(cycle.scope).headers.get("content-length", "0")
+        asked = HTTPConnection(cycle.scope)
+        problem = describe_problem(error, record_of(asked).id)
+        length = asked.headers.get("content-length", "0")
         cycle.response_started = cycle.response_complete = True
         ends = cycle.waiting_for_100_continue or engine.draining or int(length) > MOST_IGNORED_BYTES
         cycle.keep_alive = cycle.keep_alive and not ends
