@@ -25,7 +25,7 @@ from triad_serving.settings import Fairness
 ESTABLISHED = 1  # of a connection in TCP_INFO. Source: Linux, include/net/tcp_states.h
 COSTLY = ("/v1/predict", "/v1/explain")
 SENDING_S = 1.0  # how long a request has a place while its body comes in
-MOST_REFUSALS_PER_S = 20.0  # of one process, on connections that rested: 3 % of the time of both sides
+MOST_REFUSALS_PER_S = 10.0  # of one process, on connections that rested: 1.5 % of the time of both sides
 MOST_IGNORED_BYTES = 2**20  # of a refused body; a longer one ends the connection
 LAST_WORD_S = 2.0  # how long such a connection stays half open: closed at once, it takes the answer with it
 
