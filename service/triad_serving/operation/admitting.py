@@ -2,14 +2,16 @@
 
 Under overload most of the work would be to refuse, and more where clients ask again at once: then a body of
 375 KB takes 0.7 ms of a core, and 1 ms of who sends it. So after a refusal a connection rests, unread, for as
-long as Retry-After has told: a second, or longer where many rest already; and at most until there is room.
+long as Retry-After has told: a second, or longer where many rest already; and at most until there is room, or
+until its client has left.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import socket
+import select
+from collections.abc import Callable
 from typing import Any
 
 from starlette.requests import HTTPConnection
@@ -22,11 +24,11 @@ from triad_serving.http.record import record_of
 from triad_serving.operation.connection import LimitedProtocol
 from triad_serving.settings import Fairness
 
-ESTABLISHED = 1  # of a connection in TCP_INFO. Source: Linux, include/net/tcp_states.h
 COSTLY = ("/v1/predict", "/v1/explain")
 SENDING_S = 1.0  # how long a request has a place while its body comes in
 MOST_REFUSALS_PER_S = 10.0  # of one process, on connections that rested: 1.5 % of the time of both sides
 MOST_IGNORED_BYTES = 2**20  # of a refused body; a longer one ends the connection
+MOST_TOLD_S = 30  # of Retry-After: where many rest each rests longer, but who asks anew may find room before
 LAST_WORD_S = 2.0  # how long such a connection stays half open: closed at once, it takes the answer with it
 
 
@@ -34,6 +36,7 @@ class AdmittingProtocol(LimitedProtocol):
     _refused = False
     _rest_s = 0
     _rest: asyncio.TimerHandle | None = None
+    _resting_file = -1
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         engine: Engine | None = self.app_state.get("engine")
@@ -58,7 +61,8 @@ class AdmittingProtocol(LimitedProtocol):
         cycle.keep_alive = cycle.keep_alive and not ends
         resting = len(engine.admission.resting) if engine.admission else 0
         self._rest_s = math.ceil(max(RETRY_AFTER_S, resting / MOST_REFUSALS_PER_S))
-        self.answer(problem, {"retry-after": str(self._rest_s)}, close=not cycle.keep_alive)
+        told_s = min(self._rest_s, MOST_TOLD_S)
+        self.answer(problem, {"retry-after": str(told_s)}, close=not cycle.keep_alive)
         self.on_response_complete()
         if not cycle.keep_alive:
             if self.transport.can_write_eof():  # TLS cannot
@@ -84,31 +88,63 @@ class AdmittingProtocol(LimitedProtocol):
         self._unset_keepalive_if_required()
         self.flow.pause_reading()
         self._rest = self.loop.call_later(self._rest_s, self.wake)
+        self._resting_file = self.transport.get_extra_info("socket").fileno()
+        self._departures.watch(self._resting_file, self._end_rest_of_departed)
 
     def wake(self) -> None:
         """Reads again, if it rests."""
-        if self._rest is None:
-            return
-        self._rest.cancel()
-        self._rest = None
-        del self.app_state["engine"].admission.resting[self]
-        if self.transport.is_closing():
-            return
-        if has_left(self.transport.get_extra_info("socket")):
-            self.transport.abort()  # what it sent before that would be answered to nobody
-        else:
+        if self._end_rest() and not self.transport.is_closing():
             self.flow.resume_reading()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
+    def _end_rest_of_departed(self) -> None:
+        self._end_rest()
+        self.transport.abort()  # what it sent before that would be answered to nobody
 
-def has_left(connection: socket.socket) -> bool:
-    """Whether the client has closed the connection, behind what it sent and we have not read. Linux tells."""
-    if not hasattr(socket, "TCP_INFO"):
-        return False
-    state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-    return state[0] != ESTABLISHED
+    def _end_rest(self) -> bool:
+        if self._rest is None:
+            return False
+        self._rest.cancel()
+        self._rest = None
+        del self.app_state["engine"].admission.resting[self]
+        self._departures.forget(self._resting_file)
+        return True
+
+    @property
+    def _departures(self) -> Departures:
+        departures: Departures | None = self.app_state.get("departures")
+        if departures is None:
+            departures = self.app_state["departures"] = Departures(self.loop)
+        return departures
+
+
+class Departures:
+    """Tells which clients have closed a connection that nobody reads, where there is epoll (Linux).
+
+    An event loop learns it only by reading.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._then: dict[int, Callable[[], None]] = {}
+        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll is not None:
+            loop.add_reader(self._epoll.fileno(), self._tell, self._epoll)
+
+    def watch(self, file: int, then: Callable[[], None]) -> None:
+        if self._epoll is not None:
+            self._then[file] = then
+            self._epoll.register(file, select.EPOLLRDHUP)
+
+    def forget(self, file: int) -> None:
+        if self._epoll is not None:
+            del self._then[file]
+            self._epoll.unregister(file)
+
+    def _tell(self, epoll: select.epoll) -> None:
+        for file, _ in epoll.poll(0):
+            self._then[file]()
 
 
 def client_of(scope: Scope, fair: Fairness) -> str:
