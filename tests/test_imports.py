@@ -24,7 +24,7 @@ DIRECTION = {
         ("explanation",),
         ("drawing", "engine"),
         ("http",),
-        ("operation",),
+        ("operation", "client"),
         ("cli",),
     ),
     "triad_training": (
@@ -143,6 +143,20 @@ def test_importing_the_service_loads_no_training_library_and_reads_no_setting() 
         "assert not loaded, loaded"
     )
     environment = {**os.environ, "TRIAD_THREADS": "poison", "PYTHONPATH": str(SERVING.parent)}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_client_needs_neither_a_web_framework_nor_a_runtime_nor_training() -> None:
+    forbidden = TRAINING_LIBRARIES | {"onnxruntime", "fastapi", "starlette", "uvicorn", "rich"}
+    program = (
+        "import sys; from triad_serving import AsyncTriadClient, TriadClient\n"
+        f"loaded = {forbidden} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SERVING.parent)}
     result = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
     )

@@ -40,11 +40,6 @@ class Record:
     answered_ns: int = 0
 
 
-def reason_of(title: str) -> str:
-    """A problem's title, as metrics and logs name it."""
-    return title.lower().replace(" ", "-")
-
-
 def record_of(request: HTTPConnection) -> Record:
     """The same for the whole request; its id is the client's X-Request-ID where printable and short."""
     record: Record | None = request.scope.get(SCOPE_KEY)

@@ -13,6 +13,7 @@ from triad_serving.media.fields.schemas import FieldsFormat
 from triad_serving.media.image.schemas import ImageFormat
 from triad_serving.media.text.schemas import TextFormat
 
+PROBLEM_URN = "urn:triad:problem:"
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # 40000 stays 40000, not 40000.0
 
 
