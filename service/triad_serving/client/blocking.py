@@ -17,9 +17,10 @@ from triad_serving.client.calls import (
     read,
     reload_call,
 )
-from triad_serving.client.many import each_in_order, progress_bar
+from triad_serving.client.many import progress_bar
 from triad_serving.client.tries import Tries
 from triad_serving.contract.errors import TriadError, UnavailableError
+from triad_serving.contract.in_order import each_in_order
 from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
 from triad_serving.inference.answer import Prediction
 

@@ -1,36 +1,17 @@
-"""Many examples, a bounded number at a time, answered in their order."""
+"""Many examples at once in an event loop, and the bar that shows how many."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from triad_serving.contract.in_order import AHEAD
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-AHEAD = 2  # times as many are begun or answered as run: a slow one does not hold up those behind it at once
-
-
-def each_in_order(
-    ask: Callable[[Item], Result], items: Iterable[Item], *, concurrency: int
-) -> Iterator[Result]:
-    """In threads; `items` are taken as they are needed."""
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(concurrency, thread_name_prefix="triad-client") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(ask, item))
-                if len(waiting) >= AHEAD * concurrency:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
 
 
 async def each_in_order_async(

@@ -130,6 +130,11 @@ class Metrics:
         self._requests(route, record.model, str(status)).inc()
         self._seconds(route).observe(seconds)
         self._queue_depth.set(self._engine.depth)
+        self._count_record(record)
+        for row in record.rows:
+            self._count_record(row)
+
+    def _count_record(self, record: Record) -> None:
         if record.problem == CLIENT_GONE:
             self._disconnects.inc()
         elif record.problem:

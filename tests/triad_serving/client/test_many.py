@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from triad_serving.client.many import each_in_order, each_in_order_async, progress_bar
+from triad_serving.client.many import each_in_order_async, progress_bar
+from triad_serving.contract.in_order import each_in_order
 
 LIMIT_S = 10.0
 
