@@ -82,14 +82,12 @@ def describe_request(options: type[Options]) -> dict[str, Any]:
 
 def describe_batch() -> dict[str, Any]:
     row = BatchRow.model_json_schema()
-    media = {medium.name: medium.request.schema for medium in MEDIA}
-    example = {name: schema["examples"][0] for name, schema in media.items() if "examples" in schema}
     rows = {
         "type": "string",
         "contentMediaType": "application/jsonl",
         "contentSchema": {"title": row["title"], "type": "object", "properties": row["properties"]},
         "description": "One example a line.",
-        "examples": [json.dumps(example, ensure_ascii=False)],
+        "examples": ['{"text": "这是数字七", "image": "seven.png"}'],
     }
     body = {
         "schema": {
