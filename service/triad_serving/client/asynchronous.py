@@ -71,7 +71,7 @@ class AsyncTriadClient:
 
     async def explain_html(self, **asked: Unpack[Asked]) -> str:
         """The explanation as a page that needs nothing else."""
-        return (await self._explain(asked, "text/html")).text
+        return (await self._explain(asked, "text/html")).content.decode()
 
     async def predict_many(
         self,

@@ -80,7 +80,7 @@ class TriadClient:
 
     def explain_html(self, **asked: Unpack[Asked]) -> str:
         """The explanation as a page that needs nothing else."""
-        return self._send(explain_call(asked, "text/html")).text
+        return self._send(explain_call(asked, "text/html")).content.decode()
 
     def predict_many(
         self,

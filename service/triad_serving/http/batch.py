@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 ROWS = "rows"  # the part
 SHOWN_CHARACTERS = 80
 FULL_S = 0.05  # until a row is offered again to a queue that others fill: the batcher tells nobody of a place
-MANY_ROWS = 7  # of the graph: see routes
+MANY_ROWS = 7  # Shapley values of three media; the dozens of an occlusion would hold up the event loop
 
 Format = Literal["application/json", "application/x-ndjson"]
 FORMATS: tuple[Format, ...] = get_args(Format)

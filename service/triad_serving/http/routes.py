@@ -294,11 +294,12 @@ async def _predict_batch(
         async with _deadline(request, engine):
             most_bytes = int(settings.max_rows_mib * MIB)
             parts = await _receive(request, functools.partial(upload.read_parts, most_bytes=most_bytes))
+            rows = await asyncio.to_thread(read_rows, parts, settings.media_limits, most=settings.max_rows)
         batch = Batch(
             engine=engine,
             options=options,
             record=record,
-            rows=read_rows(parts, settings.media_limits, most=settings.max_rows),
+            rows=rows,
             places=places,
             until=until,
             deadline_s=_deadline_s(request, engine),
