@@ -21,8 +21,9 @@ from triad_serving.client.calls import (
     reload_call,
 )
 from triad_serving.client.many import each_in_order_async, progress_bar
-from triad_serving.client.tries import Tries
-from triad_serving.contract.errors import TriadError, UnavailableError
+from triad_serving.client.rows import Answer, Rows, in_groups
+from triad_serving.client.tries import AGAIN_ALONE, Tries
+from triad_serving.contract.errors import RequestError, TriadError, UnavailableError, UnexpectedAnswerError
 from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
 from triad_serving.inference.answer import Prediction
 
@@ -77,23 +78,23 @@ class AsyncTriadClient:
         self,
         examples: Iterable[Asked],
         *,
-        concurrency: int = 8,
+        concurrency: int = 4,
+        rows: int = 8,
         progress: bool = False,
         **asked: Unpack[Asked],
-    ) -> AsyncIterator[Prediction | TriadError]:
+    ) -> AsyncIterator[Answer]:
         """See TriadClient.predict_many."""
 
-        async def ask(example: Asked) -> Prediction | TriadError:
-            try:
-                return await self._predict({**asked, **example})
-            except TriadError as error:
-                return error.without_tracebacks()
+        async def ask(group: list[Asked]) -> list[Answer]:
+            return await self._ask_group(group, asked)
 
         with progress_bar(examples, shown=progress) as advance:
-            async with aclosing(each_in_order_async(ask, examples, concurrency=concurrency)) as answers:
-                async for answer in answers:
-                    advance()
-                    yield answer
+            asked_groups = each_in_order_async(ask, in_groups(examples, rows), concurrency=concurrency)
+            async with aclosing(asked_groups) as answered:
+                async for answers in answered:
+                    for answer in answers:
+                        advance()
+                        yield answer
 
     async def models(self) -> ModelList:
         return read(ModelList, await self._send(Call(method="GET", path="/v1/models")))
@@ -115,6 +116,29 @@ class AsyncTriadClient:
         except UnavailableError:
             return False
         return True
+
+    async def _ask_group(self, group: list[Asked], asked: Asked) -> list[Answer]:
+        if len(group) == 1:
+            return [await self._ask_one(group[0], asked)]
+        prepared = await asyncio.to_thread(Rows.of, group, asked)
+        if prepared.call is None:
+            return list(prepared.refused.values())
+        try:
+            answers = prepared.read(await self._send(prepared.call), len(group))
+        except (RequestError, UnexpectedAnswerError):  # too large together, or a service without this route
+            return [await self._ask_one(example, asked) for example in group]
+        except TriadError as error:
+            return [error.without_tracebacks()] * len(group)
+        return [
+            await self._ask_one(example, asked) if isinstance(answer, AGAIN_ALONE) else answer
+            for example, answer in zip(group, answers, strict=True)
+        ]
+
+    async def _ask_one(self, example: Asked, asked: Asked) -> Answer:
+        try:
+            return await self._predict({**asked, **example})
+        except TriadError as error:
+            return error.without_tracebacks()
 
     async def _predict(self, asked: Mapping[str, Any]) -> Prediction:
         call = await asyncio.to_thread(predict_call, asked)  # it may read files

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from triad_serving.contract.errors import (
     DeadlineError,
+    OverloadedError,
     TriadError,
     UnavailableError,
     UnexpectedAnswerError,
@@ -21,6 +22,7 @@ from triad_serving.http.schemas import PROBLEM_URN, Problem
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 AGAIN = (429, 502, 503)  # not 504: the time is over
+AGAIN_ALONE = (OverloadedError, UnavailableError)  # of a row of several
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.2, 5.0
 ANSWER_S = 1.0  # how much longer than the service's deadline its answer may take to arrive
 
@@ -78,13 +80,18 @@ def error_of(response: httpx.Response) -> TriadError:
     try:
         problem = Problem.model_validate_json(response.content, extra="ignore")
     except ValidationError:
+        request_id = response.headers.get("x-request-id", "")
         said = response.reason_phrase or "no reason"
-        problem = Problem(type="", title="", status=response.status_code, detail=f"{said}.", id="")
-    kind = _KINDS.get(problem.type) or _BY_STATUS.get(problem.status, UnexpectedAnswerError)
-    value = problem.value
-    error = kind(problem.detail, field=problem.field, limit=problem.limit, value=value)
-    error.request_id = problem.id or response.headers.get("x-request-id")
+        problem = Problem(type="", title="", status=response.status_code, detail=f"{said}.", id=request_id)
+    error = error_from(problem)
     error.retry_after_s = _seconds(response.headers.get("retry-after"))
+    return error
+
+
+def error_from(problem: Problem) -> TriadError:
+    kind = _KINDS.get(problem.type) or _BY_STATUS.get(problem.status, UnexpectedAnswerError)
+    error = kind(problem.detail, field=problem.field, limit=problem.limit, value=problem.value)
+    error.request_id = problem.id or None
     return error
 
 

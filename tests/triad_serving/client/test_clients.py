@@ -14,13 +14,16 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 
 from tests.conftest import png_bytes, wav_bytes
 from triad_serving import AsyncTriadClient, TriadClient
 from triad_serving.client.calls import Asked, read
+from triad_serving.client.rows import Answer
 from triad_serving.contract.errors import (
     DeadlineError,
+    DecodeError,
     ForbiddenError,
     NotFoundError,
     NothingToPredictError,
@@ -219,6 +222,7 @@ def test_the_deadline_is_the_services_too(tiny_bundle: Path, monkeypatch: pytest
 def test_many_examples_are_answered_in_order_and_a_bad_one_alone_fails(tiny_bundle: Path) -> None:
     examples: list[Asked] = [
         {"text": "seven"},
+        {"image": "none.png"},
         {"image": Image.new("RGB", (4, 4), (255, 255, 255))},
         {"image": b"no image"},
         {"audio": (np.tile([0.9, -0.9], 400), 8000)},
@@ -227,11 +231,76 @@ def test_many_examples_are_answered_in_order_and_a_bad_one_alone_fails(tiny_bund
     async def conversation(client: AsyncTriadClient, engine: Engine) -> list[Prediction | TriadError]:
         return [answer async for answer in client.predict_many(examples, concurrency=2, attention="none")]
 
-    first, second, third, fourth = talk(tiny_bundle, conversation)
+    first, missing, second, third, fourth = talk(tiny_bundle, conversation)
     assert [kind_of(first), kind_of(second), kind_of(fourth)] == ["word", "picture", "sound"]
-    assert isinstance(third, TriadError)
+    assert isinstance(missing, DecodeError)
+    assert isinstance(third, UnsupportedFormatError)
     assert third.field == "image"
     assert first.predictions["kind"].attention is None
+
+
+class Counting(httpx.AsyncBaseTransport):
+    """Passes requests on, but those whose path is not there."""
+
+    def __init__(self, app: FastAPI, *, missing: str = "") -> None:
+        self._transport = httpx.ASGITransport(app)
+        self._missing = missing
+        self.paths: list[str] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.paths.append(request.url.path)
+        if request.url.path == self._missing:
+            return httpx.Response(404, text="not here")
+        return await self._transport.handle_async_request(request)
+
+
+@pytest.mark.parametrize(
+    ("settings", "missing", "singles"),
+    [({}, "", 1), ({"max_rows": 2}, "", 6), ({}, "/v1/predict/batch", 6)],
+)
+def test_several_go_in_one_request_where_the_service_takes_them(
+    tiny_bundle: Path, settings: dict[str, Any], missing: str, singles: int
+) -> None:
+    """Three groups: of three, one that asks for more, of two."""
+    examples: list[Asked] = (
+        [{"text": "seven"}] * 3 + [{"text": "seven", "top_k": 1}] + [{"text": "seven"}] * 2
+    )
+    if settings:
+        examples[-2:] = [{"text": "seven"}] * 3
+
+    async def go() -> tuple[list[Answer], list[str]]:
+        app = create_app(Settings(models=tiny_bundle, **settings))
+        transport = Counting(app, missing=missing)
+        async with (
+            app.router.lifespan_context(app),
+            AsyncTriadClient("http://test", transport=transport) as client,
+        ):
+            return [answer async for answer in client.predict_many(examples, rows=3)], transport.paths
+
+    answers, paths = asyncio.run(go())
+    assert {kind_of(answer) for answer in answers} == {"word"}
+    assert len(answers) == len(examples)
+    assert paths.count("/v1/predict/batch") == 2
+    assert paths.count("/v1/predict") == singles + (1 if settings else 0)
+
+
+def test_a_row_that_found_no_place_is_asked_again(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Engine.start
+    refused: list[str] = []
+
+    def start(self: Engine, raw: Any, options: Any, *, request_id: str | None) -> Any:
+        if request_id and request_id.endswith(".1") and not refused:
+            refused.append(request_id)
+            raise UnavailableError("The service is shutting down.")
+        return real(self, raw, options, request_id=request_id)
+
+    monkeypatch.setattr(Engine, "start", start)
+
+    async def conversation(client: AsyncTriadClient, engine: Engine) -> list[Answer]:
+        return [answer async for answer in client.predict_many([{"text": "seven"}] * 3)]
+
+    assert [kind_of(answer) for answer in talk(tiny_bundle, conversation)] == ["word"] * 3
+    assert len(refused) == 1
 
 
 def test_what_a_newer_service_adds_is_ignored_and_another_service_is_not_believed() -> None:
