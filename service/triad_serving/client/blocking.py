@@ -20,7 +20,13 @@ from triad_serving.client.calls import (
 from triad_serving.client.many import progress_bar
 from triad_serving.client.rows import Answer, Rows, in_groups
 from triad_serving.client.tries import AGAIN_ALONE, Tries
-from triad_serving.contract.errors import RequestError, TriadError, UnavailableError, UnexpectedAnswerError
+from triad_serving.contract.errors import (
+    NotFoundError,
+    TooLargeError,
+    TriadError,
+    UnavailableError,
+    UnexpectedAnswerError,
+)
 from triad_serving.contract.in_order import each_in_order
 from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
 from triad_serving.inference.answer import Prediction
@@ -137,7 +143,7 @@ class TriadClient:
             return list(prepared.refused.values())
         try:
             answers = prepared.read(self._send(prepared.call), len(group))
-        except (RequestError, UnexpectedAnswerError):  # too large together, or a service without this route
+        except (NotFoundError, TooLargeError, UnexpectedAnswerError):  # each by itself, then
             return [self._ask_one(example, asked) for example in group]
         except TriadError as error:
             return [error.without_tracebacks()] * len(group)

@@ -262,11 +262,9 @@ def test_several_go_in_one_request_where_the_service_takes_them(
     tiny_bundle: Path, settings: dict[str, Any], missing: str, singles: int
 ) -> None:
     """Three groups: of three, one that asks for more, of two."""
-    examples: list[Asked] = (
-        [{"text": "seven"}] * 3 + [{"text": "seven", "top_k": 1}] + [{"text": "seven"}] * 2
-    )
-    if settings:
-        examples[-2:] = [{"text": "seven"}] * 3
+    seven: Asked = {"text": "seven"}
+    more: Asked = {"text": "seven", "top_k": 1}
+    examples = [*[seven] * 3, more, *[seven] * (3 if settings else 2)]
 
     async def go() -> tuple[list[Answer], list[str]]:
         app = create_app(Settings(models=tiny_bundle, **settings))
