@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
@@ -17,10 +17,11 @@ SCOPE_KEY = "triad.record"
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Whose key a request bears."""
+    """Whose key a request bears. charge: counts so many requests more; raises RateLimitError."""
 
     name: str
     admin: bool
+    charge: Callable[[int], None] | None = None
 
 
 @dataclass(kw_only=True, slots=True)

@@ -295,6 +295,8 @@ async def _predict_batch(
             most_bytes = int(settings.max_rows_mib * MIB)
             parts = await _receive(request, functools.partial(upload.read_parts, most_bytes=most_bytes))
             rows = await asyncio.to_thread(read_rows, parts, settings.media_limits, most=settings.max_rows)
+        if record.caller is not None and record.caller.charge is not None and len(rows) > 1:
+            record.caller.charge(len(rows) - 1)  # the first was counted as the request
         batch = Batch(
             engine=engine,
             options=options,

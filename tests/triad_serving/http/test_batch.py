@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import client_of, png_bytes, wav_bytes
 from triad_serving.engine.engine import Engine, Pending
+from triad_serving.http.access.keys import key_line, new_key
 from triad_serving.http.app import create_app
 from triad_serving.http.multipart import UploadBudget
 from triad_serving.http.schemas import BatchAnswer, RowAnswer
@@ -328,6 +329,21 @@ def test_who_leaves_leaves_nothing_behind(tiny_bundle: Path, monkeypatch: pytest
 
 def lowered(request: httpx.Request) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value) for name, value in request.headers.raw]
+
+
+def test_a_row_is_a_request_to_a_keys_rate(tiny_bundle: Path, tmp_path: Path) -> None:
+    secret = new_key()
+    keys = tmp_path / "keys"
+    keys.write_text(key_line("shop", secret, admin=False, rate="5/day") + "\n")
+
+    async def conversation(client: httpx.AsyncClient, engine: Engine) -> list[int]:
+        headers = {"Authorization": f"Bearer {secret}"}
+        return [
+            (await client.post(PATH, files=form(*[{"text": "seven"}] * rows), headers=headers)).status_code
+            for rows in (3, 3, 1)
+        ]
+
+    assert talk(tiny_bundle, conversation, api_keys_file=keys) == [200, 429, 200]
 
 
 def test_rows_are_counted_as_requests_are(tiny_bundle: Path) -> None:
