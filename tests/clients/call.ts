@@ -43,4 +43,5 @@ const many = await client.POST("/v1/predict/batch", {
   body: { rows },
   bodySerializer: ({ rows }) => form({ rows, a: white }),
 });
-for (const row of many.data?.answers ?? []) console.log(row.row, row.problem?.status ?? 200);
+if (typeof many.data !== "object") throw new Error(JSON.stringify(many.error)); // a string would be NDJSON
+for (const row of many.data.answers) console.log(row.row, row.problem?.status ?? 200);

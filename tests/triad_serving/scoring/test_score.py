@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,7 @@ def test_a_killed_command_goes_on(tiny_bundle: Path, folder: Path) -> None:
         journal = folder / "out.jsonl.journal"
         while not journal.exists() or len(journal.read_bytes().splitlines()) < 3:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=60)
     assert not out.exists()

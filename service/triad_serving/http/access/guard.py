@@ -86,10 +86,9 @@ class _Rates:
     def count(self, name: str, rate: str, requests: int) -> None:
         """Raises RateLimitError."""
         limit = self._parse(rate)
-        fit = requests == 1 or self._limiter.test(
-            limit, name, cost=requests
-        )  # a hit counts where it fails, too
-        if fit and self._limiter.hit(limit, name, cost=requests):
+        # What does not fit would count, too.
+        fits = requests == 1 or self._limiter.test(limit, name, cost=requests)
+        if fits and self._limiter.hit(limit, name, cost=requests):
             return
         wait_s = self._limiter.get_window_stats(limit, name).reset_time - time.time()
         raise RateLimitError(
