@@ -68,12 +68,13 @@ def read_rows(parts: Mapping[str, bytes], limits: MediaLimits, *, most: int) -> 
     """Raises what refuses all of them: MalformedRequestError, NothingToPredictError, TooLargeError."""
     if ROWS not in parts:
         raise MalformedRequestError(f"There is no part {ROWS!r}, JSON Lines with one row each.", field=ROWS)
-    lines = [line for line in parts[ROWS].split(b"\n") if line.strip()]
-    if not lines:
+    data = parts[ROWS].strip()
+    if not data:
         raise NothingToPredictError("Nothing to predict from: there are no rows.", field=ROWS)
-    if len(lines) > most:
-        detail = f"There are {len(lines)} rows; at most {most} are answered at once."
-        raise TooLargeError(detail, field=ROWS, limit=most, value=len(lines))
+    if (count := data.count(b"\n") + 1) > most:
+        detail = f"There are {count} rows; at most {most} are answered at once."
+        raise TooLargeError(detail, field=ROWS, limit=most, value=count)
+    lines = [line for line in data.split(b"\n") if line.strip()]
     named: set[str] = {ROWS}
     rows = [_read_row(line, parts, limits, named) for line in lines]
     unused = sorted(parts.keys() - named)

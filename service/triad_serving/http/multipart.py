@@ -83,10 +83,11 @@ class Upload:
         chunks: AsyncIterator[bytes],
         *,
         most_bytes: int,
+        most_parts: int,
     ) -> dict[str, bytes]:
         """Parts of any names, at most so many bytes together. Raises what `read` raises, no DecodeError."""
         self._max_bytes = most_bytes
-        form = _Form(lambda _: most_bytes)
+        form = _Form(lambda _: most_bytes, most_parts=most_parts)
         await self._receive(form, content_type, content_length, chunks)
         return form.contents()
 
@@ -128,9 +129,12 @@ class _Form:
     garbage collector comes.
     """
 
-    def __init__(self, cap_of: Callable[[str], int | None], *, expected: str = "") -> None:
+    def __init__(
+        self, cap_of: Callable[[str], int | None], *, expected: str = "", most_parts: int = len(NAMES)
+    ) -> None:
         """cap_of: most bytes of a part by its name; None: no such part, but those that are `expected`."""
         self._cap_of = cap_of
+        self._most_parts = most_parts
         self._expected = expected
         self._parts: dict[str, list[bytes]] = {}
         self._file_names: dict[str, bytes] = {}
@@ -190,6 +194,8 @@ class _Form:
             raise MalformedRequestError(f"Unknown part {name[:80]!r}; {self._expected}.")
         if name in self._parts:
             raise MalformedRequestError(f"Two parts are named {name[:80]!r}.", field=name[:80])
+        if len(self._parts) == self._most_parts:
+            raise TooLargeError(f"There are more than {self._most_parts} parts.", limit=self._most_parts)
         self._name, self._cap = name, cap
         self._size = 0
         self._parts[name] = []

@@ -56,6 +56,7 @@ from triad_serving.http.schemas import BatchAnswer, ModelList, ModelReport, Mode
 from triad_serving.http.view import AS_JSON, View
 from triad_serving.inference.answer import Prediction
 from triad_serving.inference.options import ExplainOptions, Options
+from triad_serving.media.registry import MEDIA
 from triad_serving.settings import MIB
 
 logger = logging.getLogger(__name__)
@@ -292,8 +293,12 @@ async def _predict_batch(
     with ExitStack() as held:
         upload = held.enter_context(Upload(settings.media_limits, budget))
         async with _deadline(request, engine):
-            most_bytes = int(settings.max_rows_mib * MIB)
-            parts = await _receive(request, functools.partial(upload.read_parts, most_bytes=most_bytes))
+            read = functools.partial(
+                upload.read_parts,
+                most_bytes=int(settings.max_rows_mib * MIB),
+                most_parts=1 + len(MEDIA) * settings.max_rows,
+            )
+            parts = await _receive(request, read)
             rows = await asyncio.to_thread(read_rows, parts, settings.media_limits, most=settings.max_rows)
         if record.caller is not None and record.caller.charge is not None and len(rows) > 1:
             record.caller.charge(len(rows) - 1)  # the first was counted as the request

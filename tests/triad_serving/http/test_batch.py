@@ -163,13 +163,15 @@ def test_a_bad_row_is_refused_alone(tiny_bundle: Path) -> None:
         (form(""), 400, "rows"),
         (form({"text": "seven"}, white=png_bytes()), 400, None),
         (form(*[{"text": "seven"}] * 4), 413, "rows"),
-        (form({"image": "a"}, a=b"x" * 2000), 413, None),
+        (form(*["{}"], "\n" * 4, "{}"), 413, "rows"),
+        (form({"image": "a"}, a=b"x" * 5000), 413, None),
+        (form({"text": "seven"}, **{f"a{i}": b"" for i in range(13)}), 413, None),
     ],
 )
 def test_what_is_wrong_with_all_refuses_all(
     tiny_bundle: Path, files: Any, status: int, field: str | None
 ) -> None:
-    response = post(tiny_bundle, files, max_rows=3, max_rows_mib=0.001)
+    response = post(tiny_bundle, files, max_rows=3, max_rows_mib=0.004)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json().get("field") == field
