@@ -43,9 +43,10 @@ class RequireKey(SecurityBase):
         if found is None:
             raise UnauthorizedError("The API key is not one of this service.", field="Authorization")
         name, key = found
-        record_of(request).caller = Caller(name=name, admin=key.admin)
-        if key.rate is not None:
-            self._rates.count(name, key.rate)
+        charge = functools.partial(self._rates.count, name, key.rate) if key.rate is not None else None
+        record_of(request).caller = Caller(name=name, admin=key.admin, charge=charge)
+        if charge is not None:
+            charge(1)
 
 
 def require_admin(request: Request, settings: Settings) -> None:
@@ -82,10 +83,12 @@ class _Rates:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._parse = functools.cache(parse)
 
-    def count(self, name: str, rate: str) -> None:
+    def count(self, name: str, rate: str, requests: int) -> None:
         """Raises RateLimitError."""
         limit = self._parse(rate)
-        if self._limiter.hit(limit, name):
+        # What does not fit would count, too.
+        fits = requests == 1 or self._limiter.test(limit, name, cost=requests)
+        if fits and self._limiter.hit(limit, name, cost=requests):
             return
         wait_s = self._limiter.get_window_stats(limit, name).reset_time - time.time()
         raise RateLimitError(
