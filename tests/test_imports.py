@@ -25,6 +25,7 @@ DIRECTION = {
         ("drawing", "engine"),
         ("http",),
         ("operation",),
+        ("cluster",),
         ("cli",),
     ),
     "triad_training": (

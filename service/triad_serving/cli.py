@@ -31,6 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+deploy = typer.Typer(help="Serve from several machines.", no_args_is_help=True)
+app.add_typer(deploy, name="deploy")
 
 
 class Device(StrEnum):
@@ -165,6 +167,44 @@ def serve(
             server.serve(settings, bound)
         else:
             serve_with_workers(settings, bound, workers)
+
+
+@deploy.command("ray")
+def deploy_ray(
+    *,
+    models: Annotated[
+        Path | None, typer.Option(help="A bundle or a folder of bundles, there on every machine.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running cluster, `auto` for this machine's. Default: one is started here."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on, on every machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    min_replicas: Annotated[int, typer.Option(min=1, help="Replicas that are always there.")] = 1,
+    max_replicas: Annotated[
+        int | None, typer.Option(min=1, help="Most replicas. Default: as many as are always there.")
+    ] = None,
+    queue: Annotated[
+        float, typer.Option(min=1, help="Requests for each replica, past which one more starts.")
+    ] = 8,
+    cpus: Annotated[float, typer.Option(min=0.1, help="Cores of each replica.")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="Share of a GPU of each replica: 0.25.")] = 0,
+) -> None:
+    """Serve from the machines of a Ray cluster: replicas that grow with their queues."""
+    from triad_serving.cluster.deploy import deploy as deploy_on_ray
+    from triad_serving.cluster.replicas import Scale
+    from triad_serving.settings import Settings
+
+    settings = Settings(models=models.absolute()) if models else Settings()
+    scale = Scale(
+        min_replicas=min_replicas,
+        max_replicas=max_replicas or min_replicas,
+        queue=queue,
+        cpus=cpus,
+        gpus=gpus,
+    )
+    deploy_on_ray(settings, scale, address=address, host=host, port=port)
 
 
 @app.command()
