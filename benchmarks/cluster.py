@@ -2,10 +2,10 @@
 
 python -m benchmarks.cluster [--cases answers,throughput,kill,growth,table] [--seconds 10] [--out FILE]
 
-`answers`: each replica answers as `triad serve` does. `throughput`: connections that ask again at once, with 1 and
-2 replicas. `kill`: SIGKILL of one of two replicas under a client that asks again where it got no answer, or one of
-`AGAIN`; retries and failures are counted. `growth`: how long from the first request until there are two replicas.
-`table`: rows scored by Ray Data, beside the engine in this process.
+`answers`: each replica answers as `triad serve` does. `throughput`: connections that ask again at once, with 1
+and 2 replicas. `kill`: SIGKILL of one of two replicas under a client that asks again where it got no answer, or
+one of `AGAIN`; retries and failures are counted. `growth`: how long from the first request until there are two
+replicas. `table`: rows scored by Ray Data, beside the engine in this process.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,6 @@ from benchmarks.media import make_examples
 from benchmarks.serving.bodies import multipart_request
 from benchmarks.serving.process import free_port
 from triad_serving.cluster.replicas import NAME, Scale, application
-from triad_serving.media.example import RawInputs
 from triad_serving.settings import Settings
 
 AGAIN = {

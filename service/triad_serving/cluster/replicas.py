@@ -69,7 +69,7 @@ class Replica:
 
 
 def build_application(arguments: dict[str, Any]) -> Application:
-    """What `serve deploy` and KubeRay import and call with fields of Scale; settings are the environment's."""
+    """What `serve deploy` and KubeRay import and call with fields of Scale; TRIAD_* are the machine's."""
     return application(Settings(), Scale.model_validate(arguments))
 
 
