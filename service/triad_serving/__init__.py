@@ -10,6 +10,8 @@ What this module names is the public face, and stays; everything below it may mo
     TriadError    the base of every error that is raised on purpose; its `status` is the HTTP status
     build_router  the /v1 routes for your own FastAPI application
     create_app    the whole service as a FastAPI application
+    TriadClient   asks a running service, wherever it runs; AsyncTriadClient with `await` (extra `client`)
+    AsyncTriadClient  see TriadClient
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from triad_serving.client.asynchronous import AsyncTriadClient
+    from triad_serving.client.blocking import TriadClient
     from triad_serving.contract.errors import TriadError
     from triad_serving.engine.engine import Engine
     from triad_serving.http.app import create_app
@@ -28,11 +32,13 @@ if TYPE_CHECKING:
     from triad_serving.settings import Settings
 
 __all__ = [
+    "AsyncTriadClient",
     "Engine",
     "Options",
     "Prediction",
     "RawInputs",
     "Settings",
+    "TriadClient",
     "TriadError",
     "build_router",
     "create_app",
@@ -40,11 +46,13 @@ __all__ = [
 
 # Imported when asked for: `triad --help` and the trainer need no web framework and no ONNX Runtime.
 _MODULES = {
+    "AsyncTriadClient": "client.asynchronous",
     "Engine": "engine.engine",
     "Options": "inference.options",
     "Prediction": "inference.answer",
     "RawInputs": "media.example",
     "Settings": "settings",
+    "TriadClient": "client.blocking",
     "TriadError": "contract.errors",
     "build_router": "http.routes",
     "create_app": "http.app",

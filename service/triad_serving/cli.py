@@ -21,6 +21,7 @@ from triad_serving.contract.log_format import LogFormat
 
 if TYPE_CHECKING:  # imported where they are needed: a command starts fast
     from triad_serving.contract.language import Language
+    from triad_serving.inference.options import Options
     from triad_serving.media.example import RawInputs
     from triad_serving.settings import Settings
 
@@ -69,6 +70,8 @@ class Int8(StrEnum):
     static = "static"
     dynamic = "dynamic"
 
+
+PATIENCE_S = 1_000_000.0  # of a row of a table: nobody waits for it
 
 ModelName = Annotated[
     str | None, typer.Option(help="Name of a shipped model, or a bundle's folder. Default: the shipped one.")
@@ -224,13 +227,34 @@ def predict(
     ] = Explanation.none,
     target: Target = None,
     top_k: Annotated[int, typer.Option(min=1, max=1000, help="Most labels listed per task.")] = 5,
+    table: Annotated[
+        Path | None, typer.Option(help="Predict every row of a table: CSV, JSON Lines or Parquet.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The table to write. The same command goes on after a kill.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option("--keep", metavar="COLUMN", help="Of the table, to stand in --out, too; repeatable."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Threads, of a table. Default: one per usable core.")
+    ] = None,
 ) -> None:
-    """Predict in this process; print what the service would answer."""
+    """Predict in this process: one example, printed as the service would answer; or a table."""
     from triad_serving.engine.engine import Engine
     from triad_serving.inference.options import Options
 
-    raw = _read_inputs(text, image, audio, fields)
     settings, name = _find_model(model)
+    if table is not None or out is not None:
+        if table is None or out is None or any((text, image, audio, fields, target)):
+            raise SetupError("A table takes --table and --out together, and no example of its own.")
+        if attention is AttentionDetail.full or explain is not Explanation.none:
+            raise SetupError("Of a table: --attention none or modality, and no --explain.")
+        table_options = Options(model=name, attention=attention.value)
+        _score_table(settings, table, out, options=table_options, keep=keep or [], jobs=jobs)
+        return
+    raw = _read_inputs(text, image, audio, fields)
     options = Options(
         model=name,
         top_k=top_k,
@@ -441,6 +465,28 @@ def _training_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise SetupError(f"{error.name} is missing: pip install triad-serving[train]") from error
+
+
+def _score_table(
+    settings: Settings, table: Path, out: Path, *, options: Options, keep: list[str], jobs: int | None
+) -> None:
+    """Exit code 1 where rows failed."""
+    from triad_serving.engine.engine import Engine
+    from triad_serving.scoring.score import Scoring
+
+    changes = {"threads": jobs or settings.threads, "max_queue_s": PATIENCE_S}
+    settings = settings.model_copy(update=changes)
+    with Engine.open(settings.models, settings) as engine:
+        scoring = Scoring(engine, table, out, options=options, keep=keep)
+        with typer.progressbar(length=scoring.total, file=sys.stderr, show_pos=True) as bar:
+            bar.update(scoring.done)
+            for _ in scoring.run(settings.threads):
+                bar.update(1)
+        scored = scoring.write()
+    print(f"{scored.answered} rows answered: {out}")
+    if scored.failures is not None:
+        print(f"{scored.failed} rows failed: {scored.failures}", file=sys.stderr)
+        raise SystemExit(1)
 
 
 def _find_model(model: str | None) -> tuple[Settings, str | None]:

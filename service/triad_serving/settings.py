@@ -105,6 +105,11 @@ class Settings(BaseSettings):
         default=512, ge=1, description="Most request bytes held at once over all clients, MiB; past it: 503."
     )
 
+    max_rows: int = Field(default=1000, ge=1, description="Most rows of one request for many; past it: 413.")
+    max_rows_mib: float = Field(
+        default=64, gt=0, description="Largest request for many, MiB, all its files together; past it: 413."
+    )
+
     max_text_characters: int = Field(default=10_000, ge=1, description="Longest text, Unicode code points.")
     max_image_mib: float = Field(default=20, gt=0, description="Largest image file, MiB.")
     max_image_megapixels: float = Field(

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from triad_serving.contract.rows import read_rows
 from triad_serving.inference.bundle import read_bundle
 from triad_training.config.preset import merged, summary, with_preset
 from triad_training.config.reading import parse_config, read_document
 from triad_training.config.train_config import DataConfig, TrainConfig
-from triad_training.data.rows import read_rows
 from triad_training.data.splits import split_named
 from triad_training.media.config import LEARNT, PreprocessConfig
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from triad_serving.contract.errors import TableError
 from triad_serving.contract.outputs import MediumName
+from triad_serving.contract.rows import Row, read_rows
 from triad_serving.contract.tasks import Task
 from triad_serving.media.example import PreprocessSpec
 from triad_training.config.train_config import DataConfig, TaskConfig, TrainConfig
 from triad_training.data.files import FileStore, open_files
 from triad_training.data.labels import check_labels, check_task, doubts_about, make_task, tags_of
-from triad_training.data.rows import Row, read_rows
 from triad_training.data.splits import SPLITS, Identity, draw_splits, find_leaks, split_named
 from triad_training.media.example import Example
 from triad_training.media.medium import AnyTrainingMedium

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from triad_serving.contract.errors import ConfigError, TableError
-from triad_training.data.rows import read_rows
+from triad_serving.contract.rows import read_rows
 from triad_training.data.splits import split_named
 from triad_training.inspection.labels import MOST_CLASSES, Labels, is_named_target, labels_of
 from triad_training.inspection.leaks import gives_away, says_the_same

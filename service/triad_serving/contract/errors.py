@@ -20,6 +20,7 @@ TriadError                       500
 ├── OverloadedError              503   queue full, waited too long, or too many bytes being uploaded
 ├── UnavailableError             503   shutting down, or the batch worker died
 │   └── ModelLostError           503   the model runs no more at all, say for want of its GPU
+├── UnexpectedAnswerError        502   a client got an answer that no Triad service gives
 ├── DeadlineError                504   the request's deadline passed
 └── SetupError                   500   (command line: exit code 2)
     ├── BundleError                    a bundle that is broken, incomplete or of another format
@@ -38,10 +39,15 @@ from typing import ClassVar, Self
 
 
 class TriadError(Exception):
-    """Base of the tree. `detail` is one clear sentence; field, limit and value say where it applies."""
+    """Base of the tree. `detail` is one clear sentence; field, limit and value say where it applies.
+
+    A client is also told the request's id, and after how many seconds it may ask again.
+    """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    request_id: str | None = None
+    retry_after_s: float | None = None
 
     def __init__(
         self,
@@ -141,8 +147,16 @@ class RateLimitError(RequestError):
     status = 429
     title = "Too many requests"
 
-    def __init__(self, detail: str, *, limit: float, retry_after_s: int) -> None:
-        super().__init__(detail, limit=limit)
+    def __init__(
+        self,
+        detail: str,
+        *,
+        retry_after_s: float = 1,
+        field: str | None = None,
+        limit: float | None = None,
+        value: float | str | None = None,
+    ) -> None:
+        super().__init__(detail, field=field, limit=limit, value=value)
         self.retry_after_s = retry_after_s
 
 
@@ -162,6 +176,11 @@ class UnavailableError(TriadError):
 
 class ModelLostError(UnavailableError):
     title = "Model lost"
+
+
+class UnexpectedAnswerError(TriadError):
+    status = 502
+    title = "Unexpected answer"
 
 
 class DeadlineError(TriadError):
@@ -205,3 +224,8 @@ class ExportError(SetupError):
 
 class CompressionError(SetupError):
     title = "Compression refused"
+
+
+def reason_of(title: str) -> str:
+    """A problem's title, as its type, metrics and logs name it."""
+    return title.lower().replace(" ", "-")

@@ -24,11 +24,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from triad_serving.contract.errors import ClientGoneError, OverloadedError
+from triad_serving.contract.errors import ClientGoneError, OverloadedError, reason_of
 from triad_serving.engine.engine import Engine, Timings
 from triad_serving.http.access.headers import add_defaults
 from triad_serving.http.inventory import Inventory
-from triad_serving.http.record import Record, reason_of, record_of
+from triad_serving.http.record import Record, record_of
 from triad_serving.http.request_log import log_request
 from triad_serving.inference.answer import Attention, Classification, Multilabel, Prediction
 from triad_serving.settings import METRICS_FOLDER
@@ -130,6 +130,11 @@ class Metrics:
         self._requests(route, record.model, str(status)).inc()
         self._seconds(route).observe(seconds)
         self._queue_depth.set(self._engine.depth)
+        self._count_record(record)
+        for row in record.rows:
+            self._count_record(row)
+
+    def _count_record(self, record: Record) -> None:
         if record.problem == CLIENT_GONE:
             self._disconnects.inc()
         elif record.problem:

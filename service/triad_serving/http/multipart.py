@@ -1,12 +1,13 @@
 """multipart/form-data: the body of a predict request, parsed while it streams in, under byte caps.
 
-One part for each medium, a field or a file; its name is the medium's. Source: RFC 7578.
+One part for each medium, a field or a file; its name is the medium's. Of many examples: a part `rows`, and
+files under names that the rows use. Source: RFC 7578.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from python_multipart.exceptions import FormParserError
@@ -19,7 +20,6 @@ from triad_serving.contract.errors import (
     TooLargeError,
     UnsupportedFormatError,
 )
-from triad_serving.contract.outputs import MediumName
 from triad_serving.media.example import RawInputs
 from triad_serving.media.limits import MediaLimits
 from triad_serving.media.registry import MEDIA, NAMES, by_name
@@ -72,7 +72,27 @@ class Upload:
         """Raises MalformedRequestError, TooLargeError, UnsupportedFormatError, DecodeError (an empty file),
         OverloadedError; as soon as the bytes that prove it have arrived.
         """
-        form = _Form(self._caps)
+        form = _Form(self._caps.get, expected=f"parts are {', '.join(NAMES)}")
+        await self._receive(form, content_type, content_length, chunks)
+        return form.inputs()
+
+    async def read_parts(
+        self,
+        content_type: str | None,
+        content_length: str | None,
+        chunks: AsyncIterator[bytes],
+        *,
+        most_bytes: int,
+    ) -> dict[str, bytes]:
+        """Parts of any names, at most so many bytes together. Raises what `read` raises, no DecodeError."""
+        self._max_bytes = most_bytes
+        form = _Form(lambda _: most_bytes)
+        await self._receive(form, content_type, content_length, chunks)
+        return form.contents()
+
+    async def _receive(
+        self, form: _Form, content_type: str | None, content_length: str | None, chunks: AsyncIterator[bytes]
+    ) -> None:
         parser = MultipartParser(
             _boundary(content_type),
             form.callbacks(),
@@ -91,7 +111,6 @@ class Upload:
                 parser.write(chunk)
             except FormParserError as error:
                 raise MalformedRequestError(f"The multipart body is malformed: {error}.") from error
-        return form.inputs()
 
     def _refuse_over_cap(self, count: int) -> None:
         if count > self._max_bytes:
@@ -103,18 +122,20 @@ class Upload:
 
 
 class _Form:
-    """Collects the parts from a parser's callbacks, refuses whatever is no medium.
+    """Collects the parts from a parser's callbacks.
 
     It does not know the parser: two that hold each other, and a request's bytes, are freed only when the
     garbage collector comes.
     """
 
-    def __init__(self, caps: dict[MediumName, int]) -> None:
-        self._caps = caps
-        self._parts: dict[MediumName, list[bytes]] = {}
-        self._file_names: dict[MediumName, bytes] = {}
-        self._medium = NAMES[0]
-        self._size = 0
+    def __init__(self, cap_of: Callable[[str], int | None], *, expected: str = "") -> None:
+        """cap_of: most bytes of a part by its name; None: no such part, but those that are `expected`."""
+        self._cap_of = cap_of
+        self._expected = expected
+        self._parts: dict[str, list[bytes]] = {}
+        self._file_names: dict[str, bytes] = {}
+        self._name = ""
+        self._cap = self._size = 0
         self._header = self._value = self._disposition = b""
         self._complete = False
 
@@ -129,11 +150,15 @@ class _Form:
             "on_end": self._end,
         }
 
-    def inputs(self) -> RawInputs:
-        """Raises where the final boundary is missing, a named file is empty, or a part cannot be read."""
+    def contents(self) -> dict[str, bytes]:
+        """By name. Raises where the final boundary is missing."""
         if not self._complete:
             raise MalformedRequestError("The multipart body is cut off: its final boundary is missing.")
-        data = {medium: b"".join(pieces) for medium, pieces in self._parts.items()}
+        return {name: b"".join(pieces) for name, pieces in self._parts.items()}
+
+    def inputs(self) -> RawInputs:
+        """Raises where the final boundary is missing, a named file is empty, or a part cannot be read."""
+        data = self.contents()
         for medium, content in data.items():
             if not content and self._file_names.get(medium):
                 raise DecodeError(f"The {medium} file is empty (0 bytes).", field=medium)
@@ -160,26 +185,26 @@ class _Form:
         name = options.get(b"name", b"").decode("utf-8", errors="replace")
         if kind != b"form-data" or not name:
             raise MalformedRequestError("A part has no name (Content-Disposition: form-data; name=...).")
-        if name not in NAMES:
-            raise MalformedRequestError(f"Unknown part {name[:80]!r}; parts are {', '.join(NAMES)}.")
+        cap = self._cap_of(name)
+        if cap is None:
+            raise MalformedRequestError(f"Unknown part {name[:80]!r}; {self._expected}.")
         if name in self._parts:
-            raise MalformedRequestError(f"Two parts are named {name!r}.", field=name)
-        self._medium = name
+            raise MalformedRequestError(f"Two parts are named {name[:80]!r}.", field=name[:80])
+        self._name, self._cap = name, cap
         self._size = 0
         self._parts[name] = []
         self._file_names[name] = options.get(b"filename", b"")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
-        cap = self._caps[self._medium]
-        if self._size > cap:
+        if self._size > self._cap:
             raise TooLargeError(
-                f"The {self._medium} has more than {cap} bytes.",
-                field=self._medium,
-                limit=cap,
+                f"The {self._name} has more than {self._cap} bytes.",
+                field=self._name,
+                limit=self._cap,
                 value=self._size,
             )
-        self._parts[self._medium].append(data[start:end])
+        self._parts[self._name].append(data[start:end])
 
     def _end(self) -> None:
         self._complete = True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
-from triad_serving.http.schemas import Problem, Reload
+from triad_serving.http.schemas import BatchRow, Problem, Reload
 from triad_serving.inference.options import Options
 from triad_serving.media.registry import MEDIA
 
@@ -28,6 +29,16 @@ there. Which of them a model reads, `/v1/models/NAME/versions/VERSION` says.
 
     curl -F text='seven' -F image=@seven.png -F audio=@seven.wav 'localhost:8000/v1/predict'
     curl -F 'fields={{"age": 63}};type=application/json' 'localhost:8000/v1/predict?model=patients'
+"""
+
+BATCH_DESCRIPTION = """\
+The part `rows` is JSON Lines, one example each: `text` and `fields` as they are, `image` and `audio` by the
+name of the part that holds the file. Every row is answered, or refused with a problem of its own; the query
+counts for all. `Accept` chooses: `application/json`, one answer with all rows in their order, or
+`application/x-ndjson`, a line for each row as soon as it is ready. Rows that took too long get a 504.
+
+    printf '{"text": "seven"}\\n{"image": "a"}\\n' > rows.jsonl
+    curl -F rows=@rows.jsonl -F a=@seven.png 'localhost:8000/v1/predict/batch'
 """
 
 EXPLAIN_DESCRIPTION = """\
@@ -67,6 +78,31 @@ def describe_request(options: type[Options]) -> dict[str, Any]:
         for name, schema in schemas.items()
     ]
     return {"parameters": [*parameters, _TIMEOUT], **_BODY}
+
+
+def describe_batch() -> dict[str, Any]:
+    row = BatchRow.model_json_schema()
+    rows = {
+        "type": "string",
+        "contentMediaType": "application/jsonl",
+        "contentSchema": {"title": row["title"], "type": "object", "properties": row["properties"]},
+        "description": "One example a line.",
+        "examples": ['{"text": "这是数字七", "image": "seven.png"}'],
+    }
+    body = {
+        "schema": {
+            "type": "object",
+            "title": "BatchForm",
+            "required": ["rows"],
+            "properties": {"rows": rows},
+            "additionalProperties": {"type": "string", "format": "binary"},
+        },
+        "encoding": {"rows": {"contentType": "application/jsonl"}},
+    }
+    return {
+        "parameters": describe_request(Options)["parameters"],
+        "requestBody": {"required": True, "content": {"multipart/form-data": body}},
+    }
 
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
@@ -260,6 +296,53 @@ PREDICT_RESPONSES: Responses = {
     500: _FAILED,
     503: {**_OVERLOADED, "headers": _RETRY_AFTER_HEADER},
     504: _problem(504, "Deadline passed", "No answer within 30 s.", limit=30),
+}
+
+_ROW_ANSWERS = [
+    {"row": 0, "prediction": _prediction(attention=_ATTENTION)},
+    {
+        "row": 1,
+        "problem": {
+            "type": "urn:triad:problem:cannot-decode",
+            "title": "Cannot decode",
+            "status": 422,
+            "detail": "The image file is empty (0 bytes).",
+            "field": "image",
+            "id": f"{EXAMPLE_ID}.1",
+        },
+    },
+]
+BATCH_RESPONSES: Responses = {
+    **PREDICT_RESPONSES,
+    200: {
+        "description": "A prediction or a problem of each row.",
+        "content": {
+            "application/json": {"example": {"answers": _ROW_ANSWERS}},
+            "application/x-ndjson": {
+                "schema": {"type": "string", "description": "A RowAnswer a line."},
+                "example": "".join(f"{json.dumps(answer, ensure_ascii=False)}\n" for answer in _ROW_ANSWERS),
+            },
+        },
+        "headers": _REQUEST_ID_HEADER,
+    },
+    400: _problem(
+        400, "Malformed request", "There is no part 'rows', JSON Lines with one row each.", field="rows"
+    ),
+    406: _problem(
+        406,
+        "Not acceptable",
+        "Accept names none of application/json, application/x-ndjson.",
+        field="Accept",
+        value="image/jpeg",
+    ),
+    413: _problem(
+        413,
+        "Too large",
+        "There are 4000 rows; at most 1000 are answered at once.",
+        field="rows",
+        limit=1000,
+        value=4000,
+    ),
 }
 
 EXPLAIN_RESPONSES: Responses = {

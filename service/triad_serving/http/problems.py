@@ -10,9 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from triad_serving.contract.errors import RateLimitError, TriadError, UnauthorizedError
-from triad_serving.http.record import reason_of, record_of
-from triad_serving.http.schemas import Problem
+from triad_serving.contract.errors import RateLimitError, TriadError, UnauthorizedError, reason_of
+from triad_serving.http.record import record_of
+from triad_serving.http.schemas import PROBLEM_URN, Problem
 
 RETRY_AFTER_S = 1
 MAX_VALUE_CHARACTERS = 100
@@ -26,7 +26,7 @@ def triad_problem(request: Request, error: TriadError) -> Response:
 def describe_problem(error: TriadError, request_id: str) -> Problem:
     value = error.value
     return Problem(
-        type="urn:triad:problem:" + reason_of(error.title),
+        type=PROBLEM_URN + reason_of(error.title),
         title=error.title,
         status=error.status,
         detail=error.detail,
@@ -42,7 +42,7 @@ def validation_problem(request: Request, error: RequestValidationError) -> Respo
     first: dict[str, Any] = error.errors()[0]
     limit = next((first["ctx"][key] for key in ("ge", "le", "gt", "lt") if key in first.get("ctx", {})), None)
     problem = Problem(
-        type="urn:triad:problem:invalid-parameter",
+        type=PROBLEM_URN + "invalid-parameter",
         title="Invalid parameter",
         status=422,
         detail=" ".join(_complaint(each) for each in error.errors()[:MAX_COMPLAINTS]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
@@ -27,7 +27,7 @@ class Caller:
 class Record:
     """caller: where the service has keys. problem: the reason why it was refused.
 
-    answered_ns: when the prediction was ready, by the clock of `time.time_ns`.
+    answered_ns: when the prediction was ready, by the clock of `time.time_ns`. rows: of a request for many.
     """
 
     id: str
@@ -38,11 +38,7 @@ class Record:
     prediction: Prediction | None = None
     timings: Timings | None = None
     answered_ns: int = 0
-
-
-def reason_of(title: str) -> str:
-    """A problem's title, as metrics and logs name it."""
-    return title.lower().replace(" ", "-")
+    rows: list[Record] = field(default_factory=list)
 
 
 def record_of(request: HTTPConnection) -> Record:

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -33,9 +33,12 @@ from triad_serving.contract.schema import Schema
 from triad_serving.engine.batcher import BatchResult
 from triad_serving.engine.engine import Engine, Pending, Timings
 from triad_serving.http.access.guard import require_admin
+from triad_serving.http.batch import MANY_ROWS, Batch, BatchResponse, read_rows, wanted_format
 from triad_serving.http.descriptions import describe_all, describe_model, describe_version
 from triad_serving.http.multipart import Upload, UploadBudget
 from triad_serving.http.openapi import (
+    BATCH_DESCRIPTION,
+    BATCH_RESPONSES,
     EXPLAIN_DESCRIPTION,
     EXPLAIN_RESPONSES,
     MODEL_RESPONSES,
@@ -44,20 +47,18 @@ from triad_serving.http.openapi import (
     RELOAD_DESCRIPTION,
     RELOAD_RESPONSES,
     TIMEOUT_HEADER,
+    describe_batch,
     describe_request,
 )
 from triad_serving.http.problems import http_problem, triad_problem, validation_problem
 from triad_serving.http.record import record_of
-from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
+from triad_serving.http.schemas import BatchAnswer, ModelList, ModelReport, ModelVersion, Reload
 from triad_serving.http.view import AS_JSON, View
 from triad_serving.inference.answer import Prediction
 from triad_serving.inference.options import ExplainOptions, Options
-from triad_serving.media.example import RawInputs
 from triad_serving.settings import MIB
 
 logger = logging.getLogger(__name__)
-
-MANY_ROWS = 7  # Shapley values of three media; the dozens of an occlusion would hold up the event loop
 
 ModelName = Annotated[str, Path(description="Name of the model.", examples=["digits"])]
 ModelVersionNumber = Annotated[str, Path(description="Version of the model.", examples=["1"])]
@@ -67,6 +68,8 @@ DefaultVersion = Annotated[
 ]
 AnyOptions = TypeVar("AnyOptions", bound=Options)
 MAX_DIGITS = 9  # of milliseconds: 11 days
+T = TypeVar("T")
+Reader = Callable[[str | None, str | None, AsyncIterator[bytes]], Coroutine[Any, Any, T]]
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -102,6 +105,8 @@ def build_router(engine: Engine) -> APIRouter:
     """Routes that answer from an engine which the caller opens and closes, e.g. in the lifespan."""
     router = APIRouter(prefix="/v1", route_class=ProblemRoute)
     budget = UploadBudget(engine.settings.max_upload_mib * MIB)
+    # Of rows of all batches: half the queue stays to who asks for one.
+    places = asyncio.Semaphore(max(1, min(engine.settings.max_batch, engine.settings.max_queue // 2)))
 
     @router.post(
         "/predict",
@@ -117,6 +122,20 @@ def build_router(engine: Engine) -> APIRouter:
         options = read_options(Options, request.scope["query_string"])
         async with _deadline(request, engine):
             return await _predict(request, options, engine, budget)
+
+    @router.post(
+        "/predict/batch",
+        operation_id="predict_batch",
+        summary="Predict many at once, in one answer or as they are ready",
+        description=BATCH_DESCRIPTION,
+        tags=["predict"],
+        response_model=BatchAnswer,
+        responses=BATCH_RESPONSES,
+        openapi_extra=describe_batch(),
+    )
+    async def predict_batch(request: Request) -> Response:
+        options = read_options(Options, request.scope["query_string"])
+        return await _predict_batch(request, options, engine, budget, places)
 
     @router.post(
         "/explain",
@@ -206,15 +225,21 @@ def read_options(kind: type[AnyOptions], query: bytes) -> AnyOptions:
 
 @asynccontextmanager
 async def _deadline(request: Request, engine: Engine) -> AsyncIterator[None]:
-    """The service's, or the request's own where that is shorter. Raises DeadlineError, ParameterError."""
-    deadline_s = engine.settings.request_timeout_s
-    if asked_ms := request.headers.get(TIMEOUT_HEADER):
-        deadline_s = min(deadline_s, _milliseconds(asked_ms) / 1000)
+    """Raises DeadlineError, ParameterError."""
+    deadline_s = _deadline_s(request, engine)
     try:
         async with asyncio.timeout(deadline_s):
             yield
     except TimeoutError as error:
         raise DeadlineError(f"No answer within {deadline_s:g} s.", limit=deadline_s) from error
+
+
+def _deadline_s(request: Request, engine: Engine) -> float:
+    """The service's, or the request's own where that is shorter. Raises ParameterError."""
+    deadline_s = engine.settings.request_timeout_s
+    if asked_ms := request.headers.get(TIMEOUT_HEADER):
+        deadline_s = min(deadline_s, _milliseconds(asked_ms) / 1000)
+    return deadline_s
 
 
 def _milliseconds(asked: str) -> int:
@@ -235,7 +260,7 @@ async def _predict(
     record.model = model.name
     engine.check_capacity()  # a full queue refuses before the upload, not after it
     with Upload(engine.settings.media_limits, budget) as upload:
-        raw = await _read(request, upload)
+        raw = await _receive(request, upload.read)
         record.media = raw.media
         pending = engine.start(raw, options, request_id=record.id)
         to_draw = raw if view.drawn else None
@@ -256,10 +281,36 @@ async def _predict(
     return response
 
 
-async def _read(request: Request, upload: Upload) -> RawInputs:
+async def _predict_batch(
+    request: Request, options: Options, engine: Engine, budget: UploadBudget, places: asyncio.Semaphore
+) -> Response:
+    wanted = wanted_format(request)
+    record, settings = record_of(request), engine.settings
+    record.model = engine.catalog.find(options.model, options.version).name
+    engine.check_capacity()
+    until = asyncio.get_running_loop().time() + _deadline_s(request, engine)
+    with ExitStack() as held:
+        upload = held.enter_context(Upload(settings.media_limits, budget))
+        async with _deadline(request, engine):
+            most_bytes = int(settings.max_rows_mib * MIB)
+            parts = await _receive(request, functools.partial(upload.read_parts, most_bytes=most_bytes))
+            rows = await asyncio.to_thread(read_rows, parts, settings.media_limits, most=settings.max_rows)
+        batch = Batch(
+            engine=engine,
+            options=options,
+            record=record,
+            rows=rows,
+            places=places,
+            until=until,
+            deadline_s=_deadline_s(request, engine),
+        )
+        return BatchResponse(batch, wanted, held.pop_all().close)
+
+
+async def _receive(request: Request, read: Reader[T]) -> T:
     headers = request.headers
     try:
-        return await upload.read(headers.get("content-type"), headers.get("content-length"), request.stream())
+        return await read(headers.get("content-type"), headers.get("content-length"), request.stream())
     except ClientDisconnect as error:
         raise ClientGoneError("The client went away before its request was complete.") from error
 

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, WithJsonSchema
 
 from triad_serving.contract.schema import Absent, Schema
-from triad_serving.inference.answer import Medium
+from triad_serving.inference.answer import Medium, Prediction
 from triad_serving.media.audio.schemas import AudioFormat
 from triad_serving.media.fields.schemas import FieldsFormat
 from triad_serving.media.image.schemas import ImageFormat
 from triad_serving.media.text.schemas import TextFormat
 
+PROBLEM_URN = "urn:triad:problem:"
 Number = Annotated[int | float, WithJsonSchema({"type": "number"})]  # 40000 stays 40000, not 40000.0
 
 
@@ -29,6 +30,27 @@ class Problem(Schema):
     limit: Number | Absent = Field(default=None, examples=[10000])
     value: Number | str | Absent = Field(default=None, examples=[12000])
     id: str = Field(description="Also in `X-Request-ID`.", examples=["req-5f2b1c0a9d3e4f60"])
+
+
+class BatchRow(Schema):
+    """One example of many; media that are files are named parts of the request, and rows may share one."""
+
+    text: str | Absent = None
+    image: str | Absent = Field(default=None, description="Name of the part that holds it.")
+    audio: str | Absent = Field(default=None, description="Name of the part that holds it.")
+    fields: dict[str, str | int | float | bool | Absent] | Absent = None
+
+
+class RowAnswer(Schema):
+    """Either the prediction or the problem of one row."""
+
+    row: int = Field(description="Which, from 0.", examples=[0])
+    prediction: Prediction | Absent = None
+    problem: Problem | Absent = None
+
+
+class BatchAnswer(Schema):
+    answers: list[RowAnswer] = Field(description="One of each row, in their order.")
 
 
 class ModelInputFormats(Schema):

@@ -41,6 +41,7 @@ def test_the_description_changes_only_on_purpose() -> None:
 def test_operation_ids_make_readable_client_methods() -> None:
     assert {operation["operationId"] for _, operation in operations()} == {
         "predict",
+        "predict_batch",
         "explain",
         "list_models",
         "get_model",
@@ -52,7 +53,9 @@ def test_operation_ids_make_readable_client_methods() -> None:
     }
 
 
-@pytest.mark.parametrize(("path", "more"), [("predict", set()), ("explain", {"406"})])
+@pytest.mark.parametrize(
+    ("path", "more"), [("predict", set()), ("explain", {"406"}), ("predict/batch", {"406"})]
+)
 def test_every_error_is_described_with_a_true_example(path: str, more: set[str]) -> None:
     responses = describe()["paths"][f"/v1/{path}"]["post"]["responses"]
     assert set(responses) == {"200", "400", "404", "413", "415", "422", "500", "503", "504", *more}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from triad_serving.contract.errors import DecodeError, ParameterError
+from triad_serving.contract.strict_json import strict_json
 from triad_serving.media.fields.spec import (
     MISSING_ID,
     CategoricalField,
@@ -30,9 +30,8 @@ Fields: TypeAlias = Mapping[str, Value]
 def parse_fields(data: bytes) -> dict[str, Value]:
     """A JSON object of UTF-8. Raises DecodeError where it is none, or names a field twice."""
     try:
-        found = json.loads(data, object_pairs_hook=_single_names, parse_constant=_refuse_constant)
-        json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair could not be answered either
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        found = strict_json(data)
+    except ValueError as error:
         raise DecodeError(f"The fields are not a JSON object: {error}.", field=MEDIUM) from error
     if not isinstance(found, dict):
         raise DecodeError('The fields are not a JSON object, such as {"age": 63}.', field=MEDIUM)
@@ -103,17 +102,6 @@ def _category(value: Value, field: CategoricalField) -> str | None:
             field=f"{MEDIUM}.{field.name}",
         )
     return write_category(value) or None
-
-
-def _single_names(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a name stands in it twice")
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _short(value: object) -> str:

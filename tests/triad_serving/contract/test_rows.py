@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 from triad_serving.contract.errors import TableError
-from triad_training.data.rows import read_rows
+from triad_serving.contract.rows import read_rows
 
 
 def test_typed_cells_become_what_csv_would_hold(tmp_path: Path) -> None:

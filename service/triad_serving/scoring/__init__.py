@@ -1,0 +1,1 @@
+"""Offline: a table of examples in, a table of predictions out."""
