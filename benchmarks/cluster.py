@@ -2,20 +2,23 @@
 
 python -m benchmarks.cluster [--cases answers,throughput,kill,growth,table] [--seconds 10] [--out FILE]
 
-`answers`: each replica answers as `triad serve` does. `throughput`: connections that ask again at once, with 1
-and 2 replicas. `kill`: SIGKILL of one of two replicas under a client that asks again where it got no answer, or
-one of `AGAIN`; retries and failures are counted. `growth`: how long from the first request until there are two
-replicas. `table`: rows scored by Ray Data, beside the engine in this process.
+`answers`: each replica answers as `triad serve` does. `throughput`: connections that ask again at once, with
+1 and 2 replicas. `kill`: SIGKILL of one of two replicas under a client that asks again where it got none,
+or one of `AGAIN`; retries and failures are counted. `growth`: how long until there are two replicas. `table`:
+rows scored by Ray Data, beside the engine in this process.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import csv
+import functools
 import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -31,6 +34,10 @@ from benchmarks.media import make_examples
 from benchmarks.serving.bodies import multipart_request
 from benchmarks.serving.process import free_port
 from triad_serving.cluster.replicas import NAME, Scale, application
+from triad_serving.cluster.scoring import Pool, score_with_ray
+from triad_serving.engine.engine import Engine
+from triad_serving.inference.options import Options
+from triad_serving.scoring.score import Scoring
 from triad_serving.settings import Settings
 
 AGAIN = {
@@ -41,6 +48,7 @@ AGAIN = {
 TRIES = 8
 LIMIT_S = 120.0
 PLAIN, HEAVY = "/v1/predict", "/v1/predict?explain=all"
+ROWS = 2000
 STORE_BYTES = 80 * 2**20  # of each node: requests do not go through it
 
 
@@ -263,6 +271,55 @@ async def grow(trial: Trial) -> dict[str, Any]:
     return {**count.document(), "two replicas after s": round(grown_s, 1)}
 
 
+async def score_table(trial: Trial) -> dict[str, Any]:
+    """Seconds are of the scoring alone, engines' start included."""
+    result: dict[str, Any] = {"rows": ROWS}
+    settings = Settings(models=trial.models)
+    with tempfile.TemporaryDirectory() as name, Engine.open(trial.models, settings) as engine:
+        folder = Path(name)
+        table = write_table(folder)
+        written = []
+        for ray_engines in (0, 1, 2):
+            out = folder / f"{ray_engines}.csv"
+            scoring = Scoring(engine, table, out, options=Options())
+            by_ray = functools.partial(score_with_ray, settings=settings, pool=Pool(engines=ray_engines))
+            started_s = time.perf_counter()
+            done = sum(1 for _ in (scoring.run_by(by_ray) if ray_engines else scoring.run(1)))
+            assert done == ROWS, done
+            what = f"Ray, {ray_engines} engines: s" if ray_engines else "this process: s"
+            result[what] = round(time.perf_counter() - started_s, 1)
+            result["failed"] = scoring.write().failed
+            written.append(list(csv.DictReader(out.open(encoding="utf-8", newline=""))))
+    for rows in written[1:]:
+        difference = max(distance(parsed(a), parsed(b)) for a, b in zip(written[0], rows, strict=True))
+        result["largest difference"] = max(result.get("largest difference", 0.0), difference)
+    return result
+
+
+def write_table(folder: Path) -> Path:
+    """ROWS rows of all media, one of which names a picture that is not there."""
+    examples = make_examples()
+    for number, raw in enumerate(examples):
+        assert raw.image
+        assert raw.audio
+        (folder / f"{number}.jpg").write_bytes(raw.image)
+        (folder / f"{number}.wav").write_bytes(raw.audio)
+    table = folder / "metadata.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "image_file_name", "audio_file_name"])
+        for row in range(ROWS):
+            number = row % len(examples)
+            image = "missing.jpg" if row == 1 else f"{number}.jpg"
+            writer.writerow([examples[number].text, image, f"{number}.wav"])
+    return table
+
+
+def parsed(row: Mapping[str, str]) -> dict[str, str | float]:
+    """Cells that are numbers as such."""
+    return {key: float(cell) if "." in cell else cell for key, cell in row.items()}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     models: Path
@@ -276,6 +333,7 @@ CASES: Mapping[str, Callable[[Trial], Awaitable[dict[str, Any]]]] = {
     "throughput": measure_throughput,
     "kill": kill_a_replica,
     "growth": grow,
+    "table": score_table,
 }
 
 

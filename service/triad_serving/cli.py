@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,6 +54,11 @@ class Explanation(StrEnum):
     shapley = "shapley"
     occlusion = "occlusion"
     all = "all"
+
+
+class TableEngine(StrEnum):
+    local = "local"
+    ray = "ray"
 
 
 class DrawingLanguage(StrEnum):
@@ -238,8 +244,13 @@ def predict(
         typer.Option("--keep", metavar="COLUMN", help="Of the table, to stand in --out, too; repeatable."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads, of a table. Default: one per usable core.")
+        int | None,
+        typer.Option(min=1, help="Threads, or Ray's processes, of a table. Default: one per usable core."),
     ] = None,
+    by: Annotated[
+        TableEngine, typer.Option("--engine", help="Of a table: this process, or a Ray cluster.")
+    ] = TableEngine.local,
+    gpus: Annotated[float, typer.Option(min=0, help="Share of a GPU of each of Ray's processes.")] = 0,
 ) -> None:
     """Predict in this process: one example, printed as the service would answer; or a table."""
     from triad_serving.engine.engine import Engine
@@ -252,7 +263,8 @@ def predict(
         if attention is AttentionDetail.full or explain is not Explanation.none:
             raise SetupError("Of a table: --attention none or modality, and no --explain.")
         table_options = Options(model=name, attention=attention.value)
-        _score_table(settings, table, out, options=table_options, keep=keep or [], jobs=jobs)
+        by_ray = gpus if by is TableEngine.ray else None
+        _score_table(settings, table, out, options=table_options, keep=keep or [], jobs=jobs, by_ray=by_ray)
         return
     raw = _read_inputs(text, image, audio, fields)
     options = Options(
@@ -468,9 +480,16 @@ def _training_extra() -> Iterator[None]:
 
 
 def _score_table(
-    settings: Settings, table: Path, out: Path, *, options: Options, keep: list[str], jobs: int | None
+    settings: Settings,
+    table: Path,
+    out: Path,
+    *,
+    options: Options,
+    keep: list[str],
+    jobs: int | None,
+    by_ray: float | None,
 ) -> None:
-    """Exit code 1 where rows failed."""
+    """Exit code 1 where rows failed. by_ray: a Ray cluster scores, each process with this much of a GPU."""
     from triad_serving.engine.engine import Engine
     from triad_serving.scoring.score import Scoring
 
@@ -480,7 +499,14 @@ def _score_table(
         scoring = Scoring(engine, table, out, options=options, keep=keep)
         with typer.progressbar(length=scoring.total, file=sys.stderr, show_pos=True) as bar:
             bar.update(scoring.done)
-            for _ in scoring.run(settings.threads):
+            if by_ray is None:
+                running = scoring.run(settings.threads)
+            else:
+                from triad_serving.cluster.scoring import Pool, score_with_ray
+
+                pool = Pool(engines=settings.threads, gpus=by_ray)
+                running = scoring.run_by(partial(score_with_ray, settings=settings, pool=pool))
+            for _ in running:
                 bar.update(1)
         scored = scoring.write()
     print(f"{scored.answered} rows answered: {out}")

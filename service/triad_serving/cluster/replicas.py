@@ -112,8 +112,12 @@ def import_serve() -> Any:
     try:
         from ray import serve
     except ModuleNotFoundError as error:
-        raise SetupError(f"{error.name} is missing: pip install triad-serving[ray]") from error
+        raise missing_ray(error) from error
     return serve
+
+
+def missing_ray(error: ModuleNotFoundError) -> SetupError:
+    return SetupError(f"{error.name} is missing: pip install triad-serving[ray]")
 
 
 def _build(settings: Settings) -> FastAPI:
