@@ -79,7 +79,9 @@ def application(settings: Settings, scale: Scale) -> Application:
     own = of_replica(settings, scale)
 
     def build() -> FastAPI:  # in a replica; Ray takes a function only, no partial
-        return _build(own)
+        logging.config.dictConfig(log_config(own.log_level, own.log_format))
+        quiet_libraries()
+        return build_app(own)
 
     deployment = serve.deployment(serve.ingress(build)(Replica))
     return deployment.options(
@@ -120,10 +122,8 @@ def missing_ray(error: ModuleNotFoundError) -> SetupError:
     return SetupError(f"{error.name} is missing: pip install triad-serving[ray]")
 
 
-def _build(settings: Settings) -> FastAPI:
-    """The whole service, whose lifespan opens its engine."""
-    logging.config.dictConfig(log_config(settings.log_level, settings.log_format))
-    quiet_libraries()
+def build_app(settings: Settings) -> FastAPI:
+    """The whole service, whose lifespan opens its engine; what changes its models changes every replica's."""
     engine = Engine.open(settings.models, settings)
     engine.supervisor = functools.partial(_load_everywhere, engine)
     app = create_app(engine=engine)
