@@ -23,6 +23,8 @@ from triad_serving.settings import Settings
 
 FOLDER = EXAMPLES / "kubernetes"
 DOCKERFILE = (EXAMPLES.parent / "Dockerfile").read_text(encoding="utf-8")
+# kubernetes_validate's schemas name a metaschema that its jsonschema does not know; it takes the latest one.
+pytestmark = pytest.mark.filterwarnings("ignore:The metaschema specified by:DeprecationWarning")
 VERSIONS = ("1.33", "1.37")  # the oldest and the newest that the clouds offer
 
 

@@ -35,6 +35,10 @@ def deploy(settings: Settings, scale: Scale, *, address: str | None, host: str, 
     try:
         serve.start(proxy_location="EveryNode", http_options=HTTPOptions(host=host, port=port))
         serve.run(wanted, name=NAME, route_prefix="/")
+        if settings.api_keys_file is None and host not in ("127.0.0.1", "::1", "localhost"):
+            sys.stderr.write(
+                f"EVERYBODY who reaches {host} may use it: no API keys are set (TRIAD_API_KEYS_FILE).\n"
+            )
         sys.stdout.write(f"Triad is ready: port {port} of every machine of the cluster.\n")
         sys.stdout.flush()
         if address is None:

@@ -7,6 +7,7 @@ import functools
 import logging.config
 import math
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -104,9 +105,16 @@ def application(settings: Settings, scale: Scale) -> Application:
 
 def of_replica(settings: Settings, scale: Scale) -> Settings:
     """With threads for the cores that a replica gets, not for those of the machine that deploys it."""
+    settings = with_absolute_paths(settings)
     if "threads" in settings.model_fields_set:
         return settings
-    return settings.model_copy(update={"threads": max(1, math.ceil(scale.cpus))})
+    return settings.model_copy(update={"threads": math.ceil(scale.cpus)})
+
+
+def with_absolute_paths(settings: Settings) -> Settings:
+    """Ray's processes have another working directory."""
+    paths = {name: value.absolute() for name, value in settings if isinstance(value, Path)}
+    return settings.model_copy(update=paths)
 
 
 def import_serve() -> Any:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from triad_serving.cluster.replicas import missing_ray
+from triad_serving.cluster.replicas import missing_ray, with_absolute_paths
 from triad_serving.contract.errors import SetupError
 from triad_serving.contract.rows import Row
 from triad_serving.engine.engine import Engine
@@ -50,7 +50,7 @@ def score_with_ray(
     scorer = replace(scorer, folder=scorer.folder.absolute())
     scored = ray.data.from_items([{"row": json.dumps(row)} for row in rows]).map_batches(
         RowScorers,
-        fn_constructor_args=(scorer, settings, math.ceil(pool.cpus)),
+        fn_constructor_args=(scorer, with_absolute_paths(settings), math.ceil(pool.cpus)),
         batch_size=BATCH_ROWS,
         compute=ray.data.ActorPoolStrategy(size=pool.engines),
         num_cpus=pool.cpus,

@@ -122,6 +122,11 @@ def test_threads_follow_the_cores_of_a_replica(tiny_bundle: Path, cpus: float, t
     assert of_replica(Settings(models=tiny_bundle, threads=7), Scale(cpus=cpus)).threads == 7
 
 
+def test_paths_hold_in_another_working_directory(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tiny_bundle.parent)
+    assert of_replica(Settings(models=Path(tiny_bundle.name)), Scale()).models == tiny_bundle
+
+
 def test_fewer_replicas_at_most_than_at_least_are_refused() -> None:
     with pytest.raises(ValidationError, match="at most 1 replicas are fewer than at least 2"):
         Scale(min_replicas=2, max_replicas=1)
