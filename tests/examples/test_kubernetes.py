@@ -76,14 +76,13 @@ def prefix(kind: str) -> str:
 
 
 def unknown_fields(value: Any, model: str) -> Iterator[str]:
-    """Paths that KServe's own classes (generated from its custom resources) and Kubernetes' do not have."""
+    """Those that KServe's own classes, generated from its custom resources, do not have."""
     if found := re.fullmatch(r"list\[(.+)\]", model):
         for each in value:
             yield from unknown_fields(each, found[1])
         return
     kind = getattr(importlib.import_module("kserve"), model, None)
-    kind = kind or getattr(importlib.import_module("kubernetes.client"), model, None)
-    if kind is None:  # a string, a number, a mapping of them
+    if kind is None:  # a string, a number; or Kubernetes' own, which the test above has
         return
     types = {kind.attribute_map[name]: of for name, of in kind.openapi_types.items()}
     for name, inner in value.items():
