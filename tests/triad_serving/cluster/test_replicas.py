@@ -154,25 +154,19 @@ def test_the_command_serves_until_it_is_told_to_end(tiny_bundle: Path) -> None:
     pytest.importorskip("ray.serve", reason=WITHOUT_RAY)
     port = free_port()
     command = [sys.executable, "-m", "triad_serving.cli", "deploy", "ray", "--models", str(tiny_bundle)]
-    process = subprocess.Popen(
-        [*command, "--port", str(port)],
-        env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
+    command += ["--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any(line.startswith("Triad is ready") for line in process.stdout)
         url = f"http://127.0.0.1:{port}"
         assert httpx.get(f"{url}/readyz").status_code == 200
-        answer = httpx.post(
-            f"{url}/v1/predict", files={"image": png_bytes()}, headers={"X-Request-ID": "mine"}
-        )
+        headers = {"X-Request-ID": "mine"}
+        answer = httpx.post(f"{url}/v1/predict", files={"image": png_bytes()}, headers=headers)
         assert answer.json()["id"] == "mine"
-        assert httpx.post(f"{url}/v1/predict", data={"none": "x"}).json()["status"] == 400
-    finally:
+        assert httpx.post(f"{url}/v1/predict", files={"none": b"x"}).json()["status"] == 400
         process.terminate()
-    assert process.wait(60) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_bundle_that_is_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:

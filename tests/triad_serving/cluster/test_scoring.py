@@ -35,8 +35,10 @@ def test_an_engine_of_the_pool_writes_what_the_local_one_does(tiny_bundle: Path,
         assert list(read_rows(table)) == rows
         pooled = RowScorers(scorer, settings, 1)
         batch = {"row": [json.dumps(row) for row in read_rows(table)]}
-        with pooled._engine:
+        try:
             return [json.loads(record) for record in pooled(batch)["record"]]
+        finally:
+            pooled._engine.__exit__()
 
     with Engine.open(tiny_bundle, settings) as engine:
         out = table.with_name("pooled.csv")
