@@ -25,6 +25,7 @@ DIRECTION = {
         ("drawing", "engine"),
         ("http",),
         ("operation", "client", "scoring"),
+        ("cluster",),
         ("cli",),
     ),
     "triad_training": (

@@ -41,12 +41,3 @@ def test_every_setting_and_command_that_it_names_exists() -> None:
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)#]+)", PAGE))
 def test_its_links_lead_somewhere(target: str) -> None:
     assert (ROOT / "docs" / target).exists()
-
-
-def test_its_kubernetes_example_asks_the_probes_that_are_there() -> None:
-    block = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert block
-    container = yaml.safe_load(block[1])["containers"][0]
-    paths = {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
-    assert paths == {"/readyz", "/healthz"}
-    assert container["env"][0]["name"].removeprefix("TRIAD_").lower() in Settings.model_fields

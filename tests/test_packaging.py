@@ -95,7 +95,7 @@ def test_the_base_install_brings_nothing_of_training() -> None:
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["gpu"]),
+        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["gpu"] + EXTRAS["ray"]),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]),
     ],

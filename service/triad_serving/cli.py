@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+deploy = typer.Typer(help="Serve from several machines.", no_args_is_help=True)
+app.add_typer(deploy, name="deploy")
 
 
 class Device(StrEnum):
@@ -51,6 +54,11 @@ class Explanation(StrEnum):
     shapley = "shapley"
     occlusion = "occlusion"
     all = "all"
+
+
+class TableEngine(StrEnum):
+    local = "local"
+    ray = "ray"
 
 
 class DrawingLanguage(StrEnum):
@@ -170,6 +178,44 @@ def serve(
             serve_with_workers(settings, bound, workers)
 
 
+@deploy.command("ray")
+def deploy_ray(
+    *,
+    models: Annotated[
+        Path | None, typer.Option(help="A bundle or a folder of bundles, there on every machine.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="A running cluster, `auto` for this machine's. Default: one is started here."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on, on every machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    min_replicas: Annotated[int, typer.Option(min=1, help="Replicas that are always there.")] = 1,
+    max_replicas: Annotated[
+        int | None, typer.Option(min=1, help="Most replicas. Default: as many as are always there.")
+    ] = None,
+    queue: Annotated[
+        float, typer.Option(min=1, help="Requests for each replica, past which one more starts.")
+    ] = 8,
+    cpus: Annotated[float, typer.Option(min=0.1, help="Cores of each replica.")] = 1,
+    gpus: Annotated[float, typer.Option(min=0, help="Share of a GPU of each replica: 0.25.")] = 0,
+) -> None:
+    """Serve from the machines of a Ray cluster: replicas that grow with their queues."""
+    from triad_serving.cluster.deploy import deploy as deploy_on_ray
+    from triad_serving.cluster.replicas import Scale
+    from triad_serving.settings import Settings
+
+    settings = Settings(models=models.absolute()) if models else Settings()
+    scale = Scale(
+        min_replicas=min_replicas,
+        max_replicas=max_replicas or min_replicas,
+        queue=queue,
+        cpus=cpus,
+        gpus=gpus,
+    )
+    deploy_on_ray(settings, scale, address=address, host=host, port=port)
+
+
 @app.command()
 def predict(
     *,
@@ -198,8 +244,13 @@ def predict(
         typer.Option("--keep", metavar="COLUMN", help="Of the table, to stand in --out, too; repeatable."),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Threads, of a table. Default: one per usable core.")
+        int | None,
+        typer.Option(min=1, help="Threads, or Ray's processes, of a table. Default: one per usable core."),
     ] = None,
+    by: Annotated[
+        TableEngine, typer.Option("--engine", help="Of a table: this process, or a Ray cluster.")
+    ] = TableEngine.local,
+    gpus: Annotated[float, typer.Option(min=0, help="Share of a GPU of each of Ray's processes.")] = 0,
 ) -> None:
     """Predict in this process: one example, printed as the service would answer; or a table."""
     from triad_serving.engine.engine import Engine
@@ -212,7 +263,8 @@ def predict(
         if attention is AttentionDetail.full or explain is not Explanation.none:
             raise SetupError("Of a table: --attention none or modality, and no --explain.")
         table_options = Options(model=name, attention=attention.value)
-        _score_table(settings, table, out, options=table_options, keep=keep or [], jobs=jobs)
+        by_ray = gpus if by is TableEngine.ray else None
+        _score_table(settings, table, out, options=table_options, keep=keep or [], jobs=jobs, by_ray=by_ray)
         return
     raw = _read_inputs(text, image, audio, fields)
     options = Options(
@@ -428,9 +480,16 @@ def _training_extra() -> Iterator[None]:
 
 
 def _score_table(
-    settings: Settings, table: Path, out: Path, *, options: Options, keep: list[str], jobs: int | None
+    settings: Settings,
+    table: Path,
+    out: Path,
+    *,
+    options: Options,
+    keep: list[str],
+    jobs: int | None,
+    by_ray: float | None,
 ) -> None:
-    """Exit code 1 where rows failed."""
+    """Exit code 1 where rows failed. by_ray: a Ray cluster scores, each process with this much of a GPU."""
     from triad_serving.engine.engine import Engine
     from triad_serving.scoring.score import Scoring
 
@@ -440,7 +499,14 @@ def _score_table(
         scoring = Scoring(engine, table, out, options=options, keep=keep)
         with typer.progressbar(length=scoring.total, file=sys.stderr, show_pos=True) as bar:
             bar.update(scoring.done)
-            for _ in scoring.run(settings.threads):
+            if by_ray is None:
+                running = scoring.run(settings.threads)
+            else:
+                from triad_serving.cluster.scoring import Pool, score_with_ray
+
+                pool = Pool(engines=settings.threads, gpus=by_ray)
+                running = scoring.run_by(partial(score_with_ray, settings=settings, pool=pool))
+            for _ in running:
                 bar.update(1)
         scored = scoring.write()
     print(f"{scored.answered} rows answered: {out}")

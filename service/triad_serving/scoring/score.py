@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import RequestError, SetupError, TableError, TriadError, reason_of
@@ -21,6 +22,7 @@ from triad_serving.scoring.journal import Journal
 from triad_serving.scoring.prediction_table import LINE, columns_of, import_pyarrow, row_of, writer_for
 
 PROBLEM = "problem"  # of a record in the journal
+Record: TypeAlias = dict[str, Any]  # of the journal
 AHEAD = 4  # times as many rows as jobs are asked at once, so that there is something to batch
 
 
@@ -31,6 +33,28 @@ class Scored:
     answered: int
     failed: int
     failures: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowScorer:
+    """What it takes beside an engine to score a row; folder: which files in cells are relative to."""
+
+    source: Columns
+    folder: Path
+    options: Options
+    keep: tuple[str, ...]
+
+    def score(self, engine: Engine, row: Row) -> Record:
+        """Of a row that cannot be answered it says why."""
+        line, cells = row
+        try:
+            if isinstance(cells, str):
+                raise RequestError(f"{cells}.")
+            raw = self.source.read(cells, self.folder)
+            prediction = engine.predict_sync(raw, self.options)
+        except TriadError as error:
+            return {LINE: line, PROBLEM: _describe(error)}
+        return {LINE: line, **{name: cells.get(name, "") for name in self.keep}, **row_of(prediction)}
 
 
 class Scoring:
@@ -44,18 +68,16 @@ class Scoring:
         Raises NotFoundError, SetupError, TableError. engine: open.
         """
         self._engine = engine
-        self._options = options
-        self._folder = table.parent
-        self._keep = tuple(keep)
         self._out = out
         bundle = engine.catalog.find(options.model, options.version).bundle
         manifest = bundle.manifest
         self._columns = columns_of(
-            manifest.tasks, bundle.spec.media, self._keep, attention=options.attention != "none"
+            manifest.tasks, bundle.spec.media, keep, attention=options.attention != "none"
         )
         self._write = writer_for(out)
-        self._source = Columns.of(bundle.spec, manifest.training.get("data", {}))
-        self._rows = _read_table(table, self._source, self._keep)
+        source = Columns.of(bundle.spec, manifest.training.get("data", {}))
+        self._scorer = RowScorer(source=source, folder=table.parent, options=options, keep=tuple(keep))
+        self._rows = _read_table(table, source, keep)
         about = {
             "table": hashlib.sha256(table.read_bytes()).hexdigest(),
             "model": f"{manifest.name}/{manifest.version}",
@@ -76,10 +98,15 @@ class Scoring:
 
     def run(self, jobs: int) -> Iterator[None]:
         """Yields when a row is done. jobs: threads of the engine."""
-        todo = [row for row in self._rows if row[0] not in self._journal.done]
         concurrency = min(AHEAD * jobs, self._engine.settings.max_queue)
+        score = functools.partial(self._scorer.score, self._engine)
+        yield from self.run_by(lambda _, rows: each_in_order(score, rows, concurrency=concurrency))
+
+    def run_by(self, records: Callable[[RowScorer, Sequence[Row]], Iterable[Record]]) -> Iterator[None]:
+        """The same, by whatever makes records of the rows that are left, in their order."""
+        todo = [row for row in self._rows if row[0] not in self._journal.done]
         with self._journal as journal:
-            for record in each_in_order(self._score, todo, concurrency=concurrency):
+            for record in records(self._scorer, todo):
                 journal.add(record)
                 yield
 
@@ -98,18 +125,6 @@ class Scoring:
         self._journal.path.unlink()
         answered = self.done - len(failed)
         return Scored(answered=answered, failed=len(failed), failures=failures if failed else None)
-
-    def _score(self, row: Row) -> dict[str, Any]:
-        """A record of the journal."""
-        line, cells = row
-        try:
-            if isinstance(cells, str):
-                raise RequestError(f"{cells}.")
-            raw = self._source.read(cells, self._folder)
-            prediction = self._engine.predict_sync(raw, self._options)
-        except TriadError as error:
-            return {LINE: line, PROBLEM: _describe(error)}
-        return {LINE: line, **{name: cells.get(name, "") for name in self._keep}, **row_of(prediction)}
 
 
 def _describe(error: TriadError) -> dict[str, Any]:
