@@ -131,6 +131,12 @@ def serve(
             help="Processes. Default: one per usable core where they share models (Linux, on the CPU).",
         ),
     ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve the Open Inference Protocol over gRPC, too; 0: a free one."
+        ),
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Lines for people, or JSON for machines.")
@@ -151,14 +157,17 @@ def serve(
         workers = usable_cores() if fork_safe(Settings().device) else 1
     if workers > 1:
         os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
-    settings = Settings()
     with ExitStack() as stack:
         if workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="triad-metrics-"))
             os.environ[METRICS_FOLDER] = folder  # before anything below imports prometheus_client
         from triad_serving.operation import server
+        from triad_serving.operation.grpc_port import reserved_grpc_port
         from triad_serving.operation.workers import serve_with_workers
 
+        if grpc_port is not None:
+            stack.enter_context(reserved_grpc_port(host, grpc_port))
+        settings = Settings()
         bound = stack.enter_context(server.bind(host, port))
         server.warn_where_open(settings, bound)
         if workers == 1:

@@ -140,6 +140,8 @@ class Metrics:
             self._count_stages(record.timings)
         if record.prediction is not None:
             self._count_prediction(record.prediction)
+        for prediction in record.further:
+            self._count_prediction(prediction)
 
     def _count_refused(self) -> None:
         """That the server told, before the application saw the request."""

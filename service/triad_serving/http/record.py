@@ -27,6 +27,7 @@ class Caller:
 class Record:
     """caller: where the service has keys. problem: the reason why it was refused.
 
+    further: predictions of a request of several examples, beside the first.
     answered_ns: when the prediction was ready, by the clock of `time.time_ns`.
     """
 
@@ -36,6 +37,7 @@ class Record:
     media: Sequence[str] = ()
     problem: str = ""
     prediction: Prediction | None = None
+    further: Sequence[Prediction] = ()
     timings: Timings | None = None
     answered_ns: int = 0
 

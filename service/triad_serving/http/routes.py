@@ -98,10 +98,13 @@ class ProblemRoute(APIRoute):
         return answer
 
 
-def build_router(engine: Engine) -> APIRouter:
-    """Routes that answer from an engine which the caller opens and closes, e.g. in the lifespan."""
+def build_router(engine: Engine, budget: UploadBudget | None = None) -> APIRouter:
+    """Routes that answer from an engine which the caller opens and closes, e.g. in the lifespan.
+
+    budget: where other routes share it.
+    """
     router = APIRouter(prefix="/v1", route_class=ProblemRoute)
-    budget = UploadBudget(engine.settings.max_upload_mib * MIB)
+    budget = budget or UploadBudget(engine.settings.max_upload_mib * MIB)
 
     @router.post(
         "/predict",
@@ -115,7 +118,7 @@ def build_router(engine: Engine) -> APIRouter:
     )
     async def predict(request: Request) -> Response:
         options = read_options(Options, request.scope["query_string"])
-        async with _deadline(request, engine):
+        async with deadline(request, engine):
             return await _predict(request, options, engine, budget)
 
     @router.post(
@@ -131,7 +134,7 @@ def build_router(engine: Engine) -> APIRouter:
     async def explain(request: Request) -> Response:
         options = read_options(ExplainOptions, request.scope["query_string"])
         view = View.wanted(request, options.language)
-        async with _deadline(request, engine):
+        async with deadline(request, engine):
             response = await _predict(request, options, engine, budget, view)
         response.headers["Vary"] = "Accept, Accept-Language"
         return response
@@ -205,7 +208,7 @@ def read_options(kind: type[AnyOptions], query: bytes) -> AnyOptions:
 
 
 @asynccontextmanager
-async def _deadline(request: Request, engine: Engine) -> AsyncIterator[None]:
+async def deadline(request: Request, engine: Engine) -> AsyncIterator[None]:
     """The service's, or the request's own where that is shorter. Raises DeadlineError, ParameterError."""
     deadline_s = engine.settings.request_timeout_s
     if asked_ms := request.headers.get(TIMEOUT_HEADER):

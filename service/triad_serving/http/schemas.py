@@ -31,6 +31,12 @@ class Problem(Schema):
     id: str = Field(description="Also in `X-Request-ID`.", examples=["req-5f2b1c0a9d3e4f60"])
 
 
+class ProtocolError(Schema):
+    """As the Open Inference Protocol wants it."""
+
+    error: str = Field(examples=["The text has 12000 characters; at most 10000 are read."])
+
+
 class ModelInputFormats(Schema):
     """A medium that the model does not read is absent."""
 
