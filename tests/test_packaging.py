@@ -26,7 +26,9 @@ SERVING, TRAINING_HALF = ROOT / "service", ROOT / "model_training"
 PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
-SERVING_EXTRAS = [*EXTRAS["tokenizer"], *EXTRAS["rates"], *EXTRAS["signatures"], *EXTRAS["traces"]]
+SERVING_EXTRAS = [
+    line for extra in ("tokenizer", "rates", "signatures", "traces", "grpc") for line in EXTRAS[extra]
+]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
 HEAVY = {
     "torch",

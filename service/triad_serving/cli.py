@@ -32,6 +32,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+export_app = typer.Typer(help="Write a bundle as another server wants it.", no_args_is_help=True)
+app.add_typer(export_app, name="export")
+
 
 class Device(StrEnum):
     auto = "auto"
@@ -258,6 +261,19 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) 
 
     for folder in find_bundles(bundle):
         print(describe_bundle(read_bundle(folder)))
+
+
+@export_app.command()
+def triton(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The model repository to write NAME/ into.")],
+) -> None:
+    """For NVIDIA Triton: a model repository, answered by its Python backend."""
+    from triad_serving.inference.bundle import read_bundle
+    from triad_serving.operation.triton_export import export_triton
+
+    print(f"written to {export_triton(read_bundle(bundle), out)}")
 
 
 @app.command()
