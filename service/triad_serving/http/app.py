@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             Exception: _answer_unexpected_error,
         },
     )
-    guarded = {"dependencies": [Security(guard)], "responses": KEY_RESPONSES} if guard else {}
+    guarded: dict[str, Any] = {"dependencies": [Security(guard)], "responses": KEY_RESPONSES} if guard else {}
     app.include_router(build_router(engine, budget), **guarded)
     app.include_router(build_v2_health_router(engine))
     app.include_router(build_v2_router(engine, budget), **guarded)

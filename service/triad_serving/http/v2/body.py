@@ -41,7 +41,8 @@ def read_request(body: bytes, header_length: str | None) -> tuple[InferenceReque
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "body"
         raise MalformedRequestError(f"{where}: {first['msg']}.", field=where[:80]) from error
-    for parameters in (each.parameters for each in (*request.inputs, *request.outputs)):
+    sent = [*(tensor.parameters for tensor in request.inputs), *(each.parameters for each in request.outputs)]
+    for parameters in sent:
         for name in OTHERS:
             if name in parameters:
                 raise ParameterError(
