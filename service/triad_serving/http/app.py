@@ -26,6 +26,7 @@ from triad_serving.http.pages import build_pages_router
 from triad_serving.http.problems import http_problem, validation_problem
 from triad_serving.http.routes import ProblemRoute, build_router
 from triad_serving.http.schemas import Health
+from triad_serving.http.v2.openapi import V2_KEY_RESPONSES
 from triad_serving.http.v2.routes import build_v2_health_router, build_v2_router
 from triad_serving.settings import MIB, Settings
 
@@ -85,7 +86,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     guarded: dict[str, Any] = {"dependencies": [Security(guard)], "responses": KEY_RESPONSES} if guard else {}
     app.include_router(build_router(engine, budget), **guarded)
     app.include_router(build_v2_health_router(engine))
-    app.include_router(build_v2_router(engine, budget), **guarded)
+    v2_guarded = guarded | {"responses": V2_KEY_RESPONSES} if guard else {}
+    app.include_router(build_v2_router(engine, budget), **v2_guarded)
     app.include_router(_build_metrics_router(metrics), **guarded)
     app.include_router(_build_probes_router(engine))
     app.include_router(build_pages_router())

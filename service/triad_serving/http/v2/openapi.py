@@ -33,6 +33,10 @@ def _error(status: int, meaning: str, error: str) -> Responses:
 
 V2_RESPONSES = _error(404, "Not found", "There is no model 'cats'; served: digits.")
 V2_UNAVAILABLE = _error(503, "Unavailable", "The service is shutting down.")
+V2_KEY_RESPONSES: Responses = {
+    **_error(401, "Unauthorized", "The API key is not one of this service."),
+    **_error(429, "Too many requests", "The key shop may ask 100 times a minute."),
+}
 _LENGTH: dict[str, Any] = {
     "description": "Of the JSON, where tensors in binary come behind it.",
     "schema": {"type": "integer"},
