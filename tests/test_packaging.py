@@ -28,7 +28,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SERVING_EXTRAS = [
     requirement
-    for extra in ("client", "tables", "tokenizer", "rates", "signatures", "traces")
+    for extra in ("client", "tables", "tokenizer", "rates", "signatures", "traces", "grpc")
     for requirement in EXTRAS[extra]
 ]
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]

@@ -36,6 +36,9 @@ app = typer.Typer(
 deploy = typer.Typer(help="Serve from several machines.", no_args_is_help=True)
 app.add_typer(deploy, name="deploy")
 
+export_app = typer.Typer(help="Write a bundle as another server wants it.", no_args_is_help=True)
+app.add_typer(export_app, name="export")
+
 
 class Device(StrEnum):
     auto = "auto"
@@ -142,6 +145,12 @@ def serve(
             help="Processes. Default: one per usable core where they share models (Linux, on the CPU).",
         ),
     ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Serve the Open Inference Protocol over gRPC, too; 0: a free one."
+        ),
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Lines for people, or JSON for machines.")
@@ -162,14 +171,17 @@ def serve(
         workers = usable_cores() if fork_safe(Settings().device) else 1
     if workers > 1:
         os.environ.setdefault("TRIAD_THREADS", str(max(1, usable_cores() // workers)))
-    settings = Settings()
     with ExitStack() as stack:
         if workers > 1:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="triad-metrics-"))
             os.environ[METRICS_FOLDER] = folder  # before anything below imports prometheus_client
         from triad_serving.operation import server
+        from triad_serving.operation.grpc_port import reserved_grpc_port
         from triad_serving.operation.workers import serve_with_workers
 
+        if grpc_port is not None:
+            stack.enter_context(reserved_grpc_port(host, grpc_port))
+        settings = Settings()
         bound = stack.enter_context(server.bind(host, port))
         server.warn_where_open(settings, bound)
         if workers == 1:
@@ -325,6 +337,19 @@ def inspect(bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")]) 
 
     for folder in find_bundles(bundle):
         print(describe_bundle(read_bundle(folder)))
+
+
+@export_app.command()
+def triton(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The model repository to write NAME/ into.")],
+) -> None:
+    """For NVIDIA Triton: a model repository, answered by its Python backend."""
+    from triad_serving.inference.bundle import read_bundle
+    from triad_serving.operation.triton_export import export_triton
+
+    print(f"written to {export_triton(read_bundle(bundle), out)}")
 
 
 @app.command()

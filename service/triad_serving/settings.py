@@ -127,6 +127,9 @@ class Settings(BaseSettings):
         description="Most parts of one medium that an explanation hides, one run of the graph each.",
     )
 
+    grpc_address: Annotated[str, Field(pattern=r"^.+:[0-9]+$")] | None = Field(
+        default=None, description="`host:port` to serve the Open Inference Protocol over gRPC, too."
+    )
     api_keys_file: Annotated[Path, AfterValidator(_existing)] | None = Field(
         default=None, description="Who may ask; made by `triad key`. Without it everybody may."
     )

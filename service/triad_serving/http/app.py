@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -19,12 +20,15 @@ from triad_serving.http.access.guard import RequireKey
 from triad_serving.http.access.headers import other_sites
 from triad_serving.http.access.keys import KeyFile
 from triad_serving.http.metrics import Metrics, Observe
+from triad_serving.http.multipart import UploadBudget
 from triad_serving.http.openapi import KEY_RESPONSES, METRICS_RESPONSES, PROBLEM_TYPE, TAGS, UNAVAILABLE
 from triad_serving.http.pages import build_pages_router
 from triad_serving.http.problems import http_problem, validation_problem
 from triad_serving.http.routes import ProblemRoute, build_router
 from triad_serving.http.schemas import Health
-from triad_serving.settings import Settings
+from triad_serving.http.v2.openapi import V2_KEY_RESPONSES
+from triad_serving.http.v2.routes import build_v2_health_router, build_v2_router
+from triad_serving.settings import MIB, Settings
 
 DESCRIPTION = """\
 One model reads text, an image and a sound together. Every answer says what was predicted, how sure the model
@@ -61,6 +65,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     settings = settings or (engine.settings if engine else Settings())
     engine = engine or Engine.open(settings.models, settings)
     metrics = Metrics(engine)
+    budget = UploadBudget(settings.max_upload_mib * MIB)
+    guard = RequireKey(KeyFile(settings.api_keys_file)) if settings.api_keys_file else None
     app = _Application(
         title="Triad",
         version=package_version(),
@@ -68,7 +74,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         openapi_tags=TAGS,
         docs_url=None,  # FastAPI's own load their scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan_of(engine),
+        lifespan=_lifespan_of(engine, functools.partial(_serve_grpc, engine, metrics, budget, guard)),
         telemetry=TRACES,
         middleware=[Middleware(Observe, metrics=metrics, engine=engine), *other_sites(settings.cors_origins)],
         exception_handlers={
@@ -77,8 +83,11 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
             Exception: _answer_unexpected_error,
         },
     )
-    guarded = _guard(settings)
-    app.include_router(build_router(engine), **guarded)
+    guarded: dict[str, Any] = {"dependencies": [Security(guard)], "responses": KEY_RESPONSES} if guard else {}
+    app.include_router(build_router(engine, budget), **guarded)
+    app.include_router(build_v2_health_router(engine))
+    v2_guarded = guarded | {"responses": V2_KEY_RESPONSES} if guard else {}
+    app.include_router(build_v2_router(engine, budget), **v2_guarded)
     app.include_router(_build_metrics_router(metrics), **guarded)
     app.include_router(_build_probes_router(engine))
     app.include_router(build_pages_router())
@@ -91,14 +100,6 @@ def package_version() -> str:
         return version("triad-serving")
     except PackageNotFoundError:  # run from a source tree
         return "0+source"
-
-
-def _guard(settings: Settings) -> dict[str, Any]:
-    """What routes are included with that want a key, where there are keys."""
-    if settings.api_keys_file is None:
-        return {}
-    guard = RequireKey(KeyFile(settings.api_keys_file))
-    return {"dependencies": [Security(guard)], "responses": KEY_RESPONSES}
 
 
 def _build_probes_router(engine: Engine) -> APIRouter:
@@ -139,18 +140,35 @@ def _build_metrics_router(metrics: Metrics) -> APIRouter:
     return router
 
 
-def _lifespan_of(engine: Engine) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Engine]]]:
+def _lifespan_of(
+    engine: Engine, beside: Callable[[], AbstractAsyncContextManager[None]]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Engine]]]:
     """Tells the server its engine, too: it drains it before it stops."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Engine]]:
-        if engine.opened:
-            yield {"engine": engine}
-            return
-        async with engine:
+        async with AsyncExitStack() as stack:
+            if not engine.opened:
+                await stack.enter_async_context(engine)
+            await stack.enter_async_context(beside())
             yield {"engine": engine}
 
     return lifespan
+
+
+@asynccontextmanager
+async def _serve_grpc(
+    engine: Engine, metrics: Metrics, budget: UploadBudget, guard: RequireKey | None
+) -> AsyncIterator[None]:
+    """Where it is asked for. Only then, in the process that serves, grpc is imported: it cannot be forked."""
+    if engine.settings.grpc_address is None:
+        yield
+        return
+    from triad_serving.http.v2.rpc.server import Service
+
+    service = Service(engine=engine, metrics=metrics, budget=budget, guard=guard, version=package_version())
+    async with service.serve(engine.settings.grpc_address):
+        yield
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

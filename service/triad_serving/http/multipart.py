@@ -32,6 +32,11 @@ LENGTH_DIGITS = 20  # beyond any cap; of thousands int() refuses to make a numbe
 FRAME_BYTES = 64 * 1024  # boundaries and headers of all parts, and an epilogue
 
 
+def most_bytes(limits: MediaLimits) -> int:
+    """Of one body."""
+    return sum(medium.max_bytes(limits) for medium in MEDIA) + FRAME_BYTES
+
+
 class UploadBudget:
     """Bytes that all requests of this process may hold at once. Used from one event loop."""
 
@@ -56,7 +61,7 @@ class Upload:
 
     def __init__(self, limits: MediaLimits, budget: UploadBudget) -> None:
         self._caps = {medium.name: medium.max_bytes(limits) for medium in MEDIA}
-        self._max_bytes = sum(self._caps.values()) + FRAME_BYTES
+        self._max_bytes = most_bytes(limits)
         self._budget = budget
         self._taken = 0
 
@@ -100,18 +105,32 @@ class Upload:
             max_header_count=MAX_HEADERS,
             max_header_size=MAX_HEADER_BYTES,
         )
+        async for chunk in self._counted(content_length, chunks):
+            try:
+                parser.write(chunk)
+            except FormParserError as error:
+                raise MalformedRequestError(f"The multipart body is malformed: {error}.") from error
+
+    async def read_plain(self, content_length: str | None, chunks: AsyncIterator[bytes]) -> bytes:
+        """A body without parts. Raises TooLargeError, OverloadedError."""
+        return b"".join([chunk async for chunk in self._counted(content_length, chunks)])
+
+    def hold(self, count: int) -> None:
+        """Bytes that somebody else has read. Raises OverloadedError."""
+        self._budget.take(count)
+        self._taken += count
+
+    async def _counted(
+        self, content_length: str | None, chunks: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
         if content_length is not None and content_length.isdecimal():
             self._refuse_over_cap(int(content_length[:LENGTH_DIGITS]))
         received = 0
         async for chunk in chunks:
             received += len(chunk)
             self._refuse_over_cap(received)
-            self._budget.take(len(chunk))
-            self._taken += len(chunk)
-            try:
-                parser.write(chunk)
-            except FormParserError as error:
-                raise MalformedRequestError(f"The multipart body is malformed: {error}.") from error
+            self.hold(len(chunk))
+            yield chunk
 
     def _refuse_over_cap(self, count: int) -> None:
         if count > self._max_bytes:

@@ -18,6 +18,10 @@ EXAMPLE_ID = "req-5f2b1c0a9d3e4f60"
 TAGS = [
     {"name": "predict", "description": "Ask a model, and see what it looked at."},
     {"name": "models", "description": "What is served, what it reads and answers, how good it is."},
+    {
+        "name": "open inference protocol",
+        "description": "What clients of NVIDIA Triton, KServe and others speak, version 2.",
+    },
     {"name": "operations", "description": "What operators and their machines ask."},
 ]
 
@@ -77,7 +81,7 @@ def describe_request(options: type[Options]) -> dict[str, Any]:
         }
         for name, schema in schemas.items()
     ]
-    return {"parameters": [*parameters, _TIMEOUT], **_BODY}
+    return {"parameters": [*parameters, TIMEOUT_PARAMETER], **_BODY}
 
 
 def describe_batch() -> dict[str, Any]:
@@ -106,7 +110,7 @@ def describe_batch() -> dict[str, Any]:
 
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
-_TIMEOUT: dict[str, Any] = {
+TIMEOUT_PARAMETER: dict[str, Any] = {
     "name": TIMEOUT_HEADER,
     "in": "header",
     "required": False,

@@ -1,4 +1,7 @@
-"""Every error as an RFC 9457 answer, for our own routes and for the framework's errors."""
+"""Every error as an RFC 9457 answer, for our own routes and for the framework's errors.
+
+But for /v2, whose protocol has a shape of its own.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from starlette.responses import Response
 
 from triad_serving.contract.errors import RateLimitError, TriadError, UnauthorizedError, reason_of
 from triad_serving.http.record import record_of
-from triad_serving.http.schemas import PROBLEM_URN, Problem
+from triad_serving.http.schemas import PROBLEM_URN, Problem, ProtocolError
 
 RETRY_AFTER_S = 1
 MAX_VALUE_CHARACTERS = 100
@@ -82,9 +85,10 @@ def _headers_for(error: TriadError) -> dict[str, str]:
 
 def _response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     record_of(request).problem = reason_of(problem.title)
+    v2 = f"{request.scope['path']}/".startswith("/v2/")
     return Response(
-        problem.to_json(),
+        ProtocolError(error=problem.detail).to_json() if v2 else problem.to_json(),
         status_code=problem.status,
-        media_type="application/problem+json",
+        media_type="application/json" if v2 else "application/problem+json",
         headers={**(headers or {}), "X-Request-ID": problem.id},
     )

@@ -102,10 +102,13 @@ class ProblemRoute(APIRoute):
         return answer
 
 
-def build_router(engine: Engine) -> APIRouter:
-    """Routes that answer from an engine which the caller opens and closes, e.g. in the lifespan."""
+def build_router(engine: Engine, budget: UploadBudget | None = None) -> APIRouter:
+    """Routes that answer from an engine which the caller opens and closes, e.g. in the lifespan.
+
+    budget: where other routes share it.
+    """
     router = APIRouter(prefix="/v1", route_class=ProblemRoute)
-    budget = UploadBudget(engine.settings.max_upload_mib * MIB)
+    budget = budget or UploadBudget(engine.settings.max_upload_mib * MIB)
     # Of rows of all batches: half the queue stays to who asks for one.
     places = asyncio.Semaphore(max(1, min(engine.settings.max_batch, engine.settings.max_queue // 2)))
 
@@ -121,7 +124,7 @@ def build_router(engine: Engine) -> APIRouter:
     )
     async def predict(request: Request) -> Response:
         options = read_options(Options, request.scope["query_string"])
-        async with _deadline(request, engine):
+        async with deadline(request, engine):
             return await _predict(request, options, engine, budget)
 
     @router.post(
@@ -151,7 +154,7 @@ def build_router(engine: Engine) -> APIRouter:
     async def explain(request: Request) -> Response:
         options = read_options(ExplainOptions, request.scope["query_string"])
         view = View.wanted(request, options.language)
-        async with _deadline(request, engine):
+        async with deadline(request, engine):
             response = await _predict(request, options, engine, budget, view)
         response.headers["Vary"] = "Accept, Accept-Language"
         return response
@@ -225,8 +228,8 @@ def read_options(kind: type[AnyOptions], query: bytes) -> AnyOptions:
 
 
 @asynccontextmanager
-async def _deadline(request: Request, engine: Engine) -> AsyncIterator[None]:
-    """Raises DeadlineError, ParameterError."""
+async def deadline(request: Request, engine: Engine) -> AsyncIterator[None]:
+    """The service's, or the request's own where that is shorter. Raises DeadlineError, ParameterError."""
     deadline_s = _deadline_s(request, engine)
     try:
         async with asyncio.timeout(deadline_s):
@@ -292,7 +295,7 @@ async def _predict_batch(
     until = asyncio.get_running_loop().time() + _deadline_s(request, engine)
     with ExitStack() as held:
         upload = held.enter_context(Upload(settings.media_limits, budget))
-        async with _deadline(request, engine):
+        async with deadline(request, engine):
             read = functools.partial(
                 upload.read_parts,
                 most_bytes=int(settings.max_rows_mib * MIB),

@@ -53,6 +53,12 @@ class BatchAnswer(Schema):
     answers: list[RowAnswer] = Field(description="One of each row, in their order.")
 
 
+class ProtocolError(Schema):
+    """As the Open Inference Protocol wants it."""
+
+    error: str = Field(examples=["The text has 12000 characters; at most 10000 are read."])
+
+
 class ModelInputFormats(Schema):
     """A medium that the model does not read is absent."""
 

@@ -50,6 +50,14 @@ def test_operation_ids_make_readable_client_methods() -> None:
         "get_health",
         "get_readiness",
         "get_metrics",
+        "v2_server_live",
+        "v2_server_ready",
+        "v2_server_metadata",
+        *(
+            f"v2_model{version}_{name}"
+            for version in ("", "_version")
+            for name in ("metadata", "ready", "configuration", "infer")
+        ),
     }
 
 
