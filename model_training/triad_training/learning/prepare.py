@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import Bundle, read_bundle
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
@@ -93,7 +95,12 @@ def prepare(config: TrainConfig) -> Prepared:
 
 
 def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets]:
-    """The config with what the training split says of the media, and what else reading them needs."""
+    """The config with what the training split says of the media, and what else reading them needs.
+
+    Both are the bundle's where training goes on with all of it.
+    """
+    if config.transfer.bundle is not None and config.transfer.whole:
+        return _read_as_before(config, read_bundle(config.transfer.bundle))
     train = table.split("train")
     targets = split_targets(train, table.tasks, config)
     specs, assets = {}, {}
@@ -102,6 +109,14 @@ def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets
         sources = [example.of(name) for example in train]
         specs[name], assets[name] = medium.learn(own, config, sources, table.tasks, targets)
     return with_spec(config, specs), assets
+
+
+def _read_as_before(config: TrainConfig, bundle: Bundle) -> tuple[TrainConfig, Assets]:
+    """Raises ConfigError where the config reads other media."""
+    if config.spec.media != bundle.spec.media:
+        reads, read = (" and ".join(spec.media) for spec in (config.spec, bundle.spec))
+        raise ConfigError(f"transfer.whole: {bundle.path} reads {read}; the columns in data are of {reads}.")
+    return with_spec(config, {medium: bundle.spec.of(medium) for medium in bundle.spec.media}), bundle.assets
 
 
 def build_model(prepared: Prepared) -> TriadModel:
