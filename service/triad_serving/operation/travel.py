@@ -87,10 +87,14 @@ class Folder:
         return (self.path / name).exists()
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        with _reaching(f"{self.address}/{name}"):
+            return (self.path / name).read_bytes()
 
     def fetch(self, name: str, to: Path) -> None:
-        shutil.copyfile(self.path / name, to)
+        with _reaching(f"{self.address}/{name}"):
+            source = (self.path / name).open("rb")
+        with source, to.open("wb") as file:
+            shutil.copyfileobj(source, file)
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Stored:
     address: str
 
     def has(self, name: str) -> bool:
-        with _reaching(self.address):
+        with _reaching(f"{self.address}/{name}"):
             try:
                 self.files.info(f"{self.path}/{name}")
             except FileNotFoundError:
@@ -110,16 +114,16 @@ class Stored:
             return True
 
     def read(self, name: str) -> bytes:
-        with _reaching(self.address):
+        with _reaching(f"{self.address}/{name}"):
             data: bytes = self.files.cat_file(f"{self.path}/{name}")
             return data
 
     def fetch(self, name: str, to: Path) -> None:
-        with _reaching(self.address):
+        with _reaching(f"{self.address}/{name}"):
             self.files.get_file(f"{self.path}/{name}", str(to))
 
     def send(self, name: str, source: Path) -> None:
-        with _reaching(self.address):
+        with _reaching(f"{self.address}/{name}"):
             self.files.makedirs(self.path, exist_ok=True)
             self.files.put_file(str(source), f"{self.path}/{name}")
 
@@ -134,7 +138,7 @@ class Stored:
                 raise _taken(self.address) from error
 
     def sha256(self, name: str) -> str:
-        with _reaching(self.address), self.files.open(f"{self.path}/{name}", "rb") as file:
+        with _reaching(f"{self.address}/{name}"), self.files.open(f"{self.path}/{name}", "rb") as file:
             return _sha256(file)
 
 
