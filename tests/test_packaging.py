@@ -30,7 +30,6 @@ PACKAGES = ((SERVING, "triad_serving"), (TRAINING_HALF, "triad_training"))
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 SERVING_EXTRAS = [*EXTRAS["tokenizer"], *EXTRAS["rates"], *EXTRAS["signatures"], *EXTRAS["traces"]]
-REMOTE = EXTRAS["remote"]  # not pinned: see pyproject.toml
 TRAINING = EXTRAS["train"] + EXTRAS["tokenizer"] + EXTRAS["pretrained"]
 HEAVY = {
     "torch",
@@ -152,7 +151,10 @@ def test_the_base_install_brings_nothing_of_training() -> None:
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + REMOTE + EXTRAS["gpu"]),
+        (
+            "service/triad_serving",
+            PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["remote"] + EXTRAS["gpu"],
+        ),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]),
     ],
