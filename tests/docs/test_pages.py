@@ -37,4 +37,4 @@ def test_the_version_stands_in_one_place_and_in_the_change_log() -> None:
     releases = re.findall(r"^## (.+)$", (DOCS / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert version == next(each for each in releases if each != "Unreleased")
     sources = [path for folder in ("service", "model_training") for path in (ROOT / folder).rglob("*.py")]
-    assert not [path for path in sources if re.search(r"__version__", path.read_text("utf-8"))]
+    assert not [path for path in sources if f'"{version}"' in path.read_text("utf-8")]

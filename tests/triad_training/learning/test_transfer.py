@@ -170,12 +170,19 @@ def test_the_whole_of_a_bundle_is_refused_where_the_network_is_another(
         transfer_weights(model, *reading, prepared.tasks, toy_bundle, whole=True)
 
 
-def test_the_whole_of_a_bundle_is_refused_where_other_media_are_read(toy_bundle: Bundle) -> None:
-    source = [f"transfer.bundle={toy_bundle.path}", "transfer.whole=true", 'data.audio=""']
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ('data.audio=""', "reads text and image and audio; the columns in data are of text and image"),
+        ("preprocess.image.height=32", r"preprocess\.image\.height: another value than that of "),
+    ],
+)
+def test_the_whole_of_a_bundle_is_refused_where_media_are_read_otherwise(
+    toy_bundle: Bundle, override: str, sentence: str
+) -> None:
+    source = [f"transfer.bundle={toy_bundle.path}", "transfer.whole=true", override]
     config = load_with_preset(table_folder(toy_bundle) / "config.toml", source).config
-    with pytest.raises(
-        ConfigError, match="reads text and image and audio; the columns in data are of text and"
-    ):
+    with pytest.raises(ConfigError, match=sentence):
         prepare(config)
 
 
