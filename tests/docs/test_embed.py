@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.docs.pages import ROOT, Command, blocks, played
+from tests.docs.pages import ROOT, blocks, played
 
-MOUNTED, HTTP, CLIENT, _PAGE = blocks("embed.md", "console")
+MOUNTED, HTTP, _PAGE = blocks("embed.md", "console")
 
 
-def test_the_engine_in_process() -> None:
+def test_the_engine_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     [code] = blocks("embed.md", "python")
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
-        cwd=ROOT,
-        env=Command("", {}).environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    answered, refused = ran.stdout.splitlines()
+    monkeypatch.chdir(ROOT)
+    exec(compile(code, "docs/embed.md", "exec"), {})
+    answered, refused = capsys.readouterr().out.splitlines()
     assert answered.startswith("7 ")
     assert refused.startswith("415 Not an image")
 
@@ -40,14 +31,10 @@ def test_the_mounted_router_and_the_applications_own_route() -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_service() -> None:
+def test_the_service_and_its_client() -> None:
     with played(HTTP) as (printed, _):
-        predicted, models = map(json.loads, printed)
+        predicted, models = map(json.loads, printed[:2])
+        lines = printed[2].splitlines()
     assert predicted["predictions"]["digit"]["attention"]["audio"]
     assert [model["name"] for model in models["models"]] == ["digits"]
-
-
-def test_the_client() -> None:
-    with played(CLIENT) as (printed, _):
-        lines = printed[0].splitlines()
     assert [line.split(" (")[0] for line in lines] == ["examples/seven.png: 7", "examples/seven.jpg: 7"]
