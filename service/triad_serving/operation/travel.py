@@ -124,7 +124,6 @@ class Stored:
 
     def send(self, name: str, source: Path) -> None:
         with _reaching(f"{self.address}/{name}"):
-            self.files.makedirs(self.path, exist_ok=True)
             self.files.put_file(str(source), f"{self.path}/{name}")
 
     def publish(self, manifest: bytes, *, again: bool) -> None:

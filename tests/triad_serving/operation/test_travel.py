@@ -283,6 +283,13 @@ def test_a_storage_that_cannot_be_reached_is_one_sentence(
         push_bundle(bundle, url, PLAIN)
 
 
+def test_a_bucket_that_is_not_there_is_not_made(bundle: Path, s3_url: str) -> None:
+    missing = f"s3://{uuid.uuid4().hex}"
+    with pytest.raises(SetupError, match=f"^{missing}/models/tiny/1/model.onnx: .*bucket"):
+        push_bundle(bundle, f"{missing}/models", PLAIN)
+    assert not fsspec.filesystem("s3").exists(missing)
+
+
 def test_without_the_extra_folders_work_and_urls_say_what_to_install(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
