@@ -1,4 +1,4 @@
-"""What an install brings and what the wheel carries. References: pyproject.toml and the source's imports."""
+"""What an install brings, what wheel and sdist carry, that it serves. Reference: pyproject.toml, imports."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
+import venv
 import zipfile
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import Distribution, distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -66,25 +69,82 @@ def imported(package: str) -> Iterator[tuple[str, str]]:
                 yield file.name, node.module.split(".")[0]
 
 
-def build_wheel(folder: Path) -> Path:
-    """Built by the backend itself from what the Dockerfile copies: no network, no isolated environment."""
-    source = folder / "source"
-    source.mkdir()
+def copy_source(folder: Path) -> Path:
+    """What the Dockerfile copies."""
+    folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+        shutil.copy(ROOT / name, folder)
     for name in ("service", "model_training"):
-        shutil.copytree(ROOT / name, source / name)
-    build = "import sys, hatchling.build as backend; print(backend.build_wheel(sys.argv[1]))"
-    command = [sys.executable, "-c", build, str(folder)]
+        shutil.copytree(ROOT / name, folder / name)
+    return folder
+
+
+def build(kind: str, source: Path, out: Path) -> Path:
+    """By the backend itself: no network, no isolated environment."""
+    code = f"import sys, hatchling.build as backend; print(backend.build_{kind}(sys.argv[1]))"
+    command = [sys.executable, "-c", code, str(out)]
     done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return folder / done.stdout.split()[-1]
+    return out / done.stdout.split()[-1]
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
-    with zipfile.ZipFile(build_wheel(tmp_path_factory.mktemp("wheel"))) as file:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_source(tmp_path_factory.mktemp("packaging") / "source")
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path) -> Iterator[zipfile.ZipFile]:
+    with zipfile.ZipFile(build("wheel", source, source.parent)) as file:
         yield file
+
+
+@pytest.fixture(scope="module")
+def wheel_of_sdist(source: Path) -> Path:
+    """Built from nothing but what the sdist holds."""
+    folder = source.parent / "unpacked"
+    with tarfile.open(build("sdist", source, source.parent)) as archive:
+        archive.extractall(folder, filter="data")
+    [unpacked] = folder.iterdir()
+    return build("wheel", unpacked, folder)
+
+
+@pytest.fixture(scope="module")
+def installed(wheel_of_sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of an environment that holds this wheel and what the base install brings, and nothing else.
+
+    Packages are links to those that the tests run with, in place of the same from an index.
+    """
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    [site] = folder.glob("lib/python*/site-packages")
+    with zipfile.ZipFile(wheel_of_sdist) as file:  # all that installing a wheel of Python alone is
+        file.extractall(site)
+    for found in brought(PROJECT["dependencies"]):
+        for name in {path.parts[0] for path in found.files or [] if path.parts[0] != ".."}:
+            place = site / name
+            if not place.exists():
+                place.symlink_to(str(found.locate_file(name)))
+    return folder / "bin" / "python"
+
+
+def brought(requirements: list[str]) -> list[Distribution]:
+    """The distributions that an installer would bring, as they are installed here."""
+    found: dict[tuple[str, str], Distribution] = {}
+    waiting = [each for line in requirements if applies(each := Requirement(line), "")]
+    while waiting:
+        requirement = waiting.pop()
+        for extra in ("", *requirement.extras):
+            key = (canonicalize_name(requirement.name), extra)
+            if key not in found:
+                found[key] = distribution(requirement.name)
+                lines = found[key].requires or []
+                waiting += [each for line in lines if applies(each := Requirement(line), extra)]
+    return list(found.values())
+
+
+def applies(requirement: Requirement, extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
 
 
 def test_the_base_install_brings_nothing_of_training() -> None:
@@ -95,7 +155,12 @@ def test_the_base_install_brings_nothing_of_training() -> None:
 @pytest.mark.parametrize(
     ("package", "requirements"),
     [
-        ("service/triad_serving", PROJECT["dependencies"] + SERVING_EXTRAS + EXTRAS["gpu"] + EXTRAS["ray"]),
+        (
+            "service/triad_serving",
+            PROJECT["dependencies"]
+            + SERVING_EXTRAS
+            + [line for extra in ("gpu", "ray", "remote") for line in EXTRAS[extra]],
+        ),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]),
     ],
@@ -190,6 +255,44 @@ def test_the_wheel_asks_for_what_the_project_declares(wheel: zipfile.ZipFile) ->
     assert "Name: triad-serving" in lines
     assert "Requires-Python: >=3.11" in lines
     assert "License-Expression: Apache-2.0 AND MIT" in lines  # ReDoc, which /redoc serves, is MIT
+
+
+def test_the_sdist_makes_the_same_wheel(wheel: zipfile.ZipFile, wheel_of_sdist: Path) -> None:
+    with zipfile.ZipFile(wheel_of_sdist) as file:
+        assert {each.filename: each.CRC for each in file.infolist()} == {
+            each.filename: each.CRC for each in wheel.infolist()
+        }
+
+
+def test_what_is_installed_serves_and_answers(installed: Path, tmp_path: Path) -> None:
+    """By the console script's entry point; isolated from this checkout and its environment."""
+    start = """
+import importlib.util, sys
+from importlib.metadata import entry_points
+assert not [name for name in ("torch", "onnx", "pytest", "httpx") if importlib.util.find_spec(name)]
+[script] = entry_points(group="console_scripts", name="triad")
+sys.exit(script.load()())
+"""
+    triad = [str(installed), "-I", "-c", start]
+    said = subprocess.run([*triad, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert said.stdout == f"triad {PROJECT['version']}\n"
+    serve = [*triad, "serve", "--port", "0", "--workers", "1"]
+    process = subprocess.Popen(serve, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        assert "ready" in ready
+        address = ready.split()[-1].replace("localhost", "127.0.0.1")
+        image = (ROOT / "examples/seven.png").read_bytes()
+        answer = httpx.post(
+            f"{address}/v1/predict", files={"text": (None, "seven"), "image": image}, timeout=30
+        )
+        assert answer.json()["predictions"]["digit"]["label"] == "7"
+        assert "<title>" in httpx.get(address).text  # the playground came along
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
 
 
 def test_compose_sets_only_settings_that_exist() -> None:

@@ -70,7 +70,8 @@ def train_bundle(
         _warn([*prepared.warnings, *_doubts(prepared.tasks, labels)])
     if config.transfer.bundle is not None and not config.optim.resume:
         bundle = read_bundle(config.transfer.bundle)
-        transfer = transfer_weights(model, prepared.config.spec, prepared.assets, prepared.tasks, bundle)
+        reading = prepared.config.spec, prepared.assets
+        transfer = transfer_weights(model, *reading, prepared.tasks, bundle, whole=config.transfer.whole)
         if accelerator.is_main_process:
             transfer.report(run)
     if accelerator.is_main_process:

@@ -91,6 +91,13 @@ SoundFile = Annotated[Path | None, typer.Option(help="A sound file.")]
 FieldsJson = Annotated[
     str | None, typer.Option("--fields", metavar="JSON", help="""Columns of the record: '{"age": 63}'.""")
 ]
+URL_HELP = "a folder, s3://BUCKET/FOLDER, or any URL that fsspec reads."
+WithoutWeights = Annotated[
+    bool, typer.Option("--without-weights", help="Leave behind what only training needs.")
+]
+Again = Annotated[
+    bool, typer.Option("--again", help="Write a version that is there once more, where it is the same one.")
+]
 Target = Annotated[str | None, typer.Option(help="The label to explain. Default: the answer.")]
 
 
@@ -365,6 +372,39 @@ def sign(
     from triad_serving.inference.signature import sign_bundle
 
     print(f"written to {sign_bundle(read_bundle(bundle), key)}")
+
+
+@app.command()
+def push(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    url: Annotated[str, typer.Argument(help=URL_HELP)],
+    *,
+    without_weights: WithoutWeights = False,
+    again: Again = False,
+) -> None:
+    """Put a bundle where other machines find it: URL/NAME/VERSION, verified there."""
+    from triad_serving.operation.travel import Terms, push_bundle
+    from triad_serving.settings import Settings
+
+    key = Settings().bundle_public_key
+    print(push_bundle(bundle, url, Terms(public_key=key, weights=not without_weights, again=again)))
+
+
+@app.command()
+def pull(
+    url: Annotated[str, typer.Argument(help=f"A bundle, or what holds NAME/VERSION: {URL_HELP}")],
+    folder: Annotated[Path, typer.Argument(help="Where to write NAME/VERSION.")] = Path("models"),
+    *,
+    without_weights: WithoutWeights = False,
+    again: Again = False,
+) -> None:
+    """Fetch a bundle, or all of a folder; each appears whole and verified, or not at all."""
+    from triad_serving.operation.travel import Terms, pull_bundles
+    from triad_serving.settings import Settings
+
+    key = Settings().bundle_public_key
+    for path in pull_bundles(url, folder, Terms(public_key=key, weights=not without_weights, again=again)):
+        print(path)
 
 
 @app.command()

@@ -129,6 +129,16 @@ class TransferConfig(Section):
     bundle: Path | None = Field(
         default=None, description="A bundle, relative to the config file; matching weights are taken."
     )
+    whole: bool = Field(
+        default=False,
+        description="Go on with all of it: its words, fields, labels; refused where a weight does not fit.",
+    )
+
+    @model_validator(mode="after")
+    def _goes_on_with_something(self) -> TransferConfig:
+        if self.whole and self.bundle is None:
+            raise ValueError("whole needs bundle: what to go on with")
+        return self
 
 
 class RunName(Section):

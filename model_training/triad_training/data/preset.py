@@ -27,8 +27,8 @@ class Chosen(NamedTuple):
 def load_with_preset(path: Path, overrides: Sequence[str] = (), *, subset: str = "") -> Chosen:
     """As load_config, and every option that nobody set is the preset's. Raises ConfigError, TableError.
 
-    Where another bundle's weights are taken, the network is as theirs. Without a table, which training will
-    miss next, the options stay as they are.
+    Where another bundle's weights are taken, the network is as theirs; where all are, the labels, too.
+    Without a table, which training will miss next, the options stay as they are.
     """
     document = read_document(path, overrides, subset=subset)
     config = parse_config(document, path).with_paths_from(path.parent)
@@ -36,6 +36,8 @@ def load_with_preset(path: Path, overrides: Sequence[str] = (), *, subset: str =
         return Chosen(config, "")
     if config.transfer.bundle is not None:
         document = merged(document, _network_of(config.transfer.bundle))
+    if config.transfer.bundle is not None and config.transfer.whole:
+        document = merged(document, _labels_of(config.transfer.bundle, config))
     train = training_rows(config.data)
     filled, chosen = with_preset(document, config, train)
     note = summary(config.preset, len(train), chosen)
@@ -62,4 +64,12 @@ def _network_of(bundle: Path) -> dict[str, Any]:
             if key not in learnt and value is not None and not key.endswith("_encoder")
         }
         for section in OF_WEIGHTS
+    }
+
+
+def _labels_of(bundle: Path, config: TrainConfig) -> dict[str, Any]:
+    """Of the tasks that both have, in the order of its outputs."""
+    tasks = read_bundle(bundle).tasks
+    return {
+        "tasks": {task.name: {"labels": list(task.labels)} for task in tasks if task.name in config.tasks}
     }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
+from triad_serving.inference.bundle import Bundle, read_bundle
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
@@ -17,7 +20,7 @@ from triad_training.data.labels import split_targets
 from triad_training.data.splits import Split
 from triad_training.data.table import Table, read_table
 from triad_training.learning.distillation import Teacher
-from triad_training.media.config import AugmentConfig
+from triad_training.media.config import LEARNT, AugmentConfig, PreprocessConfig
 from triad_training.media.encoders import with_fitted_spec, with_spec, without_experts
 from triad_training.media.registry import present
 from triad_training.network.model import TriadModel
@@ -93,7 +96,12 @@ def prepare(config: TrainConfig) -> Prepared:
 
 
 def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets]:
-    """The config with what the training split says of the media, and what else reading them needs."""
+    """The config with what the training split says of the media, and what else reading them needs.
+
+    Both are the bundle's where training goes on with all of it.
+    """
+    if config.transfer.bundle is not None and config.transfer.whole:
+        return _read_as_before(config, read_bundle(config.transfer.bundle))
     train = table.split("train")
     targets = split_targets(train, table.tasks, config)
     specs, assets = {}, {}
@@ -102,6 +110,27 @@ def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets
         sources = [example.of(name) for example in train]
         specs[name], assets[name] = medium.learn(own, config, sources, table.tasks, targets)
     return with_spec(config, specs), assets
+
+
+def _read_as_before(config: TrainConfig, bundle: Bundle) -> tuple[TrainConfig, Assets]:
+    """Raises ConfigError where the config reads other media, or reads them otherwise."""
+    if config.spec.media != bundle.spec.media:
+        reads, read = (" and ".join(spec.media) for spec in (config.spec, bundle.spec))
+        raise ConfigError(f"transfer.whole: {bundle.path} reads {read}; the columns in data are of {reads}.")
+    specs = {medium: bundle.spec.of(medium) for medium in bundle.spec.media}
+    if other := [name for medium in specs for name in _set_otherwise(medium, config, specs[medium])]:
+        raise ConfigError(f"transfer.whole: {', '.join(other)}: another value than that of {bundle.path}.")
+    return with_spec(config, specs), bundle.assets
+
+
+def _set_otherwise(medium: MediumName, config: TrainConfig, old: Any) -> Iterator[str]:
+    """Options of its section; what training finds out is none."""
+    if PreprocessConfig.model_fields[medium].json_schema_extra == LEARNT:
+        return
+    own = config.spec.of(medium)
+    for field in dataclasses.fields(own):
+        if not field.metadata.get("learnt") and getattr(own, field.name) != getattr(old, field.name):
+            yield f"preprocess.{medium}.{field.name}"
 
 
 def build_model(prepared: Prepared) -> TriadModel:

@@ -56,19 +56,27 @@ class Transfer:
 
 
 def transfer_weights(
-    model: nn.Module, spec: PreprocessSpec, assets: Assets, tasks: Sequence[Task], bundle: Bundle
+    model: nn.Module,
+    spec: PreprocessSpec,
+    assets: Assets,
+    tasks: Sequence[Task],
+    bundle: Bundle,
+    *,
+    whole: bool = False,
 ) -> Transfer:
     """Copies into `model` every array of the bundle whose name and shape match.
 
     A medium may know better what fits (words do by name, because vocabularies differ); a task's head stays
     fresh where the task's type or labels differ: its outputs would mean other things. So do linear experts,
     which are solved for, and how far heads believe them and the network: all of it is this table's.
-    Raises BundleError where the bundle has no weights, ConfigError where none of them fits.
+    Raises BundleError where the bundle has no weights, ConfigError where none of them fits; whole: where any
+    finds no place, or begins anew.
     """
-    if WEIGHTS_FILE not in bundle.manifest.files:
+    if bundle.weights_path is None:
         raise BundleError(f"Bundle {bundle.path} holds no {WEIGHTS_FILE} to start from; train it anew.")
-    saved, changed = load_file(bundle.path / WEIGHTS_FILE), _changed_tasks(tasks, bundle.tasks)
+    saved, changed = load_file(bundle.weights_path), _changed_tasks(tasks, bundle.tasks)
     taken, fresh, unused = Counter[str](), Counter[str](), Counter[str]()
+    unlike = set[str]()
     state = model.state_dict()
     for name, target in state.items():
         count = 0
@@ -78,11 +86,21 @@ def transfer_weights(
         fresh[_part(name)] += target.numel() - count
         if name in saved:
             unused[_part(name)] += saved[name].numel() - count
+        if not (name in saved and count == target.numel() == saved[name].numel()) and not _is_solved_for(
+            name
+        ):
+            unlike.add(_part(name))
     for name in saved.keys() - state.keys():
         unused[_part(name)] += saved[name].numel()
+        unlike |= set() if _is_solved_for(name) else {_part(name)}
     if not taken.total():
         raise ConfigError(
             f"transfer.bundle: no weight of {bundle.path} fits this model; is its width the same?"
+        )
+    if whole and unlike:
+        raise ConfigError(
+            f"transfer.whole: {bundle.path} and this model differ in {', '.join(sorted(unlike))}; make its "
+            "tasks, labels, preprocess and model the bundle's, or leave whole out to take what fits."
         )
     manifest = bundle.manifest
     return Transfer(source=f"{manifest.name} {manifest.version}", taken=taken, fresh=fresh, unused=unused)

@@ -18,14 +18,14 @@ from triad_training.network.prunable import resize_like
 
 def rebuild_network(bundle: Bundle) -> TriadModel:
     """In evaluation mode. Raises BundleError where the bundle has no weights, or not those of its config."""
-    if WEIGHTS_FILE not in bundle.manifest.files:
+    if bundle.weights_path is None:
         raise BundleError(
             f"Bundle {bundle.path} holds no {WEIGHTS_FILE}, which is needed to go on from its network; "
             "train it anew, or name the bundle that it was compressed from."
         )
     model = TriadModel(_config_of(bundle), bundle.spec, bundle.tasks, bundle.assets)
     try:
-        tensors = _beliefs(model) | load_file(bundle.path / WEIGHTS_FILE)
+        tensors = _beliefs(model) | load_file(bundle.weights_path)
         resize_like(model, tensors)
         model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:  # a missing, strange or misshapen tensor

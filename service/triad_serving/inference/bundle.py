@@ -3,7 +3,8 @@
     model.onnx  bundle.json  vocabulary.txt (where the model reads text)  MODEL_CARD.md
     tokenizer.json (in place of the vocabulary, with a pretrained text encoder)
     MEDIUM_encoder.json MEDIUM_processor.json (what builds a pretrained encoder again; not served)
-    weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served)
+    weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served, and
+    may be left behind)
 
 bundle.json names the SHA-256 of every other file. Nothing in a bundle is code or pickle.
 """
@@ -108,6 +109,12 @@ class Bundle:
         return self.path / MODEL_FILE
 
     @property
+    def weights_path(self) -> Path | None:
+        """None where it never had any, or where they were left behind."""
+        path = self.path / WEIGHTS_FILE
+        return path if WEIGHTS_FILE in self.manifest.files and path.exists() else None
+
+    @property
     def spec(self) -> PreprocessSpec:
         return self.manifest.preprocess
 
@@ -118,14 +125,16 @@ class Bundle:
 
 def read_bundle(path: Path) -> Bundle:
     """Reads and verifies a bundle. Raises BundleError with one sentence that says what is wrong."""
-    manifest = _read_manifest(path)
-    if MODEL_FILE not in manifest.files:
-        raise BundleError(f"Bundle {path}: {MANIFEST_FILE} does not list {MODEL_FILE}.")
+    try:
+        manifest = parse_manifest((path / MANIFEST_FILE).read_bytes(), str(path))
+    except OSError as error:
+        raise BundleError(f"Bundle {path}: {MANIFEST_FILE} cannot be read ({error}).") from error
     for name, expected in manifest.files.items():
-        _require_plain_name(name, path)
         try:
             found = _sha256(path / name)
         except OSError as error:
+            if name == WEIGHTS_FILE and isinstance(error, FileNotFoundError):
+                continue
             raise BundleError(f"Bundle {path}: {name} cannot be read ({error.strerror}).") from error
         if found != expected:
             raise BundleError(f"Bundle {path}: {name} was changed (SHA-256 {found}, expected {expected}).")
@@ -133,6 +142,21 @@ def read_bundle(path: Path) -> Bundle:
         medium.name: medium.open_asset(path, manifest.files) for medium, _ in present(manifest.preprocess)
     }
     return Bundle(path=path, manifest=manifest, assets=assets)
+
+
+def parse_manifest(data: bytes, where: str) -> BundleManifest:
+    """bundle.json. where: for the message. Raises BundleError with one sentence that says what is wrong."""
+    try:
+        manifest = BundleManifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
+        raise BundleError(f"Bundle {where}: {MANIFEST_FILE}: {field}: {first['msg']}.") from error
+    if MODEL_FILE not in manifest.files:
+        raise BundleError(f"Bundle {where}: {MANIFEST_FILE} does not list {MODEL_FILE}.")
+    for name in manifest.files:
+        _require_plain_name(name, where)
+    return manifest
 
 
 def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes]) -> Bundle:
@@ -143,7 +167,7 @@ def write_bundle(path: Path, manifest: BundleManifest, files: Mapping[str, bytes
     if path.exists():
         raise BundleError(f"{path} exists; a bundle is never overwritten.")
     for name in files:
-        _require_plain_name(name, path)
+        _require_plain_name(name, str(path))
     complete = manifest.model_copy(update={"files": {name: _digest(data) for name, data in files.items()}})
     partial = path.with_name(f".{path.name}.partial")
     if partial.exists():  # left by a write that was cut short
@@ -171,22 +195,9 @@ def find_bundles(path: Path) -> list[Path]:
     raise BundleError(f"No bundle under {path}: no {MANIFEST_FILE} in it, in */ or in */*/.")
 
 
-def _read_manifest(path: Path) -> BundleManifest:
-    try:
-        text = (path / MANIFEST_FILE).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BundleError(f"Bundle {path}: {MANIFEST_FILE} cannot be read ({error}).") from error
-    try:
-        return BundleManifest.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
-        raise BundleError(f"Bundle {path}: {MANIFEST_FILE}: {where}: {first['msg']}.") from error
-
-
-def _require_plain_name(name: str, path: Path) -> None:
+def _require_plain_name(name: str, where: str) -> None:
     if not PLAIN_NAME.fullmatch(name) or name == MANIFEST_FILE:
-        raise BundleError(f"Bundle {path}: {name!r} is not a plain file name.")
+        raise BundleError(f"Bundle {where}: {name!r} is not a plain file name.")
 
 
 def _by_version(path: Path) -> tuple[Path, int, str]:

@@ -121,7 +121,7 @@ def test_a_broken_manifest_is_refused(bundle: Path, text: str, sentence: str) ->
 def test_a_manifest_that_is_no_utf8_is_refused(bundle: Path) -> None:
     (bundle / "bundle.json").write_bytes(b"\xff\xfe{}")
 
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match="Invalid JSON"):
         read_bundle(bundle)
 
 

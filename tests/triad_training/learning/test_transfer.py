@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from safetensors.torch import load_file
 
 import triad_training.train as training
 from tests.conftest import SPEC, write_tiny_bundle
-from tests.triad_training.conftest import CONFIG, WITH_EXPERTS, make_toy_folder, table_folder
+from tests.triad_training.conftest import CONFIG, WITH_EXPERTS, make_toy_folder, table_folder, write_rows
 from triad_serving.contract.errors import BundleError, ConfigError
 from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
 from triad_serving.media.text.lexicon import WordLexicon
+from triad_serving.operation.travel import Terms, pull_bundles
 from triad_training.config.reading import load_config
 from triad_training.data.dataset import collate
+from triad_training.data.preset import load_with_preset
 from triad_training.learning.prepare import Prepared, build_model, prepare
 from triad_training.learning.transfer import Transfer, transfer_weights
 from triad_training.network.rebuild import rebuild_network
@@ -127,10 +130,77 @@ def test_a_run_starts_from_the_bundle_and_keeps_the_table(
     assert table in capsys.readouterr().err
 
 
+def test_the_whole_of_a_bundle_goes_on_with_its_words_labels_and_every_weight(
+    toy_bundle: Bundle, tmp_path: Path
+) -> None:
+    """From a table of one label, with a word that the bundle does not know."""
+    make_toy_folder(tmp_path)
+    with (tmp_path / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["kind"] != "low"]
+    write_rows(tmp_path, [{**row, "text": f"unheard {row['text']}"} for row in rows])
+    config = load_with_preset(
+        tmp_path / "config.toml", [f"transfer.bundle={toy_bundle.path}", "transfer.whole=true"]
+    ).config
+    prepared = prepare(config)
+    assert [task.labels for task in prepared.tasks] == [task.labels for task in toy_bundle.tasks]
+    assert prepared.assets["text"].files() == toy_bundle.assets["text"].files()
+    model, reading = build_model(prepared), (prepared.config.spec, prepared.assets)
+    transfer = transfer_weights(model, *reading, prepared.tasks, toy_bundle, whole=True)
+    assert fresh_parts(transfer) == {f"heads.{task.name}" for task in toy_bundle.tasks}
+    expected = load_file(toy_bundle.path / WEIGHTS_FILE)
+    network = {name: tensor for name, tensor in model.state_dict().items() if not solved_for(name)}
+    assert all(torch.equal(expected[name], tensor) for name, tensor in network.items())
+
+
+@pytest.mark.parametrize(
+    ("override", "differs"),
+    [
+        ("model.width=24", "attention.kind, .*fusion"),
+        ('tasks.kind.labels=["low","high"]', r"heads\.kind;"),
+        ("tasks.more={column='kind'}", r"attention\.more, heads\.more;"),
+    ],
+)
+def test_the_whole_of_a_bundle_is_refused_where_the_network_is_another(
+    toy_bundle: Bundle, override: str, differs: str
+) -> None:
+    source = [f"transfer.bundle={toy_bundle.path}", "transfer.whole=true", override]
+    prepared = prepare(load_with_preset(table_folder(toy_bundle) / "config.toml", source).config)
+    model, reading = build_model(prepared), (prepared.config.spec, prepared.assets)
+    with pytest.raises(ConfigError, match=f"and this model differ in {differs}"):
+        transfer_weights(model, *reading, prepared.tasks, toy_bundle, whole=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ('data.audio=""', "reads text and image and audio; the columns in data are of text and image"),
+        ("preprocess.image.height=32", r"preprocess\.image\.height: another value than that of "),
+    ],
+)
+def test_the_whole_of_a_bundle_is_refused_where_media_are_read_otherwise(
+    toy_bundle: Bundle, override: str, sentence: str
+) -> None:
+    source = [f"transfer.bundle={toy_bundle.path}", "transfer.whole=true", override]
+    config = load_with_preset(table_folder(toy_bundle) / "config.toml", source).config
+    with pytest.raises(ConfigError, match=sentence):
+        prepare(config)
+
+
+def test_the_whole_of_nothing_is_refused(toy_bundle: Bundle) -> None:
+    with pytest.raises(ConfigError, match="whole needs bundle"):
+        load_config(table_folder(toy_bundle) / "config.toml", ["transfer.whole=true"])
+
+
+def test_weights_that_stayed_behind_are_asked_for(toy_bundle: Bundle, tmp_path: Path) -> None:
+    [light] = pull_bundles(str(toy_bundle.path), tmp_path, Terms(weights=False))
+    with pytest.raises(BundleError, match=r"holds no weights\.safetensors to start from"):
+        transfer_weights(torch.nn.Linear(1, 1), SPEC, {}, (), read_bundle(light))
+
+
 def test_a_bundle_says_what_it_started_from_without_a_path_of_the_machine(toy_bundle: Bundle) -> None:
     source = f"transfer.bundle={toy_bundle.path}"
     config = load_config(table_folder(toy_bundle) / "config.toml", [source])
-    assert config.portable()["transfer"] == {"bundle": "toy/1"}
+    assert config.portable()["transfer"] == {"bundle": "toy/1", "whole": False}
     relative = load_config(table_folder(toy_bundle) / "config.toml", ["transfer.bundle=../models/toy/1"])
     assert relative.transfer.bundle == toy_bundle.path
 
