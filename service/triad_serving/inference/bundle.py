@@ -1,6 +1,7 @@
 """A bundle: the folder models/<name>/<version>/ that holds a model and every fact needed to serve it.
 
     model.onnx  bundle.json  vocabulary.txt (where the model reads text)  MODEL_CARD.md
+    model.int8.onnx (the same with 8-bit weights, which a CPU runs where it is faster)
     tokenizer.json (in place of the vocabulary, with a pretrained text encoder)
     MEDIUM_encoder.json MEDIUM_processor.json (what builds a pretrained encoder again; not served)
     weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served)
@@ -20,6 +21,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from triad_serving.contract.device import Precision
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.tasks import Task
@@ -28,6 +30,7 @@ from triad_serving.media.medium import Assets
 from triad_serving.media.registry import present
 
 FORMAT_VERSION: Literal[1] = 1
+INT8_FILE = "model.int8.onnx"
 MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, CARD_FILE = (
     "bundle.json",
     "model.onnx",
@@ -52,7 +55,7 @@ class Compression(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    original: str = Field(description="Name and version of the bundle it was made of.")
+    original: str = Field(description="Name and version of the bundle that it was made of.")
     original_sha256: str = Field(description="Of that bundle's model.onnx.")
     steps: tuple[str, ...]
     size: float = Field(description="Of the graph, as a share of the original's.")
@@ -92,6 +95,7 @@ class BundleManifest(BaseModel):
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")
     compression: Compression | None = None
+    int8: Compression | None = Field(default=None, description="Of model.int8.onnx, against model.onnx.")
     files: dict[str, str] = Field(default_factory=dict, description="File name -> SHA-256.")
 
 
@@ -108,6 +112,18 @@ class Bundle:
         return self.path / MODEL_FILE
 
     @property
+    def int8_path(self) -> Path | None:
+        return self.path / INT8_FILE if self.manifest.int8 is not None else None
+
+    @property
+    def precision(self) -> Precision:
+        """Of model.onnx."""
+        steps = self.manifest.compression.steps if self.manifest.compression else ()
+        if "fp16" in steps:
+            return "half"
+        return "int8" if any(step.startswith("int8") for step in steps) else "single"
+
+    @property
     def spec(self) -> PreprocessSpec:
         return self.manifest.preprocess
 
@@ -121,6 +137,8 @@ def read_bundle(path: Path) -> Bundle:
     manifest = _read_manifest(path)
     if MODEL_FILE not in manifest.files:
         raise BundleError(f"Bundle {path}: {MANIFEST_FILE} does not list {MODEL_FILE}.")
+    if manifest.int8 is not None and INT8_FILE not in manifest.files:
+        raise BundleError(f"Bundle {path}: {MANIFEST_FILE} does not list {INT8_FILE}.")
     for name, expected in manifest.files.items():
         _require_plain_name(name, path)
         try:
