@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +14,11 @@ from safetensors.torch import save
 
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.disk import require_writable
-from triad_serving.contract.errors import BundleError, DiskError
+from triad_serving.contract.errors import BundleError, CompressionError, DiskError
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import (
     CARD_FILE,
+    INT8_FILE,
     MODEL_FILE,
     WEIGHTS_FILE,
     Bundle,
@@ -25,6 +27,8 @@ from triad_serving.inference.bundle import (
     write_bundle,
 )
 from triad_serving.inference.session import Session
+from triad_training.compression.compare import Comparison, Variant, compare
+from triad_training.compression.int8 import int8_section, summarise, with_int8
 from triad_training.data.preset import load_with_preset
 from triad_training.evaluation.baseline import baseline_table, judged_by, make_baseline
 from triad_training.evaluation.bootstrap import Interval, doubt_validation, subset_intervals, whole_intervals
@@ -152,12 +156,19 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
         provenance=config.provenance,
         training=config.portable(),
     )
+    card = model_card(manifest, drift=drift)
     files = {
         MODEL_FILE: graph,
         WEIGHTS_FILE: save(model.state_dict()),
-        CARD_FILE: model_card(manifest, drift=drift).encode(),
         **bundle_files(config, spec, prepared.assets),
     }
+    if config.export.int8 and (int8 := _int8_beside(graph, tasks, prepared)):
+        files[INT8_FILE], comparison = int8
+        original = f"{manifest.name} {manifest.version}"
+        made = summarise(comparison, original, hashlib.sha256(graph).hexdigest(), [comparison.result.name])
+        manifest = manifest.model_copy(update={"int8": made})
+        card += int8_section(comparison)
+    files[CARD_FILE] = card.encode()
     bundle = write_bundle(destination, manifest, files)
     table = [*prepared.train.examples, *prepared.validation.examples, *prepared.test.examples]
     evaluation = evaluate_answers(
@@ -165,6 +176,23 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     )
     page = report_page(bundle)
     write_report(page.parent, evaluation, history=read_history(page.parents[1]), doubts=doubts)
+
+
+def _int8_beside(
+    graph: bytes, tasks: tuple[Task, ...], prepared: Prepared
+) -> tuple[bytes, Comparison] | None:
+    """A graph with 8-bit weights that loses no more than it may on the validation rows."""
+    export, spec = prepared.config.export, prepared.config.spec
+    assert export.int8 is not None
+    original = Variant(name="single", graph=graph, tasks=tasks)
+    narrow = with_int8(original, export.int8, prepared.train)
+    comparison = compare([original, narrow], spec, prepared.validation, device="cpu")
+    try:
+        comparison.require(export.max_drop)
+    except CompressionError as error:
+        _warn([error.detail])
+        return None
+    return narrow.graph, comparison
 
 
 def _doubts(

@@ -517,6 +517,9 @@ def compress(
         Int8 | None, typer.Option(help="8-bit weights, for CPUs; static: activations, too, calibrated.")
     ] = None,
     fp16: Annotated[bool, typer.Option("--fp16", help="16-bit floats, for GPUs.")] = False,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="With --int8: keep the original graph, too; CPUs run the faster.")
+    ] = False,
     max_drop: Annotated[
         float, typer.Option(min=0, help="Most points of a main score lost in any task and subset of media.")
     ] = 0.5,
@@ -529,7 +532,7 @@ def compress(
         from triad_training.compression.compress import Recipe, compress_bundle
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    recipe = Recipe(distill=distill, prune=prune, int8=int8.value if int8 else None, fp16=fp16)
+    recipe = Recipe(distill=distill, prune=prune, int8=int8.value if int8 else None, fp16=fp16, beside=beside)
     compressed = compress_bundle(bundle, table, recipe, out=out, limit=examples)
     print(compressed.comparison.table())
     print(f"\nwritten to {compressed.write(max_drop=max_drop).path}")

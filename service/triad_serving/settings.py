@@ -70,6 +70,10 @@ class Settings(BaseSettings):
         description="Without keys: whether others than this machine may ask for a reload.",
     )
     device: Device = Field(default="auto", description="auto: CUDA where it can be had.")
+    precision: Literal["auto", "single", "int8"] = Field(
+        default="auto",
+        description="Which graph of a bundle a CPU runs where one has 8-bit weights; auto: the faster.",
+    )
     gpu_mode: GpuMode = Field(
         default="kernels",
         description="How a GPU runs a model: kernels one by one, as CUDA graphs, or compiled by TensorRT.",

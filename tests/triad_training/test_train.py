@@ -80,7 +80,13 @@ def test_one_medium_and_one_number_make_a_bundle_and_a_report(
     table.write_text("\n".join([header, *named]), encoding="utf-8")
     monkeypatch.chdir(toy_folder)
     overrides = ["data.image=''", "data.audio=''", "optim.epochs=1"]
+    overrides += ["export.int8='dynamic'", "export.max_drop=100"]
     bundle = train_bundle(toy_folder / "config.toml", overrides=overrides)
+    assert bundle.manifest.int8 is not None
+    assert bundle.manifest.int8.original_sha256 == bundle.manifest.files["model.onnx"]
+    assert bundle.int8_path is not None
+    assert bundle.int8_path.stat().st_size < bundle.model_path.stat().st_size
+    assert "## With 8-bit weights" in (bundle.path / "MODEL_CARD.md").read_text("utf-8")
     page = report_page(bundle).read_text("utf-8")
     assert "size: mean error" in page
     assert "no choice between media" in page

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,22 +12,20 @@ import numpy as np
 from safetensors.torch import save
 
 from triad_serving.contract.errors import ConfigError
-from triad_serving.contract.outputs import media_subsets
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import (
     CARD_FILE,
+    INT8_FILE,
     MODEL_FILE,
     WEIGHTS_FILE,
     Bundle,
     BundleManifest,
-    Compression,
     read_bundle,
     write_bundle,
 )
-from triad_serving.media.example import ModelInputs
 from triad_training.compression.compare import Comparison, Variant, compare
 from triad_training.compression.float16 import convert_to_half
-from triad_training.compression.quantize import quantize_dynamic, quantize_static
+from triad_training.compression.int8 import int8_section, summarise, with_int8
 from triad_training.compression.shrink import (
     SmallerNetwork,
     distil,
@@ -35,30 +33,32 @@ from triad_training.compression.shrink import (
     open_network,
     prune_network,
 )
-from triad_training.data.dataset import ExampleDataset
 from triad_training.evaluation.card import model_card
 from triad_training.evaluation.evaluate import BundleTable, open_table
 from triad_training.evaluation.history import run_folder
 from triad_training.media.example import Example
 
-CALIBRATION_EXAMPLES = 256
-CALIBRATION_BATCH = 8  # times the subsets of media
-
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What shall be done, in this order. distill: the student's config. prune: see prune.prune."""
+    """What shall be done, in this order. distill: the student's config. prune: see prune.prune.
+
+    beside: keep the original graph, too; a CPU runs the faster one.
+    """
 
     distill: Path | None = None
     prune: float | None = None
     int8: Literal["static", "dynamic"] | None = None
     fp16: bool = False
+    beside: bool = False
 
     def __post_init__(self) -> None:
         if not self.steps:
             raise ConfigError("Nothing to do: ask for --distill, --prune, --int8 or --fp16.")
         if self.int8 and self.fp16:
             raise ConfigError("--int8 is for CPUs, --fp16 for GPUs: choose one of them.")
+        if self.beside and (self.int8 is None or len(self.steps) > 1):
+            raise ConfigError("--beside keeps the original graph beside that of --int8 alone.")
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -99,16 +99,20 @@ def compress_bundle(
     table = open_table(bundle, table_path, ["train", "validation", "test"])
     variants = [Variant(name="original", graph=bundle.model_path.read_bytes(), tasks=bundle.tasks)]
     small = _shrink(table, recipe, variants, run_folder(bundle.manifest.name, version))
-    if recipe.int8 or recipe.fp16:
-        variants.append(_narrowed(variants[-1], table, recipe))
+    if recipe.int8:
+        variants.append(with_int8(variants[-1], recipe.int8, table.dataset(table.split("train"))))
+    if recipe.fp16:
+        variants.append(replace(variants[-1], name="fp16", graph=convert_to_half(variants[-1].graph)))
     test = table.dataset(_drawn(table.split("test"), limit))
     comparison = compare(variants, bundle.spec, test, device="auto" if recipe.fp16 else "cpu")
     manifest = _manifest(bundle, recipe, comparison, small, tasks=variants[-1].tasks, version=version)
-    card = model_card(manifest, compression=comparison.table())
-    made = {MODEL_FILE: variants[-1].graph, CARD_FILE: card.encode()}
+    card = _card(bundle, manifest, comparison)
+    made = {INT8_FILE if recipe.beside else MODEL_FILE: variants[-1].graph, CARD_FILE: card.encode()}
     if small is not None and not recipe.int8 and not recipe.fp16:
         made[WEIGHTS_FILE] = save(small.model.state_dict())
-    others = bundle.manifest.files.keys() - {MODEL_FILE, CARD_FILE, WEIGHTS_FILE}
+    others = bundle.manifest.files.keys() - (
+        {CARD_FILE, INT8_FILE} if recipe.beside else {MODEL_FILE, CARD_FILE, INT8_FILE, WEIGHTS_FILE}
+    )
     return Compressed(
         comparison=comparison,
         destination=out / manifest.name / manifest.version,
@@ -131,29 +135,10 @@ def _shrink(table: BundleTable, recipe: Recipe, variants: list[Variant], run: Pa
     return small
 
 
-def _narrowed(variant: Variant, table: BundleTable, recipe: Recipe) -> Variant:
-    """The same graph with fewer bits."""
-    name = recipe.steps[-1]
-    if recipe.int8 == "static":
-        train = table.dataset(_drawn(table.split("train"), CALIBRATION_EXAMPLES))
-        return replace(
-            variant, name=name, graph=quantize_static(variant.graph, table.bundle.spec, _calibration(train))
-        )
-    narrow = quantize_dynamic if recipe.int8 else convert_to_half
-    return replace(variant, name=name, graph=narrow(variant.graph))
-
-
 def _drawn(examples: Sequence[Example], limit: int | None) -> list[Example]:
     """At most `limit` of them, always the same."""
     order = np.random.default_rng(0).permutation(len(examples))
     return [examples[i] for i in order[:limit]]
-
-
-def _calibration(dataset: ExampleDataset) -> Iterator[list[ModelInputs]]:
-    """Every subset of every example's media, so that the fusion's ranges hold for each."""
-    for start in range(0, len(dataset), CALIBRATION_BATCH):
-        group = [dataset[i].inputs for i in range(start, min(start + CALIBRATION_BATCH, len(dataset)))]
-        yield [inputs.only(*subset) for inputs in group for subset in media_subsets(inputs.media)]
 
 
 def _manifest(
@@ -165,21 +150,16 @@ def _manifest(
     tasks: tuple[Task, ...],
     version: str,
 ) -> BundleManifest:
-    original, result = comparison.variants[0], comparison.result
-    compression = Compression(
-        original=f"{bundle.manifest.name} {bundle.manifest.version}",
-        original_sha256=bundle.manifest.files[MODEL_FILE],
-        steps=recipe.steps,
-        size=result.size / original.size,
-        speed=result.speed,
-        difference=result.difference,
-        drop=result.drop.points if result.drop else None,
-    )
+    original = f"{bundle.manifest.name} {bundle.manifest.version}"
+    compression = summarise(comparison, original, bundle.manifest.files[MODEL_FILE], recipe.steps)
+    written = {"version": version, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    if recipe.beside:
+        return bundle.manifest.model_copy(update={**written, "int8": compression})
     changes: dict[str, Any] = {
-        "version": version,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        **written,
+        "int8": None,
         "tasks": tasks,
-        "metrics": {"test": result.scores},
+        "metrics": {"test": comparison.result.scores},
         "intervals": {"test": comparison.intervals},
         "compression": compression,
     }
@@ -187,6 +167,13 @@ def _manifest(
         changes["parameters"] = sum(parameter.numel() for parameter in small.model.parameters())
         changes["training"] = small.config.portable()
     return bundle.manifest.model_copy(update=changes)
+
+
+def _card(bundle: Bundle, manifest: BundleManifest, comparison: Comparison) -> str:
+    if manifest.int8 is None:
+        return model_card(manifest, compression=comparison.table())
+    _, _, rest = (bundle.path / CARD_FILE).read_text(encoding="utf-8").partition("\n")
+    return f"# {manifest.name}, version {manifest.version}\n{rest}{int8_section(comparison)}"
 
 
 def _next_version(bundle: Bundle, out: Path) -> str:

@@ -141,6 +141,16 @@ class TransferConfig(Section):
         return self
 
 
+class ExportConfig(Section):
+    int8: Literal["static", "dynamic"] | None = Field(
+        default=None,
+        description="Put a graph with 8-bit weights beside the other, which CPUs run where it is faster.",
+    )
+    max_drop: float = Field(
+        default=0.1, ge=0, description="Most points of a main score that it may lose on validation rows."
+    )
+
+
 class RunName(Section):
     """What the run and its bundle are called: the first lines of a config."""
 
@@ -159,6 +169,7 @@ class TrainConfig(MediaConfig, RunName):
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
     transfer: TransferConfig = TransferConfig()
+    export: ExportConfig = ExportConfig()
     provenance: Provenance = Provenance()
 
     @model_validator(mode="after")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import statistics
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from triad_serving.contract.device import Precision
 from triad_serving.contract.errors import BundleError, ModelLostError, NotFoundError
 from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.inference.bundle import Bundle, find_bundles, read_bundle
-from triad_serving.inference.graph_file import check_graph
+from triad_serving.inference.graph_file import check_graphs
 from triad_serving.inference.session import Session
 from triad_serving.inference.signature import check_signature
 from triad_serving.media.example import ModelInputs, PreprocessSpec
@@ -19,6 +22,8 @@ from triad_serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+TRIALS = 5  # of each of two graphs, to take the faster
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
@@ -26,6 +31,7 @@ class Model:
 
     bundle: Bundle
     session: Session
+    precision: Precision
 
     @property
     def name(self) -> str:
@@ -165,15 +171,8 @@ def _reload(before: Catalog, folders: Sequence[Path], settings: Settings) -> lis
 def _load(bundle: Bundle, settings: Settings) -> Model:
     if settings.bundle_public_key is not None:
         check_signature(bundle, settings.bundle_public_key)
-    check_graph(bundle)
-    session = Session(
-        bundle.model_path,
-        spec=bundle.spec,
-        tasks=bundle.tasks,
-        device=settings.device,
-        gpu_mode=settings.gpu_mode,
-        gpu_memory_mib=settings.gpu_memory_mib,
-    )
+    check_graphs(bundle)
+    session, precision = _open(bundle, settings)
     on_gpu = session.device == "cuda"
     warm_up(
         session,
@@ -181,7 +180,53 @@ def _load(bundle: Bundle, settings: Settings) -> Model:
         largest=settings.max_batch if on_gpu else 1,
         extremes=on_gpu and settings.gpu_mode == "tensorrt",
     )
-    return Model(bundle=bundle, session=session)
+    return Model(bundle=bundle, session=session, precision=precision)
+
+
+def _open(bundle: Bundle, settings: Settings) -> tuple[Session, Precision]:
+    """The graph to serve. Raises BundleError, DeviceError."""
+    session = _session(bundle, settings, bundle.model_path)
+    if session.device != "cpu" or settings.precision == "single":
+        return session, bundle.precision
+    if bundle.int8_path is None:
+        if settings.precision == "int8" and bundle.precision != "int8":
+            raise BundleError(f"Bundle {bundle.path} has no graph with 8-bit weights.")
+        return session, bundle.precision
+    narrow = _session(bundle, settings, bundle.int8_path)
+    if settings.precision == "auto" and not _is_faster(narrow, session, bundle):
+        return session, bundle.precision
+    return narrow, "int8"
+
+
+def _session(bundle: Bundle, settings: Settings, graph: Path) -> Session:
+    return Session(
+        graph,
+        spec=bundle.spec,
+        tasks=bundle.tasks,
+        device=settings.device,
+        gpu_mode=settings.gpu_mode,
+        gpu_memory_mib=settings.gpu_memory_mib,
+    )
+
+
+def _is_faster(session: Session, other: Session, bundle: Bundle) -> bool:
+    """On the longest example, alone in its batch: where 8 bits are slower it is by a CPU without instructions
+    for them. Medians of TRIALS runs each, in turn, after one that warms up.
+
+    Raises BundleError where one of them does not run.
+    """
+    longest = [_resized(_blank_inputs(bundle), bundle.spec, longest=True)]
+    times_s: tuple[list[float], list[float]] = ([], [])
+    try:
+        for _ in range(1 + TRIALS):
+            for each, own_s in zip((session, other), times_s, strict=True):
+                started_s = time.perf_counter()
+                each.run(longest, Wanted(attention=True))
+                own_s.append(time.perf_counter() - started_s)
+    except Exception as error:  # whatever the runtime raises
+        raise BundleError(f"Bundle {bundle.path}: the graph does not run: {error}") from error
+    fast, slow = (statistics.median(own_s[1:]) for own_s in times_s)
+    return fast < slow
 
 
 def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = False) -> None:

@@ -267,6 +267,7 @@ class Engine:
             id=pending.id,
             model=manifest.name,
             version=manifest.version,
+            precision=pending.model.precision,
             inputs=describe_inputs(pending.inputs, manifest.preprocess),
             predictions=predictions,
             fusion=describe_fusion(outputs.fusion_HMM, pending.inputs, manifest.preprocess) if full else None,

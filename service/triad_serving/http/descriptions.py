@@ -37,6 +37,7 @@ def describe_version(catalog: Catalog, name: str, version: str) -> ModelVersion:
         description=manifest.description,
         parameters=manifest.parameters,
         device=model.session.device,
+        precision=model.precision,
         inputs=_input_formats(model.bundle),
         tasks=[
             TaskReport(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, WithJsonSchema
 
+from triad_serving.contract.device import Precision
 from triad_serving.contract.schema import Absent, Schema
 from triad_serving.inference.answer import Medium, Prediction
 from triad_serving.media.audio.schemas import AudioFormat
@@ -91,6 +92,7 @@ class ModelVersion(Schema):
     description: str = Field(examples=["Which digit was written, spoken or mentioned, and who spoke."])
     parameters: int = Field(description="Weights in the network.", examples=[640000])
     device: Literal["cpu", "cuda"] = Field(description="Where it runs.")
+    precision: Precision = Field(description="Of the numbers that it computes with there.")
     inputs: ModelInputFormats
     tasks: list[TaskReport]
     metrics: dict[str, Any] = Field(

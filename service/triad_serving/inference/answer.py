@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, WithJsonSchema
 
+from triad_serving.contract.device import Precision
 from triad_serving.contract.schema import Absent, Schema
 from triad_serving.media.audio.schemas import AudioReport, SoundAttention, SoundOcclusion
 from triad_serving.media.fields.schemas import FieldAttention, FieldOcclusion, FieldsReport
@@ -156,6 +157,7 @@ class Prediction(Schema):
     id: str = Field(description="Also in `X-Request-ID`.", examples=["req-5f2b1c0a9d3e4f60"])
     model: str = Field(examples=["digits"])
     version: str = Field(examples=["1"])
+    precision: Precision = Field(description="Of the numbers that the graph computed with.")
     inputs: InputsReport
     predictions: dict[str, TaskPrediction] = Field(description="One answer per task.")
     fusion: list[FusionLayer] | Absent = Field(default=None, description="Only with `attention=full`.")

@@ -1,6 +1,7 @@
 """A bundle: the folder models/<name>/<version>/ that holds a model and every fact needed to serve it.
 
     model.onnx  bundle.json  vocabulary.txt (where the model reads text)  MODEL_CARD.md
+    model.int8.onnx (the same with 8-bit weights, which a CPU runs where it is faster)
     tokenizer.json (in place of the vocabulary, with a pretrained text encoder)
     MEDIUM_encoder.json MEDIUM_processor.json (what builds a pretrained encoder again; not served)
     weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served, and
@@ -21,6 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from triad_serving.contract.device import Precision
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.tasks import Task
@@ -29,6 +31,7 @@ from triad_serving.media.medium import Assets
 from triad_serving.media.registry import present
 
 FORMAT_VERSION: Literal[1] = 1
+INT8_FILE = "model.int8.onnx"
 MANIFEST_FILE, MODEL_FILE, WEIGHTS_FILE, CARD_FILE = (
     "bundle.json",
     "model.onnx",
@@ -53,7 +56,7 @@ class Compression(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    original: str = Field(description="Name and version of the bundle it was made of.")
+    original: str = Field(description="Name and version of the bundle that it was made of.")
     original_sha256: str = Field(description="Of that bundle's model.onnx.")
     steps: tuple[str, ...]
     size: float = Field(description="Of the graph, as a share of the original's.")
@@ -93,6 +96,7 @@ class BundleManifest(BaseModel):
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")
     compression: Compression | None = None
+    int8: Compression | None = Field(default=None, description="Of model.int8.onnx, against model.onnx.")
     files: dict[str, str] = Field(default_factory=dict, description="File name -> SHA-256.")
 
 
@@ -113,6 +117,18 @@ class Bundle:
         """None where it never had any, or where they were left behind."""
         path = self.path / WEIGHTS_FILE
         return path if WEIGHTS_FILE in self.manifest.files and path.exists() else None
+
+    @property
+    def int8_path(self) -> Path | None:
+        return self.path / INT8_FILE if self.manifest.int8 is not None else None
+
+    @property
+    def precision(self) -> Precision:
+        """Of model.onnx."""
+        steps = self.manifest.compression.steps if self.manifest.compression else ()
+        if "fp16" in steps:
+            return "half"
+        return "int8" if any(step.startswith("int8") for step in steps) else "single"
 
     @property
     def spec(self) -> PreprocessSpec:
@@ -154,6 +170,8 @@ def parse_manifest(data: bytes, where: str) -> BundleManifest:
         raise BundleError(f"Bundle {where}: {MANIFEST_FILE}: {field}: {first['msg']}.") from error
     if MODEL_FILE not in manifest.files:
         raise BundleError(f"Bundle {where}: {MANIFEST_FILE} does not list {MODEL_FILE}.")
+    if manifest.int8 is not None and INT8_FILE not in manifest.files:
+        raise BundleError(f"Bundle {where}: {MANIFEST_FILE} does not list {INT8_FILE}.")
     for name in manifest.files:
         _require_plain_name(name, where)
     return manifest

@@ -45,9 +45,14 @@ class Needs:
     files: frozenset[str]
 
 
-def check_graph(bundle: Bundle) -> None:
-    """Raises BundleError where it reads a file that the bundle does not list, or has operators of others."""
-    needs = needs_of(bundle.model_path)
+def check_graphs(bundle: Bundle) -> None:
+    """Raises BundleError where one reads a file that the bundle does not list, or has operators of others."""
+    for path in (bundle.model_path, bundle.int8_path):
+        if path is not None:
+            _check(bundle, needs_of(path))
+
+
+def _check(bundle: Bundle, needs: Needs) -> None:
     if unlisted := needs.files - bundle.manifest.files.keys():
         raise BundleError(
             f"Bundle {bundle.path}: its graph reads {sorted(unlisted)[0]!r}, which is not listed."

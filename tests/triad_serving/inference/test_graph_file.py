@@ -16,7 +16,7 @@ from tests.conftest import tiny_model, write_tiny_bundle
 from triad_serving.contract.errors import BundleError
 from triad_serving.engine.catalog import load_catalog
 from triad_serving.inference.bundle import MANIFEST_FILE, read_bundle, write_bundle
-from triad_serving.inference.graph_file import Needs, check_graph, needs_of
+from triad_serving.inference.graph_file import Needs, check_graphs, needs_of
 from triad_serving.settings import SHIPPED_MODELS, Settings
 
 NOTHING = Needs(domains=frozenset(), files=frozenset())
@@ -124,4 +124,4 @@ def test_a_graph_with_operators_of_others_is_not_served(tmp_path: Path) -> None:
     model = tiny_model()
     model.graph.node.append(FOREIGN)
     with pytest.raises(BundleError, match=r"its graph has operators of 'evil\.example'"):
-        check_graph(read_bundle(rewritten(tmp_path, model)))
+        check_graphs(read_bundle(rewritten(tmp_path, model)))

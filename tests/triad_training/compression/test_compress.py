@@ -15,7 +15,7 @@ from triad_serving import cli
 from triad_serving.contract.errors import ConfigError, TableError
 from triad_serving.engine.engine import Engine
 from triad_serving.inference.answer import Classification
-from triad_serving.inference.bundle import WEIGHTS_FILE, Bundle, read_bundle
+from triad_serving.inference.bundle import INT8_FILE, WEIGHTS_FILE, Bundle, read_bundle
 from triad_serving.inference.options import Options
 from triad_serving.media.example import RawInputs
 from triad_training.compression import compress
@@ -102,11 +102,33 @@ def test_versions_are_counted_on(toy_bundle: Bundle, tmp_path: Path) -> None:
     assert json.loads(made.manifest.model_dump_json())["compression"]["steps"] == ["fp16"]
 
 
+def test_8_bits_stand_beside_the_original(toy_bundle: Bundle, tmp_path: Path) -> None:
+    recipe = Recipe(int8="dynamic", beside=True)
+    made = compress_bundle(toy_bundle.path, table(toy_bundle), recipe, out=tmp_path, limit=4)
+    bundle = made.write(max_drop=100)
+    before, after = toy_bundle.manifest, bundle.manifest
+    assert after.version == "2"
+    assert {name: after.files[name] for name in before.files if name != "MODEL_CARD.md"} == {
+        name: digest for name, digest in before.files.items() if name != "MODEL_CARD.md"
+    }
+    assert (after.metrics, after.compression) == (before.metrics, None)
+    assert after.int8 is not None
+    assert after.int8.steps == ("int8 dynamic",)
+    old, new = ((each.path / "MODEL_CARD.md").read_text("utf-8") for each in (toy_bundle, bundle))
+    assert new.startswith(old.replace("toy, version 1", "toy, version 2"))
+    assert "## With 8-bit weights" in new
+    again = compress_bundle(bundle.path, table(toy_bundle), Recipe(fp16=True), out=tmp_path, limit=4)
+    assert again.manifest.int8 is None
+    assert INT8_FILE not in again.files
+
+
 def test_what_makes_no_sense_is_refused(toy_bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Nothing to do"):
         Recipe()
     with pytest.raises(ConfigError, match="choose one"):
         Recipe(int8="static", fp16=True)
+    with pytest.raises(ConfigError, match="of --int8 alone"):
+        Recipe(int8="static", prune=0.5, beside=True)
     lines = table(toy_bundle).read_text("utf-8").splitlines()
     short = table_folder(toy_bundle) / "untested.csv"
     short.write_text("\n".join(line for line in lines if ",test," not in line), encoding="utf-8")
