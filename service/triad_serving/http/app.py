@@ -36,12 +36,13 @@ is, and where it looked. Errors are `application/problem+json` (RFC 9457).
 """
 
 # FastAPI's own: it exports where OTEL_EXPORTER_OTLP_ENDPOINT is set. Metrics and logs have ways of their own.
+UNTRACED = ("/healthz", "/readyz", "/metrics", "/v2/health/")
 TRACES: TelemetryConfig = {
     "auto_configure": True,
     "metrics": False,
     "logs": False,
     "operation_spans": False,
-    "exclude": lambda scope: scope["path"] in ("/healthz", "/readyz", "/metrics"),
+    "exclude": lambda scope: scope["path"].startswith(UNTRACED),
 }
 
 

@@ -85,10 +85,14 @@ def _headers_for(error: TriadError) -> dict[str, str]:
 
 def _response(request: Request, problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     record_of(request).problem = reason_of(problem.title)
-    v2 = f"{request.scope['path']}/".startswith("/v2/")
+    body, media_type = as_told(problem, request.scope["path"])
     return Response(
-        ProtocolError(error=problem.detail).to_json() if v2 else problem.to_json(),
-        status_code=problem.status,
-        media_type="application/json" if v2 else "application/problem+json",
-        headers={**(headers or {}), "X-Request-ID": problem.id},
+        body, problem.status, {**(headers or {}), "X-Request-ID": problem.id}, media_type=media_type
     )
+
+
+def as_told(problem: Problem, path: str) -> tuple[str, str]:
+    """Body and media type, as whoever asks at this path expects errors."""
+    if f"{path}/".startswith("/v2/"):
+        return ProtocolError(error=problem.detail).to_json(), "application/json"
+    return problem.to_json(), "application/problem+json"

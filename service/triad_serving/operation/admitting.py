@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import select
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +25,7 @@ from triad_serving.http.record import record_of
 from triad_serving.operation.connection import LimitedProtocol
 from triad_serving.settings import Fairness
 
-COSTLY = ("/v1/predict", "/v1/explain")
+COSTLY = re.compile(r"/v1/(predict(/batch)?|explain)|/v2/models/.+/infer")
 SENDING_S = 1.0  # how long a request has a place while its body comes in
 MOST_REFUSALS_PER_S = 10.0  # of one process, on connections that rested: 1.5 % of the time of both sides
 MOST_IGNORED_BYTES = 2**20  # of a refused body; a longer one ends the connection
@@ -40,7 +41,7 @@ class AdmittingProtocol(LimitedProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         engine: Engine | None = self.app_state.get("engine")
-        costly = cycle.scope["method"] == "POST" and cycle.scope["path"] in COSTLY
+        costly = cycle.scope["method"] == "POST" and COSTLY.fullmatch(cycle.scope["path"])
         if engine is None or engine.admission is None or not costly:
             super()._start_asgi_task(cycle, app)
             return
@@ -62,7 +63,8 @@ class AdmittingProtocol(LimitedProtocol):
         resting = len(engine.admission.resting) if engine.admission else 0
         self._rest_s = math.ceil(max(RETRY_AFTER_S, resting / MOST_REFUSALS_PER_S))
         told_s = min(self._rest_s, MOST_TOLD_S)
-        self.answer(problem, {"retry-after": str(told_s)}, close=not cycle.keep_alive)
+        headers = {"retry-after": str(told_s)}
+        self.answer(problem, headers, close=not cycle.keep_alive, path=cycle.scope["path"])
         self.on_response_complete()
         if not cycle.keep_alive:
             if self.transport.can_write_eof():  # TLS cannot

@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from triad_serving.engine.engine import new_request_id
 from triad_serving.http.access.headers import DEFAULTS
+from triad_serving.http.problems import as_told
 from triad_serving.http.schemas import Problem
 
 MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers, beyond the packet that they begin in
@@ -89,11 +90,12 @@ class LimitedProtocol(HttpToolsProtocol):
         self.answer(problem, {}, close=True)
         self.transport.close()
 
-    def answer(self, problem: Problem, headers: Mapping[str, str], *, close: bool) -> None:
+    def answer(self, problem: Problem, headers: Mapping[str, str], *, close: bool, path: str = "") -> None:
         """Writes an answer of the server's own."""
-        body = problem.to_json().encode()
+        told, media_type = as_told(problem, path)
+        body = told.encode()
         lines = {
-            "content-type": "application/problem+json",
+            "content-type": media_type,
             "x-request-id": problem.id,
             "content-length": str(len(body)),
             **{name.decode(): value.decode() for name, value in DEFAULTS},

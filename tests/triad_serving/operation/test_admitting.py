@@ -119,6 +119,18 @@ def test_without_a_place_it_is_told_so_and_the_application_never_sees_it() -> No
     assert (service.called, service.refused) == (0, 1)
 
 
+@pytest.mark.parametrize(
+    ("path", "key"), [(b"/v1/predict/batch", "detail"), (b"/v2/models/m/versions/1/infer", "error")]
+)
+def test_it_is_told_as_the_path_has_errors(path: bytes, key: str) -> None:
+    async def talk(service: Service, reader: Any, writer: Any, _: Any) -> None:
+        writer.write(post().replace(b"/v1/predict", path))
+        status, _, body = await answer(reader)
+        assert (status, json.loads(body)[key][:13]) == (503, "More is asked")
+
+    assert run(0, talk).called == 0
+
+
 def test_what_costs_little_needs_no_place() -> None:
     async def talk(service: Service, reader: Any, writer: Any, _: Any) -> None:
         writer.write(b"GET /v1/predict HTTP/1.1\r\nHost: h\r\n\r\n")

@@ -20,13 +20,14 @@ from triad_serving.contract.errors import (
     MalformedRequestError,
     SetupError,
     TriadError,
+    reason_of,
 )
 from triad_serving.engine.engine import Engine
 from triad_serving.http.access.guard import RequireKey
 from triad_serving.http.metrics import Metrics
 from triad_serving.http.multipart import Upload, UploadBudget, most_bytes
 from triad_serving.http.openapi import TIMEOUT_HEADER
-from triad_serving.http.record import reason_of, record_of
+from triad_serving.http.record import record_of
 from triad_serving.http.request_log import log_request
 from triad_serving.http.routes import deadline
 from triad_serving.http.v2.inference import Asked, InputTensor, infer
