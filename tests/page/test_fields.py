@@ -21,7 +21,7 @@ from playwright.sync_api import Page, expect
 from tests.page.act import answered, one_answer, percent, probability, task
 from tests.page.conftest import Open
 from tests.page.record_service import MODEL, RecordService, content_of, parse_parts
-from tests.page.test_access import DESKTOP, PHONE, overflow, tab_to, violations
+from tests.page.test_access import APPEARANCES, overflow, tab_to, violations
 from tests.page.test_take import RUNNERS
 
 EMPTY = "#text="
@@ -353,8 +353,7 @@ def test_fields_are_given_and_left_out_by_keyboard_alone(visit: Visit, service: 
     expect(page.locator("#names-1")).to_have_attribute("aria-selected", "true")
 
 
-@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize(("language", "size"), APPEARANCES)
 def test_axe_finds_no_violation(visit: Visit, language: str, size: dict[str, object]) -> None:
     page = visit(EMPTY, locale=language, color_scheme="light", **size)
     fill(page, age="63", temperature="36.5")

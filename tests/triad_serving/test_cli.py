@@ -46,6 +46,7 @@ import functools, uvicorn
 uvicorn.Config = functools.partial(uvicorn.Config, timeout_worker_healthcheck=1)
 """
 WAYS = {"copies": COMMAND, "started anew": [sys.executable, "-c", STARTED_ANEW]}
+ALSO_SLOWLY = ["copies", pytest.param("started anew", marks=pytest.mark.slow)]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -380,7 +381,7 @@ def test_ctrl_c_ends_a_service_with_exit_code_0(tiny_bundle: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="workers share a socket by file descriptor")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ALSO_SLOWLY)
 def test_workers_share_one_port_and_one_count(tiny_bundle: Path, way: str) -> None:
     with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
         for _ in range(8):  # a connection each, so that both workers may get some
@@ -405,7 +406,7 @@ def count_sockets(pid: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ALSO_SLOWLY)
 def test_connections_go_to_the_workers_in_turn(tiny_bundle: Path, way: str) -> None:
     with (
         serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url),
@@ -487,7 +488,7 @@ def test_workers_share_the_memory_of_what_was_loaded_before_them(tiny_bundle: Pa
 @pytest.mark.skipif(sys.platform == "win32", reason="has no SIGHUP")
 @pytest.mark.parametrize(
     "command",
-    [*WAYS.values(), [sys.executable, "-c", HURRIED + STARTED_ANEW]],
+    [*WAYS.values(), pytest.param([sys.executable, "-c", HURRIED + STARTED_ANEW], marks=pytest.mark.slow)],
     ids=[*WAYS, "started anew, slower than a ping may be"],
 )
 def test_new_models_are_served_after_a_hangup_without_a_gap(tmp_path: Path, command: list[str]) -> None:
@@ -572,7 +573,7 @@ def test_a_connection_that_a_worker_cannot_open_is_logged(tiny_bundle: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes as Linux shows them")
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ALSO_SLOWLY)
 def test_workers_end_when_their_supervisor_was_killed(tiny_bundle: Path, way: str) -> None:
     with serving("--models", tiny_bundle, "--workers", "2", command=WAYS[way]) as (process, url):
         workers = workers_of(process)

@@ -43,7 +43,7 @@ source = "wav2vec2"
 """
 FAMILIES = ("bert", "vit", "wav2vec2")
 OTHERS = (
-    ("roberta", "dinov2", "wavlm"),
+    pytest.param(("roberta", "dinov2", "wavlm"), marks=pytest.mark.slow),
     ("distilbert", "convnext", "whisper"),
     pytest.param(("xlm-roberta", "siglip", "wav2vec2-large"), marks=pytest.mark.slow),
     pytest.param(("distilbert", "dinov2-registers", "hubert"), marks=pytest.mark.slow),
