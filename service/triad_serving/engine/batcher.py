@@ -87,6 +87,7 @@ class Batcher:
         self._arrived = threading.Condition(lock)
         self._drained = threading.Condition(lock)
         self._accepted: set[Future[Any]] = set()
+        self._waiting: list[Callable[[], object]] = []  # for a place
         self._unprepared: deque[Callable[[], None]] = deque()
         self._queue: deque[_Job] = deque()
         self._running = 0
@@ -156,6 +157,14 @@ class Batcher:
         answer.add_done_callback(self._release)
         return answer
 
+    def when_free(self, tell: Callable[[], object]) -> None:
+        """Calls `tell` once, from any thread, when `accept` may have a place; at once where it has one."""
+        with self._arrived:
+            if len(self._accepted) >= self.capacity and self.ready:
+                self._waiting.append(tell)
+                return
+        tell()
+
     def prepare(self, task: Callable[[], None]) -> None:
         """Lets a worker call this; it shall end in `enqueue`, or resolve its answer, and raise nothing."""
         with self._arrived:
@@ -203,6 +212,10 @@ class Batcher:
         """Refuses new examples, answers every accepted one, then ends the workers."""
         with self._drained:
             self._closing = True
+            waiting = self._take_waiting()
+        for tell in waiting:
+            tell()
+        with self._drained:
             self._drained.wait_for(lambda: not self._accepted)
             self._arrived.notify_all()
         for worker in self._workers:
@@ -217,6 +230,16 @@ class Batcher:
             self._accepted.discard(answer)
             if not self._accepted:
                 self._drained.notify_all()
+            waiting = self._take_waiting()
+        for tell in waiting:
+            tell()
+
+    def _take_waiting(self) -> Sequence[Callable[[], object]]:
+        """All of them: whoever finds no place waits again."""
+        if not self._waiting or (len(self._accepted) >= self.capacity and self.ready):
+            return ()
+        waiting, self._waiting = self._waiting, []
+        return waiting
 
     def _work(self) -> None:
         try:

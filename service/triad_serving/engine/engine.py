@@ -223,6 +223,13 @@ class Engine:
         finally:
             del pending, raw  # of which an error's traceback would keep hold
 
+    async def wait_for_place(self) -> None:
+        """Returns when a request started now may be admitted."""
+        loop = asyncio.get_running_loop()
+        free = asyncio.Event()
+        self._running_batcher().when_free(lambda: loop.call_soon_threadsafe(free.set))
+        await free.wait()
+
     def check_capacity(self) -> None:
         """Raises OverloadedError or UnavailableError where a request started now would be refused."""
         self._running_batcher().check()

@@ -47,7 +47,6 @@ logger = logging.getLogger(__name__)
 
 ROWS = "rows"  # the part
 SHOWN_CHARACTERS = 80
-FULL_S = 0.05  # until a row is offered again to a queue that others fill: the batcher tells nobody of a place
 MANY_ROWS = 7  # Shapley values of three media; the dozens of an occlusion would hold up the event loop
 
 Format = Literal["application/json", "application/x-ndjson"]
@@ -185,7 +184,7 @@ class Batch:
             try:
                 return self.engine.start(raw, self.options, request_id=request_id)
             except OverloadedError:
-                await asyncio.sleep(FULL_S)
+                await self.engine.wait_for_place()
 
 
 class BatchResponse(StreamingResponse):

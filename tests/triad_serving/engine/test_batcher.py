@@ -248,6 +248,37 @@ def test_past_the_bound_examples_are_refused_until_one_is_answered(
     assert batcher.submit(run, example(4), PLAIN).result(LIMIT_S)
 
 
+def test_who_waits_for_a_place_is_told_once_there_is_one(make_batcher: Callable[..., Batcher]) -> None:
+    run, batcher = FakeRun(), make_batcher(max_queue=2)
+    told: list[str] = []
+    batcher.when_free(lambda: told.append("at once"))
+    assert told == ["at once"]
+    run.gate.clear()
+    answers = [batcher.submit(run, example(i), PLAIN) for i in range(2)]
+    batcher.when_free(lambda: told.append("one"))
+    batcher.when_free(lambda: told.append("other"))
+    assert told == ["at once"]
+    run.gate.set()
+    wait(answers, LIMIT_S)
+    batcher.close()
+    assert told == ["at once", "one", "other"]
+
+
+def test_who_waits_for_a_place_is_told_when_there_will_be_none(make_batcher: Callable[..., Batcher]) -> None:
+    run, batcher = FakeRun(), make_batcher(max_queue=1)
+    run.gate.clear()
+    batcher.submit(run, example(1), PLAIN)
+    told = threading.Event()
+    batcher.when_free(told.set)
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    assert told.wait(LIMIT_S)
+    with pytest.raises(UnavailableError):
+        batcher.accept()
+    run.gate.set()
+    closing.join(LIMIT_S)
+
+
 def test_what_would_wait_too_long_is_refused_at_once(
     make_batcher: Callable[..., Batcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
