@@ -51,6 +51,7 @@ class Pipeline:
             id="benchmark",
             model=manifest.name,
             version=manifest.version,
+            precision=self.bundle.precision,
             inputs=describe_inputs(inputs, manifest.preprocess),
             predictions=predict_tasks(outputs, inputs, manifest, OPTIONS),
             warnings=warnings_about(inputs, manifest.preprocess),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import triad_serving
-from tests.test_packaging import build_wheel
+from tests.test_packaging import build, copy_source
 
 PUBLIC = {
     "AsyncTriadClient",
@@ -87,7 +87,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "venv", "--without-pip", str(environment)]
     subprocess.run(command, check=True, capture_output=True)
     [packages] = environment.glob("lib/python*/site-packages")
-    with zipfile.ZipFile(build_wheel(folder)) as wheel:
+    with zipfile.ZipFile(build("wheel", copy_source(folder / "source"), folder)) as wheel:
         wheel.extractall(packages)
     # As a path, not as a folder of packages: the checkout's own .pth in it is not read.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -186,6 +186,7 @@ def _prediction(*, fusion: list[Any] | None = None, **explained: Any) -> dict[st
         "id": EXAMPLE_ID,
         "model": "digits",
         "version": "1",
+        "precision": "single",
         "inputs": {name: each.report for name, each in _EXAMPLES.items()},
         "predictions": {
             "digit": {

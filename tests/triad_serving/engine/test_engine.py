@@ -92,7 +92,7 @@ def test_an_engine_opens_for_async_with(tiny_bundle: Path) -> None:
 def test_absent_is_absent_in_the_json(engine: Engine) -> None:
     json = engine.predict_sync(RawInputs(text="seven"), Options(attention="none"), request_id="a").to_json()
     assert json == (
-        '{"id":"a","model":"tiny","version":"1",'
+        '{"id":"a","model":"tiny","version":"1","precision":"single",'
         '"inputs":{"text":{"characters":5,"tokens":1,"truncated":false}},"predictions":{'
         '"kind":{"type":"classification","label":"word","probability":0.355913,"top":['
         '{"label":"word","probability":0.355913},{"label":"picture","probability":0.322043},'

@@ -26,7 +26,7 @@ class ModelReady(Schema):
 
 class ServerMetadata(Schema):
     name: str = Field(examples=["triad"])
-    version: str = Field(examples=["0.1.0"])
+    version: str = Field(examples=["1.2.3"])
     extensions: list[str] = Field(examples=[["binary_tensor_data", "model_configuration"]])
 
 
