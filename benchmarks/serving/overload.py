@@ -3,9 +3,9 @@
 python -m benchmarks.serving.overload [--connections 1024,2048] [--seconds 20] [--rounds 3] [--out FILE]
 
 Each connection asks again as soon as it has its answer, also where that is a 503 with Retry-After. Before and
-after each number of them come PEAK_CONNECTIONS, after it for a second and another one. During the load another
-client, of another address, asks CALM_PER_S times a second, each time by its own connection. All of it again with
-TRIAD_FAIR=address.
+after each number of them come PEAK_CONNECTIONS, after it for a second and another one. During the load a calm
+client of another address asks CALM_PER_S times a second, each time by its own connection.
+All of it is done again with TRIAD_FAIR=address.
 """
 
 from __future__ import annotations
