@@ -47,6 +47,7 @@ class AdmittingProtocol(LimitedProtocol):
             return
         client = client_of(cycle.scope, engine.settings.fair)
         if engine.admission.enter(client):
+            self.wake()  # where this one came in one piece with one that was refused
             super()._start_asgi_task(cycle, _Placed(app, engine, client, cycle))
         else:
             engine.on_refused()
@@ -75,6 +76,11 @@ class AdmittingProtocol(LimitedProtocol):
         else:
             self._take_rest()
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._rest is not None:
+            self._be_patient()  # with the head of a next request, of which a part came before the rest
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if self._refused:
@@ -86,6 +92,8 @@ class AdmittingProtocol(LimitedProtocol):
         super().connection_lost(exc)
 
     def _take_rest(self) -> None:
+        if self._rest is not None:  # two requests came in one piece
+            return
         self.app_state["engine"].admission.resting[self] = self.wake
         self._unset_keepalive_if_required()
         self.flow.pause_reading()
@@ -97,9 +105,12 @@ class AdmittingProtocol(LimitedProtocol):
         """Reads again, if it rests."""
         if self._end_rest() and not self.transport.is_closing():
             self.flow.resume_reading()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+            if self._in_head:
+                self._end = self.loop.call_later(self._limit_s, self._give_up)
+            else:
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
 
     def _end_rest_of_departed(self) -> None:
         self._end_rest()

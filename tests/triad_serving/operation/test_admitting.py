@@ -185,6 +185,32 @@ def test_after_a_refusal_a_connection_is_not_read_for_a_while(monkeypatch: pytes
     run(0, talk)
 
 
+def test_requests_that_come_in_one_piece_are_refused_one_by_one() -> None:
+    async def talk(service: Service, reader: Any, writer: Any, _: Any) -> None:
+        writer.write(post() * 3)
+        for _ in range(3):
+            assert (await answer(reader))[0] == 503
+        assert len(service.engine.admission.resting) == 1
+
+    assert run(0, talk).refused == 3
+
+
+def test_a_head_of_which_a_part_came_before_the_rest_has_its_time_after_it() -> None:
+    async def talk(service: Service, reader: Any, writer: Any, server: Any) -> None:
+        assert service.engine.admission.enter("another")
+        writer.write(post() + post()[:10])
+        assert (await answer(reader))[0] == 503
+        await until(lambda: bool(service.engine.admission.resting))
+        (connection,) = server.server_state.connections
+        assert connection._end is None
+        service.engine.admission.leave("another")
+        assert connection._end is not None
+        writer.write(post()[10:])
+        assert (await answer(reader))[0] == 200
+
+    run(1, talk)
+
+
 def test_where_many_rest_each_rests_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admitting, "RETRY_AFTER_S", 0.0)
     monkeypatch.setattr(admitting, "MOST_REFUSALS_PER_S", 100.0)
