@@ -463,6 +463,14 @@ def test_without_a_number_there_is_a_worker_for_each_usable_core(tiny_bundle: Pa
         assert "Triad is ready" in process.stdout.readline()
         cores = usable_cores()
         assert len(workers_of(process)) == (cores if cores > 1 else 0)
+        takes = re.fullmatch(
+            r"  takes +(\d+) process(?:es)?, (\d+) MiB, ([\d.]+) s after the start\n",
+            process.stdout.readline(),
+        )
+        assert takes
+        assert int(takes[1]) == (cores + 1 if cores > 1 else 1)
+        assert 20 < int(takes[2]) < 2000
+        assert 0 < float(takes[3]) < LIMIT_S
         watchdog.cancel()
         process.terminate()
     assert process.returncode == 0

@@ -10,11 +10,12 @@ import ipaddress
 import logging
 import logging.config
 import math
+import os
 import selectors
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
@@ -25,6 +26,7 @@ from triad_serving.contract.log_format import LogFormat
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.operation.admitting import AdmittingProtocol
+from triad_serving.operation.footprint import describe_start
 from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.operation.watching import watching
 from triad_serving.settings import Settings
@@ -101,13 +103,15 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(YOUNG_OBJECTS)
 
 
-def announce(bound: socket.socket) -> None:
+def announce(bound: socket.socket, processes: Sequence[int]) -> None:
     host, port = bound.getsockname()[:2]
     name = {"0.0.0.0": "localhost", "::": "localhost", "127.0.0.1": "localhost"}.get(host, host)
     url = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    takes = describe_start(processes)
     sys.stdout.write(
         f"Triad is ready: {url}\n"
-        f"  documentation  {url}/docs\n"
+        + (f"  takes          {takes}\n" if takes else "")
+        + f"  documentation  {url}/docs\n"
         f"  try            curl -F text=seven {url}/v1/predict\n"
         "Ctrl-C stops it.\n"
     )
@@ -172,7 +176,7 @@ class _Server(DrainingServer):
         loop = asyncio.get_running_loop()
         if hasattr(signal, "SIGHUP") and self.engine is not None:  # Windows has none
             loop.add_signal_handler(signal.SIGHUP, loop.run_in_executor, None, take_changed, self.engine)
-        announce(self._bound)
+        announce(self._bound, [os.getpid()])
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Clients that have connected already may have sent a request: closing would reset them."""

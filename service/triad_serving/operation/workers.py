@@ -290,7 +290,7 @@ class _Supervisor(multiprocess.Multiprocess):
                 self._bound.listen(self.config.backlog)
                 self._bound.setblocking(False)
                 self._distributor.start()
-            announce(self._bound)
+            announce(self._bound, [os.getpid(), *(process.pid for process in self.processes if process.pid)])
 
     def restart_all(self) -> None:
         """On SIGHUP, worker by worker, so that changed models are served without a gap."""
