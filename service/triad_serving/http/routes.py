@@ -30,8 +30,7 @@ from triad_serving.contract.errors import (
     TriadError,
 )
 from triad_serving.contract.schema import Schema
-from triad_serving.engine.batcher import BatchResult
-from triad_serving.engine.engine import Engine, Pending, Timings
+from triad_serving.engine.engine import Engine, Timings
 from triad_serving.http.access.guard import require_admin
 from triad_serving.http.batch import MANY_ROWS, Batch, BatchResponse, read_rows, wanted_format
 from triad_serving.http.descriptions import describe_all, describe_model, describe_version
@@ -269,7 +268,8 @@ async def _predict(
         pending = engine.start(raw, options, request_id=record.id)
         to_draw = raw if view.drawn else None
         del raw
-        result = await _await_answer(request, pending)
+        async with while_connected(request, pending.answer.cancel):
+            result = await asyncio.wrap_future(pending.answer)
         finish = functools.partial(engine.finish, pending, result)
         many = len(result.rows) > MANY_ROWS
         prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
@@ -325,11 +325,12 @@ async def _receive(request: Request, read: Reader[T]) -> T:
         raise ClientGoneError("The client went away before its request was complete.") from error
 
 
-async def _await_answer(request: Request, pending: Pending) -> BatchResult:
-    """Drops the work where the client goes away before it runs."""
-    watcher = asyncio.create_task(_cancel_on_disconnect(request, pending))
+@asynccontextmanager
+async def while_connected(request: Request, cancel: Callable[[], object]) -> AsyncIterator[None]:
+    """Cancels what the block awaits where the client leaves before its end: raises ClientGoneError then."""
+    watcher = asyncio.create_task(_cancel_on_disconnect(request, cancel))
     try:
-        return await asyncio.wrap_future(pending.answer)
+        yield
     except asyncio.CancelledError:
         if watcher.done():
             raise ClientGoneError("The client went away before its answer.") from None
@@ -338,10 +339,10 @@ async def _await_answer(request: Request, pending: Pending) -> BatchResult:
         watcher.cancel()
 
 
-async def _cancel_on_disconnect(request: Request, pending: Pending) -> None:
+async def _cancel_on_disconnect(request: Request, cancel: Callable[[], object]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    pending.answer.cancel()
+    cancel()
 
 
 def server_timing(timings: Timings) -> str:

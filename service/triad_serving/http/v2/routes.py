@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.requests import ClientDisconnect
@@ -15,7 +15,14 @@ from triad_serving.engine.catalog import Model
 from triad_serving.engine.engine import Engine
 from triad_serving.http.multipart import Upload, UploadBudget
 from triad_serving.http.record import record_of
-from triad_serving.http.routes import ModelName, ModelVersionNumber, ProblemRoute, deadline, server_timing
+from triad_serving.http.routes import (
+    ModelName,
+    ModelVersionNumber,
+    ProblemRoute,
+    deadline,
+    server_timing,
+    while_connected,
+)
 from triad_serving.http.v2.body import HEADER_LENGTH, answer_response, read_request
 from triad_serving.http.v2.inference import Asked, infer
 from triad_serving.http.v2.metadata import EXTENSIONS, SERVER, describe_configuration, describe_model
@@ -146,7 +153,9 @@ async def _infer(request: Request, engine: Engine, budget: UploadBudget, model: 
         outputs = wanted_outputs(model.bundle, [output.name for output in asked.outputs])
         work = infer(engine, Asked(model=model, inputs=inputs, outputs=outputs), record)
         del inputs
-        tensors = await _while_connected(request, work)
+        task = asyncio.create_task(work)
+        async with while_connected(request, task.cancel):
+            tensors = await task
     assert record.timings is not None
     return answer_response(asked, model, tensors, {"Server-Timing": server_timing(record.timings)})
 
@@ -162,23 +171,3 @@ async def _read(request: Request, upload: Upload) -> bytes:
         return await upload.read_plain(request.headers.get("content-length"), request.stream())
     except ClientDisconnect as error:
         raise ClientGoneError("The client went away before its request was complete.") from error
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Drops the work where the client goes away before its end."""
-    task = asyncio.create_task(work)
-    watcher = asyncio.create_task(_cancel_on_disconnect(request, task))
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if watcher.done():
-            raise ClientGoneError("The client went away before its answer.") from None
-        raise
-    finally:
-        watcher.cancel()
-
-
-async def _cancel_on_disconnect(request: Request, task: asyncio.Task[T]) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    task.cancel()
