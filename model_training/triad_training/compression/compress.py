@@ -25,7 +25,7 @@ from triad_serving.inference.bundle import (
 )
 from triad_training.compression.compare import Comparison, Variant, compare
 from triad_training.compression.float16 import convert_to_half
-from triad_training.compression.int8 import int8_section, summarise, with_int8
+from triad_training.compression.int8 import CALIBRATION_EXAMPLES, int8_section, summarise, with_int8
 from triad_training.compression.shrink import (
     SmallerNetwork,
     distil,
@@ -100,7 +100,8 @@ def compress_bundle(
     variants = [Variant(name="original", graph=bundle.model_path.read_bytes(), tasks=bundle.tasks)]
     small = _shrink(table, recipe, variants, run_folder(bundle.manifest.name, version))
     if recipe.int8:
-        variants.append(with_int8(variants[-1], recipe.int8, table.dataset(table.split("train"))))
+        train = table.dataset(_drawn(table.split("train"), CALIBRATION_EXAMPLES))
+        variants.append(with_int8(variants[-1], recipe.int8, train))
     if recipe.fp16:
         variants.append(replace(variants[-1], name="fp16", graph=convert_to_half(variants[-1].graph)))
     test = table.dataset(_drawn(table.split("test"), limit))
