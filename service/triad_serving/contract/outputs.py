@@ -1,7 +1,7 @@
 """What crosses the border between preprocessing, the graph and postprocessing: names, shapes, dtypes.
 
 Shape letters: L tokens and G n-grams of a text, H W pixels, C image cells, T samples, S sound tokens,
-K outputs of a task, K outputs of a task, D embedding width, H heads, M media, B rows of a batch, Nt Ni Na
+K outputs of a task, D embedding width, H heads, M media, B rows of a batch, Nt Ni Na
 texts, images and sounds packed in it.
 
 The graph's inputs (each medium only where the model reads it):
@@ -15,6 +15,7 @@ The graph's inputs (each medium only where the model reads it):
     text_row, image_row, audio_row  int64 [B]   which packed item each row uses; the item count = absent
 Its outputs:
     logits.TASK             float32 [B, K]   before softmax / sigmoid; a regression's value in its own unit
+                            a transcript's [B, S, K], before softmax: BLANK, then its symbols, by sound token
     attention.TASK.MEDIUM   float32 [B, L | C | S]   sums to 1 over all media; 0 where absent
     rollout.TASK.MEDIUM     float32 like attention, traced back through the layers of fusion
     fusion.LAYER            float32 [B, H, M, M]   by layer from 1, head and medium of the model: how much
@@ -54,8 +55,8 @@ class Wanted:
 class ModelOutputs:
     """One row of the graph's answer; all but the logits are empty unless wanted.
 
-    logits_K: by task. attention, rollout: by task and present medium, [L], [C] or [S], padding removed.
-    fusion_HMM: of each layer. embeddings_D: by present medium, and "fused".
+    logits_K: by task, a transcript's [S, K]. attention, rollout: by task and present medium, [L], [C] or [S],
+    padding removed. fusion_HMM: of each layer. embeddings_D: by present medium, and "fused".
     """
 
     logits_K: Mapping[str, F32]

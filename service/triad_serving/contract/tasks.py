@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-TaskType = Literal["classification", "multilabel", "regression"]
+TaskType = Literal["classification", "multilabel", "regression", "transcript"]
+BLANK = 0  # place of "no symbol" among the outputs of a transcript: its symbols stand behind it
 DEFAULT_THRESHOLD = 0.5  # of a tag's probability, where none was fitted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One question the model answers. labels: empty for a regression; temperature divides the logits.
+    """One question the model answers. labels: empty for a regression, the symbols of a transcript (words,
+    syllables or characters); temperature divides the logits.
 
     prior: mean target on the training split, one value per output: a class's share, a tag's share, a mean.
     thresholds: of a multilabel, the probability above which each label holds; empty: DEFAULT_THRESHOLD.
     abstain_below: of a classification: an answer of lower probability is marked as abstained; 0: none.
+    joiner: of a transcript: what stands between two symbols of its text.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Task:
     temperature: float = 1.0
     thresholds: tuple[float, ...] = ()
     abstain_below: float = 0.0
+    joiner: str = " "
 
     def __post_init__(self) -> None:
         if self.thresholds and (self.type != "multilabel" or len(self.thresholds) != len(self.labels)):
@@ -36,4 +40,11 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        return 1 if self.type == "regression" else len(self.labels)
+        """Numbers that the graph gives for each row; of a transcript for each moment of its sound."""
+        match self.type:
+            case "regression":
+                return 1
+            case "transcript":
+                return 1 + len(self.labels)
+            case "classification" | "multilabel":
+                return len(self.labels)

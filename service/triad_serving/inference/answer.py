@@ -150,7 +150,28 @@ class Regression(Schema):
     occlusion: MaybeOcclusion = None
 
 
-TaskPrediction = Annotated[Classification | Multilabel | Regression, Field(discriminator="type")]
+class Symbol(Schema):
+    """One symbol of a transcript, and when it was heard."""
+
+    symbol: str = Field(examples=["four"])
+    start: float = Field(description="Seconds of the sound as sent.", examples=[0.31])
+    end: float = Field(examples=[0.55])
+    probability: float = Field(description="That this symbol is right, calibrated.", examples=[0.99])
+
+
+class Transcript(Schema):
+    """What was said, symbol by symbol: words, syllables or characters, as the model's table has them."""
+
+    type: Literal["transcript"] = "transcript"
+    text: str = Field(examples=["four seven one"])
+    probability: float = Field(description="That all of it is right, calibrated.", examples=[0.93])
+    symbols: list[Symbol] = Field(description="In the order in which they were heard.")
+    attention: MaybeAttention = None
+    attribution: MaybeAttribution = None
+    occlusion: MaybeOcclusion = None
+
+
+TaskPrediction = Annotated[Classification | Multilabel | Regression | Transcript, Field(discriminator="type")]
 
 
 class Prediction(Schema):
