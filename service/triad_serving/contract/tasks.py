@@ -15,6 +15,33 @@ DEFAULT_THRESHOLD = 0.5  # of a tag's probability, where none was fitted
 
 
 @dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How the symbols of a transcript are found. beam: prefixes that the search keeps; 1: the best path.
+
+    words, ngrams: files of the bundle, "" for none: the words that there are, one a line, and a model of
+    which symbols follow which. ngram_weight: exponent of its probabilities. symbol_bonus: added to the
+    logarithm of a transcript's probability for each symbol. All of these need a beam.
+    whole, each: slope and offset that make the probabilities of the whole and of each symbol true (Platt
+    scaling): p becomes sigmoid(slope * logit(p) + offset).
+    """
+
+    beam: int = 1
+    words: str = ""
+    ngrams: str = ""
+    ngram_weight: float = 0.0
+    symbol_bonus: float = 0.0
+    whole: tuple[float, float] = (1.0, 0.0)
+    each: tuple[float, float] = (1.0, 0.0)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.beam < 1:
+            raise ValueError(f"beam is {self.beam}, less than 1")
+        if self.beam == 1 and (self.words or self.ngrams):
+            raise ValueError("words and ngrams need a beam of 2 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One question the model answers. labels: empty for a regression, the symbols of a transcript (words,
     syllables or characters); temperature divides the logits.
@@ -23,6 +50,7 @@ class Task:
     thresholds: of a multilabel, the probability above which each label holds; empty: DEFAULT_THRESHOLD.
     abstain_below: of a classification: an answer of lower probability is marked as abstained; 0: none.
     joiner: of a transcript: what stands between two symbols of its text.
+    decoding: of a transcript; None: the best path.
     """
 
     name: str
@@ -33,6 +61,7 @@ class Task:
     thresholds: tuple[float, ...] = ()
     abstain_below: float = 0.0
     joiner: str = " "
+    decoding: Decoding | None = None
 
     def __post_init__(self) -> None:
         if self.thresholds and (self.type != "multilabel" or len(self.thresholds) != len(self.labels)):
