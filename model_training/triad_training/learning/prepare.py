@@ -8,22 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from triad_serving.contract.errors import ConfigError
+from triad_serving.contract.arrays import F32
+from triad_serving.contract.errors import ConfigError, TableError
 from triad_serving.contract.outputs import MediumName
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import BLANK, HEARD, Task, with_one_answer
 from triad_serving.inference.bundle import Bundle, read_bundle
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
-from triad_training.data.labels import split_targets
+from triad_training.data.labels import split_targets, symbols, tokens_needed
 from triad_training.data.splits import Split
 from triad_training.data.table import Table, read_table
 from triad_training.learning.distillation import Teacher
 from triad_training.media.config import LEARNT, AugmentConfig, PreprocessConfig
 from triad_training.media.encoders import with_fitted_spec, with_spec, without_experts
-from triad_training.media.registry import present
+from triad_training.media.registry import by_name, present
 from triad_training.network.model import TriadModel
+
+BLANKS = 4  # moments at which nothing is heard, for each symbol, before anything is learnt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +75,8 @@ def prepare(config: TrainConfig) -> Prepared:
     """
     config = with_fitted_spec(config)
     table = read_table(config)
+    if not with_one_answer(table.tasks):  # of which alone linear experts say anything
+        config = config.model_copy(update={"model": config.model.model_copy(update={"linear": False})})
     config, assets = _learn_media(config, table)
 
     def dataset(split: Split, augment: AugmentConfig | None = None) -> ExampleDataset:
@@ -84,7 +91,7 @@ def prepare(config: TrainConfig) -> Prepared:
             seed=config.optim.seed,
         )
 
-    return Prepared(
+    prepared = Prepared(
         config=config,
         tasks=table.tasks,
         assets=assets,
@@ -93,6 +100,31 @@ def prepare(config: TrainConfig) -> Prepared:
         validation=dataset("validation"),
         test=dataset("test"),
     )
+    if problems := [problem for task in table.tasks for problem in _too_long(task, prepared)]:
+        raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
+    return prepared
+
+
+def _too_long(task: Task, prepared: Prepared) -> Iterator[str]:
+    """Transcripts that the tokens of their sounds cannot hold. Played faster, sounds have fewer."""
+    if task.type != "transcript":
+        return
+    medium, spec = by_name(HEARD).serving, prepared.config.spec.of(HEARD)
+    fastest = prepared.config.augment.audio.speed[1]
+    lines = []
+    for data, speed in ((prepared.train, fastest), (prepared.validation, 1.0), (prepared.test, 1.0)):
+        for n, example in enumerate(data.examples):
+            if task.name not in example.labels or HEARD not in example.media:
+                continue
+            needed = tokens_needed(symbols(data.targets[task.name][n]))
+            if medium.token_count(data.load(HEARD, n), spec) / speed < needed:
+                lines.append(example.line)
+    if lines:
+        named = ", ".join(map(str, sorted(lines)[:10])) + (", ..." if len(lines) > 10 else "")
+        yield (
+            f"{task.name}: {len(lines)} transcripts have more symbols than their sounds have tokens of "
+            f"{spec.token_s:g} s (line {named}): lower preprocess.audio.frames_per_token"
+        )
 
 
 def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets]:
@@ -103,12 +135,13 @@ def _learn_media(config: TrainConfig, table: Table) -> tuple[TrainConfig, Assets
     if config.transfer.bundle is not None and config.transfer.whole:
         return _read_as_before(config, read_bundle(config.transfer.bundle))
     train = table.split("train")
-    targets = split_targets(train, table.tasks, config)
+    tasks = with_one_answer(table.tasks)
+    targets = split_targets(train, tasks, config)
     specs, assets = {}, {}
     for medium, own in present(config.spec):
         name = medium.serving.name
         sources = [example.of(name) for example in train]
-        specs[name], assets[name] = medium.learn(own, config, sources, table.tasks, targets)
+        specs[name], assets[name] = medium.learn(own, config, sources, tasks, targets)
     return with_spec(config, specs), assets
 
 
@@ -145,4 +178,14 @@ def build_model(prepared: Prepared) -> TriadModel:
             model.head(task.name).set_unit(float(np.nanmean(labels)), float(np.nanstd(labels)) or 1.0)
         elif task.type == "classification" and prepared.config.tasks[task.name].imbalance == "weights":
             model.head(task.name).offset.zero_()  # rows are weighted so that each class counts as much
+        elif task.type == "transcript":
+            model.transcript_head(task.name).expect(_shares(task, prepared.train.targets[task.name]))
     return model
+
+
+def _shares(task: Task, targets_NL: F32) -> Tensor:
+    """Of the blank and of each symbol of a transcript among all moments, as far as labels can tell."""
+    counts_K = np.bincount(targets_NL[~np.isnan(targets_NL)].astype(np.int64), minlength=task.outputs)
+    counts_K = counts_K[: task.outputs].clip(1).astype(np.float64)
+    counts_K[BLANK] = counts_K[BLANK + 1 :].sum() * BLANKS
+    return torch.from_numpy(counts_K / counts_K.sum()).float()

@@ -3,6 +3,7 @@
     model.onnx  bundle.json  vocabulary.txt (where the model reads text)  MODEL_CARD.md
     model.int8.onnx (the same with 8-bit weights, which a CPU runs where it is faster)
     tokenizer.json (in place of the vocabulary, with a pretrained text encoder)
+    whatever a transcript's Decoding names: its words, one a line, and its n-grams
     MEDIUM_encoder.json MEDIUM_processor.json (what builds a pretrained encoder again; not served)
     weights.safetensors (the network that the graph was made of: to train on, prune or distil; not served, and
     may be left behind)
@@ -16,7 +17,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +27,7 @@ from triad_serving.contract.device import Precision
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.tasks import Task
+from triad_serving.inference.transcribe.decoder import Decoder
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
 from triad_serving.media.registry import present
@@ -102,11 +104,15 @@ class BundleManifest(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A verified bundle on disk. assets: what its other files hold for the media."""
+    """A verified bundle on disk. assets: what its other files hold for the media.
+
+    decoders: of its transcripts, by task.
+    """
 
     path: Path
     manifest: BundleManifest
     assets: Assets
+    decoders: Mapping[str, Decoder] = field(default_factory=dict)
 
     @property
     def model_path(self) -> Path:
@@ -157,7 +163,8 @@ def read_bundle(path: Path) -> Bundle:
     assets = {
         medium.name: medium.open_asset(path, manifest.files) for medium, _ in present(manifest.preprocess)
     }
-    return Bundle(path=path, manifest=manifest, assets=assets)
+    decoders = {task.name: Decoder.open(task, path) for task in manifest.tasks if task.type == "transcript"}
+    return Bundle(path=path, manifest=manifest, assets=assets, decoders=decoders)
 
 
 def parse_manifest(data: bytes, where: str) -> BundleManifest:
@@ -174,6 +181,10 @@ def parse_manifest(data: bytes, where: str) -> BundleManifest:
         raise BundleError(f"Bundle {where}: {MANIFEST_FILE} does not list {INT8_FILE}.")
     for name in manifest.files:
         _require_plain_name(name, where)
+    for task in manifest.tasks:
+        for name in (task.decoding.words, task.decoding.ngrams) if task.decoding else ():
+            if name and name not in manifest.files:
+                raise BundleError(f"Bundle {where}: {MANIFEST_FILE} does not list {name}, of {task.name}.")
     return manifest
 
 

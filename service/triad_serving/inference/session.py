@@ -10,7 +10,7 @@ from triad_serving.contract.arrays import F32
 from triad_serving.contract.device import Device, GpuMode
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import HEARD, Task
 from triad_serving.inference.packing import graph_inputs, output_names, pack_batch
 from triad_serving.inference.runtime import Graph
 from triad_serving.media.example import ModelInputs, PreprocessSpec
@@ -79,10 +79,14 @@ class Session:
                 for task in self._tasks
             }
 
+        def of_moments(task: Task) -> F32:
+            logits: F32 = outputs[f"logits.{task.name}"][b]
+            return logits[: lengths.get(HEARD, 0)] if task.type == "transcript" else logits
+
         embedded = (*inputs.media, "fused") if wanted.embeddings else ()
         layers = range(1, self._layers + 1) if wanted.fusion else ()
         return ModelOutputs(
-            logits_K={task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks},
+            logits_K={task.name: of_moments(task) for task in self._tasks},
             attention=of_tokens("attention") if wanted.attention else {},
             rollout=of_tokens("rollout") if wanted.fusion else {},
             fusion_HMM=[outputs[f"fusion.{layer}"][b] for layer in layers],

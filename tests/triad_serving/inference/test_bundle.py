@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from triad_serving.contract.errors import BundleError, DiskError
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import Decoding, Task
 from triad_serving.inference.bundle import BundleManifest, Provenance, find_bundles, read_bundle, write_bundle
 from triad_serving.media.audio.spec import AudioSpec
 from triad_serving.media.example import PreprocessSpec
@@ -210,6 +210,19 @@ def test_a_bundle_is_not_written_outside_its_folder(tmp_path: Path, name: str) -
     with pytest.raises(BundleError, match="not a plain file name"):
         write_bundle(tmp_path / "digits" / "1", MANIFEST, {**FILES, name: b"x"})
     assert not (tmp_path / "digits" / "model.onnx").exists()
+
+
+def test_a_transcripts_words_come_with_the_bundle(tmp_path: Path) -> None:
+    decoding = Decoding(beam=4, words="words.txt", whole=(0.9, -0.1))
+    spoken = Task(name="spoken", type="transcript", labels=("a", "b"), joiner="", decoding=decoding)
+    manifest = MANIFEST.model_copy(update={"tasks": (*MANIFEST.tasks, spoken)})
+    bundle = write_bundle(tmp_path / "1", manifest, FILES | {"words.txt": b"ab\nb\n"})
+    assert bundle.tasks[-1] == spoken
+    assert list(bundle.decoders) == ["spoken"]
+    with pytest.raises(BundleError, match=r"does not list words\.txt, of spoken"):
+        write_bundle(tmp_path / "2", manifest, FILES)
+    with pytest.raises(BundleError, match="'c' of 'ac' is no symbol of spoken"):
+        write_bundle(tmp_path / "3", manifest, FILES | {"words.txt": b"ac\n"})
 
 
 def test_bundles_are_found_at_all_three_depths(tmp_path: Path) -> None:
