@@ -45,6 +45,7 @@ LONGEST_GAP_S, LONGEST_PAUSE_S = 0.5, 0.4  # between digits; before the first an
 WORD_LEVEL_DB, PEAK_DB = 3.0, (-25.0, -1.0)  # of a digit within its utterance; of the utterance
 HISS_DB = (-60.0, -35.0)  # of every utterance, below its speech
 NOISE_SHARE, SNR_DB = 0.5, (0.0, 15.0)
+BANDS_DB = (5, 10)  # between those that the column `noise` tells apart
 
 # Of the training rows alone.
 ROOM_SHARE, REVERBERATION_S = 0.35, (0.1, 0.6)
@@ -56,7 +57,7 @@ FLITE_VOICES = ("kal16", "awb", "rms", "slt")
 FLITE_MANNERS = 8  # of each voice, in tempo and pitch
 SILENT_DB = -35.0  # below the peak: what is cut off at both ends of a synthetic word
 
-FIELDS = ("audio_file_name", "split", "words", "speaker", "snr_db")
+FIELDS = ("audio_file_name", "split", "words", "speaker", "snr_db", "noise")
 
 Voice = dict[int, list[F32]]  # takes of each digit
 
@@ -135,8 +136,15 @@ def make_utterance(source: Source, rng: Generator, *, rooms: bool) -> tuple[F32,
         "words": " ".join(WORDS[digit] for digit in digits),
         "speaker": speaker,
         "snr_db": "" if snr_db is None else f"{snr_db:.1f}",
+        "noise": "none" if snr_db is None else band(snr_db),
     }
     return wave_T * np.float32(peak), cells
+
+
+def band(snr_db: float) -> str:
+    edges = (int(SNR_DB[0]), *BANDS_DB, int(SNR_DB[1]))
+    n = sum(snr_db >= edge for edge in BANDS_DB)
+    return f"{edges[n]} to {edges[n + 1]} dB"
 
 
 def say(digits: Sequence[int], voice: Voice, rng: Generator) -> F32:

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 from torch.utils.data import Sampler
 
 from triad_serving.contract.errors import ConfigError
+
+POOLED_STEPS = 20  # whose rows are sorted by length together: alike enough, and still drawn anew each epoch
 
 
 def process_count() -> int:
@@ -35,17 +38,21 @@ def _is_one_of_several() -> bool:
 class Batches(Sampler[list[int]]):
     """The rows of each step of an epoch that this process reads, in an order drawn by seed and epoch.
 
-    The steps of an epoch read each row once; their sizes differ by one at most.
+    The steps of an epoch read each row once; their sizes differ by one at most. The rows of a step are of
+    alike length where lengths are known: then they pad each other little.
     """
 
-    def __init__(self, data: Sized, *, batch_size: int, seed: int) -> None:
-        """batch_size: most rows of a step, of all processes together.
+    def __init__(
+        self, data: Sized, *, batch_size: int, seed: int, lengths: npt.NDArray[Any] | None = None
+    ) -> None:
+        """batch_size: most rows of a step, of all processes together. lengths: of each row, in any unit.
 
         Raises ConfigError where a process would have nothing to read.
         """
         self.rows = len(data)
         self.steps = -(-self.rows // batch_size)
         self.seed = seed
+        self.lengths = lengths
         self.epoch = 0
         if self.rows // self.steps < process_count():
             raise ConfigError(
@@ -57,8 +64,15 @@ class Batches(Sampler[list[int]]):
         return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        for step in np.array_split(order, self.steps):
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(self.rows)
+        if self.lengths is not None:
+            pools = np.array_split(order, -(-self.steps // POOLED_STEPS))
+            order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
+        steps = np.array_split(order, self.steps)
+        if self.lengths is not None:
+            rng.shuffle(steps)
+        for step in steps:
             yield step[process_index() :: process_count()].tolist()
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -70,6 +71,18 @@ def test_the_steps_of_an_epoch_read_every_row_once_and_are_alike_in_size() -> No
     assert list(batches) == steps
     batches.epoch = 1
     assert list(batches) != steps
+
+
+def test_rows_of_alike_length_are_read_in_one_step() -> None:
+    lengths = np.random.default_rng(0).permutation(400)
+    batches = Batches(range(400), batch_size=10, seed=0, lengths=lengths)
+    steps = list(batches)
+    assert [len(step) for step in steps] == [10] * 40
+    assert sorted(row for step in steps for row in step) == list(range(400))
+    assert all(np.ptp(lengths[step]) < 100 for step in steps)
+    assert np.ptp([lengths[step].min() for step in steps[:3]]) > 50  # not from the shortest to the longest
+    batches.epoch = 1
+    assert {frozenset(step) for step in batches}.isdisjoint(map(frozenset, steps))
 
 
 def test_processes_share_the_rows_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
