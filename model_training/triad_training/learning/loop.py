@@ -255,7 +255,7 @@ def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> flo
 def sound_lengths(prepared: Prepared) -> I64 | None:
     """Of the training rows in tokens, 0 of none; None where no transcript is learnt.
 
-    Utterances of 2 to 6 digits that are drawn at random pad each other to 1.6 times their length.
+    Drawn at random, 16 utterances of 2 to 6 digits pad each other to 1.75 times their length; alike ones to 1.08.
     """
     if all(task.type != "transcript" for task in prepared.tasks):
         return None
