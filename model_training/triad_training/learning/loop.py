@@ -38,7 +38,7 @@ from triad_training.data.dataset import LabelledInputs, collate
 from triad_training.data.files import ignore_ctrl_c
 from triad_training.evaluation.history import EpochRecord, Stopwatch, read_history, write_history
 from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score
-from triad_training.evaluation.transcripts import best_paths
+from triad_training.evaluation.transcripts import as_heard
 from triad_training.layers import distributed
 from triad_training.layers.distributed import Batches, average_gradients, pad_alike
 from triad_training.learning.objective import Objective
@@ -285,7 +285,7 @@ def _torch_runner(
         }
         return BatchAnswers(
             logits={
-                name: best_paths(_cut(cpu[name], outputs[f"moments.{name}"].sum(1).tolist()))
+                name: as_heard(_cut(cpu[name], outputs[f"moments.{name}"].sum(1).tolist()))
                 if name in model.transcript_heads
                 else cpu[name]
                 for name in names
@@ -296,9 +296,9 @@ def _torch_runner(
     return run
 
 
-def _cut(logits_BSK: F32, counts: Sequence[int]) -> list[F32 | None]:
-    """Without the padding of each row; None where it has no sound."""
-    return [row_SK[:count] if count else None for row_SK, count in zip(logits_BSK, counts, strict=True)]
+def _cut(logits_BSK: F32, counts: Sequence[int]) -> list[F32]:
+    """Without the padding of each row."""
+    return [row_SK[:count] for row_SK, count in zip(logits_BSK, counts, strict=True)]
 
 
 def _with_progress(
