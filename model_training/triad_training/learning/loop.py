@@ -136,7 +136,12 @@ class Learner:
         # No DistributedDataParallel: see layers/distributed.py.
         self.objective = accelerator.prepare_model(objective, evaluation_mode=True)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
-        self.batches = Batches(prepared.train, batch_size=self.optim.batch_size, seed=self.optim.seed)
+        self.batches = Batches(
+            prepared.train,
+            batch_size=self.optim.batch_size,
+            seed=self.optim.seed,
+            sizes=prepared.sizes,
+        )
         self.loader = _train_loader(prepared, self.batches)
         self.steps = self.optim.epochs * len(self.loader)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
