@@ -176,7 +176,7 @@ def evaluate_answers(
         intervals=subset_intervals(answers, bundle.tasks, groups_E),
         breakdowns=break_down(answers, bundle.tasks, groups_E),
         trust=compare_attention(answers, bundle.tasks),
-        curves=measure_robustness(session, dataset, bundle.tasks, bundle.path) if robustness else (),
+        curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
         removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
     )
 

@@ -9,7 +9,6 @@ import operator
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from triad_serving.media.example import ModelInputs, RawInputs
 from triad_serving.media.preprocess import preprocess
 from triad_training.data.dataset import ExampleDataset
 from triad_training.evaluation.metrics import MAIN_SCORE, score_task
-from triad_training.evaluation.transcripts import Decoders, open_decoders, stack_logits
+from triad_training.evaluation.transcripts import as_heard
 from triad_training.media.corruption import Corruption
 from triad_training.media.registry import MEDIA
 from triad_training.media.stored import LIMITS
@@ -93,14 +92,13 @@ def measure_robustness(
     session: Session,
     dataset: ExampleDataset,
     tasks: Sequence[Task],
-    folder: Path = Path(),
     *,
     sample: int = SAMPLE,
     most_s: float = MOST_S,
 ) -> tuple[Curve, ...]:
     """A curve of each corruption of a medium that occurs, on a seeded sample of those that have it.
 
-    folder: where the files lie that transcripts are decoded by.
+    Transcripts are what is likeliest at each moment, which is found soonest, whatever their decoding.
     most_s: after which no further examples are asked; some of each medium always are.
     """
     makers = []
@@ -114,8 +112,7 @@ def measure_robustness(
         if start and time.monotonic() - started > most_s:
             break
         _ask(session, dataset, [(m, i) for m in makers for i in m.chosen[start : start + EXAMPLES_PER_RUN]])
-    decoders = open_decoders(tasks, folder)
-    return tuple(maker.curve(dataset, tasks, decoders) for maker in makers)
+    return tuple(maker.curve(dataset, tasks) for maker in makers)
 
 
 def robustness_table(curves: Sequence[Curve]) -> str:
@@ -146,25 +143,25 @@ class _CurveMaker:
         self.together: list[list[ModelOutputs]] = [[] for _ in corruption.levels]
         self.alone: list[list[ModelOutputs]] = [[] for _ in corruption.levels]
 
-    def curve(self, dataset: ExampleDataset, tasks: Sequence[Task], decoders: Decoders) -> Curve:
+    def curve(self, dataset: ExampleDataset, tasks: Sequence[Task]) -> Curve:
         asked = list(self.chosen[: len(self.together[0])])
         points = {
             task.name: tuple(
-                self._point(task, place, dataset.targets[task.name][asked], decoders)
+                self._point(task, place, dataset.targets[task.name][asked])
                 for place in range(len(self.corruption.levels))
             )
             for task in tasks
         }
         return Curve(corruption=self.corruption, examples=len(asked), rows=self.rows_with_it, points=points)
 
-    def _point(self, task: Task, place: int, targets_E: F32, decoders: Decoders) -> Point:
+    def _point(self, task: Task, place: int, targets_E: F32) -> Point:
         together, alone = self.together[place], self.alone[place]
         beside = [row.attention[task.name] for row in together if len(row.attention[task.name]) > 1]
         shares = [weights[self.corruption.medium].sum() for weights in beside]
         return Point(
             level=self.corruption.levels[place],
-            together=_score(task, together, targets_E, decoders),
-            alone=_score(task, alone, targets_E, decoders),
+            together=_score(task, together, targets_E),
+            alone=_score(task, alone, targets_E),
             attention=float(np.mean(shares)) if beside else None,
         )
 
@@ -199,6 +196,7 @@ def _corrupted(
     return replace(whole, **{name: spoilt.of(name)})
 
 
-def _score(task: Task, outputs: Sequence[ModelOutputs], targets_E: F32, decoders: Decoders) -> float | None:
-    logits_E = stack_logits(task, outputs, decoders)
+def _score(task: Task, outputs: Sequence[ModelOutputs], targets_E: F32) -> float | None:
+    rows = [row.logits_K[task.name] for row in outputs]
+    logits_E = as_heard(rows) if task.type == "transcript" else np.stack(rows)
     return score_task(task, logits_E, targets_E).get(MAIN_SCORE[task.type])

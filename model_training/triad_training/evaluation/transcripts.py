@@ -56,23 +56,23 @@ def stack_logits(task: Task, outputs: Sequence[ModelOutputs], decoders: Decoders
     rows = [row.logits_K[task.name] for row in outputs]
     if task.type != "transcript":
         return np.stack(rows)
-    return transcribe([logits_SK if len(logits_SK) else None for logits_SK in rows], decoders[task.name])
+    return transcribe(rows, decoders[task.name])
 
 
-def transcribe(rows: Sequence[F32 | None], decoder: Decoder) -> SpokenRows:
-    """rows: logits of each, [S, K]; None where it has no sound."""
+def transcribe(rows: Sequence[F32], decoder: Decoder) -> SpokenRows:
+    """rows: logits of each, [S, K]; no moment where it has no sound."""
     spoken_N = np.empty(len(rows), dtype=object)
     for n, logits_SK in enumerate(rows):
-        if logits_SK is not None:
+        if len(logits_SK):
             spoken_N[n] = Spoken(logits_SK=logits_SK, heard=decoder.decode(logits_SK))
     return spoken_N
 
 
-def best_paths(rows: Sequence[F32 | None]) -> SpokenRows:
-    """As `transcribe` with a plain decoder, without asking how sure it is."""
+def as_heard(rows: Sequence[F32]) -> SpokenRows:
+    """What is likeliest at each moment, as `transcribe` with a plain decoder; not how sure that is."""
     spoken_N = np.empty(len(rows), dtype=object)
     for n, logits_SK in enumerate(rows):
-        if logits_SK is not None:
+        if len(logits_SK):
             symbols_U, spans_U2 = best_path(posteriors(logits_SK))
             heard = Heard(
                 symbols_U=symbols_U.tolist(),
@@ -86,7 +86,8 @@ def best_paths(rows: Sequence[F32 | None]) -> SpokenRows:
 
 def transcribe_again(spoken_N: SpokenRows, decoder: Decoder) -> SpokenRows:
     """The same rows, decoded otherwise."""
-    return transcribe([None if spoken is None else spoken.logits_SK for spoken in spoken_N], decoder)
+    nothing_SK = np.zeros((0, decoder.task.outputs), dtype=np.float32)
+    return transcribe([nothing_SK if s is None else s.logits_SK for s in spoken_N], decoder)
 
 
 def spoken_rows(spoken_N: SpokenRows, targets_NL: F32) -> I64:

@@ -8,11 +8,10 @@ Shape letters: N items, B rows of this process, W processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn import functional as F
@@ -20,7 +19,7 @@ from torch.utils.data import Sampler
 
 from triad_serving.contract.errors import ConfigError
 
-POOLED_STEPS = 20  # whose rows are sorted by length together: alike enough, and still drawn anew each epoch
+POOL = 16  # steps whose rows are put in order of their sizes together
 
 
 def process_count() -> int:
@@ -38,21 +37,21 @@ def _is_one_of_several() -> bool:
 class Batches(Sampler[list[int]]):
     """The rows of each step of an epoch that this process reads, in an order drawn by seed and epoch.
 
-    The steps of an epoch read each row once; their sizes differ by one at most. The rows of a step are of
-    alike length where lengths are known: then they pad each other little.
+    The steps of an epoch read each row once; their sizes differ by one at most.
     """
 
     def __init__(
-        self, data: Sized, *, batch_size: int, seed: int, lengths: npt.NDArray[Any] | None = None
+        self, data: Sized, *, batch_size: int, seed: int, sizes: Sequence[int] | None = None
     ) -> None:
-        """batch_size: most rows of a step, of all processes together. lengths: of each row, in any unit.
+        """batch_size: most rows of a step, of all processes together. sizes: of the rows; those of a step are
+        then alike, so that little is padded.
 
         Raises ConfigError where a process would have nothing to read.
         """
         self.rows = len(data)
         self.steps = -(-self.rows // batch_size)
         self.seed = seed
-        self.lengths = lengths
+        self.sizes = None if sizes is None else np.asarray(sizes)
         self.epoch = 0
         if self.rows // self.steps < process_count():
             raise ConfigError(
@@ -66,12 +65,11 @@ class Batches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         rng = np.random.default_rng((self.seed, self.epoch))
         order = rng.permutation(self.rows)
-        if self.lengths is not None:
-            pools = np.array_split(order, -(-self.steps // POOLED_STEPS))
-            order = np.concatenate([pool[np.argsort(self.lengths[pool], kind="stable")] for pool in pools])
         steps = np.array_split(order, self.steps)
-        if self.lengths is not None:
-            rng.shuffle(steps)
+        if self.sizes is not None:
+            pools = np.array_split(order, -(-self.steps // POOL))
+            alike = np.concatenate([pool[np.argsort(self.sizes[pool], kind="stable")] for pool in pools])
+            steps = [np.array_split(alike, self.steps)[n] for n in rng.permutation(self.steps)]
         for step in steps:
             yield step[process_index() :: process_count()].tolist()
 

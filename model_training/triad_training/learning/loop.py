@@ -17,7 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, send_to_device, set_seed
@@ -29,10 +28,9 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from triad_serving.contract.arrays import F32, I64
+from triad_serving.contract.arrays import F32
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import ConfigError
-from triad_serving.contract.tasks import HEARD
 from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs
 from triad_training.config.train_config import OptimConfig
@@ -40,13 +38,13 @@ from triad_training.data.dataset import LabelledInputs, collate
 from triad_training.data.files import ignore_ctrl_c
 from triad_training.evaluation.history import EpochRecord, Stopwatch, read_history, write_history
 from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score
-from triad_training.evaluation.transcripts import best_paths
+from triad_training.evaluation.transcripts import as_heard
 from triad_training.layers import distributed
 from triad_training.layers.distributed import Batches, average_gradients, pad_alike
 from triad_training.learning.objective import Objective
 from triad_training.learning.optimizer import parameter_groups, warmup_cosine
 from triad_training.learning.prepare import Prepared
-from triad_training.media.registry import MEDIA, by_name
+from triad_training.media.registry import MEDIA
 from triad_training.network.model import TriadModel
 
 BEST_FILE = "best.safetensors"
@@ -142,7 +140,7 @@ class Learner:
             prepared.train,
             batch_size=self.optim.batch_size,
             seed=self.optim.seed,
-            lengths=sound_lengths(prepared),
+            sizes=prepared.sizes,
         )
         self.loader = _train_loader(prepared, self.batches)
         self.steps = self.optim.epochs * len(self.loader)
@@ -252,22 +250,6 @@ def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> flo
     return mean_score(answers, prepared.tasks, balanced=uneven)
 
 
-def sound_lengths(prepared: Prepared) -> I64 | None:
-    """Of the training rows in tokens, 0 of none; None where no transcript is learnt.
-
-    Drawn at random, 16 utterances of 2 to 6 digits pad each other to 1.75 times their length; alike ones to 1.08.
-    """
-    if all(task.type != "transcript" for task in prepared.tasks):
-        return None
-    medium, spec, data = by_name(HEARD).serving, prepared.config.spec.of(HEARD), prepared.train
-    return np.array(
-        [
-            medium.token_count(data.load(HEARD, n), spec) if HEARD in example.media else 0
-            for n, example in enumerate(data.examples)
-        ]
-    )
-
-
 def _train_loader(prepared: Prepared, batches: Batches) -> DataLoader[LabelledInputs]:
     return DataLoader(
         prepared.train,
@@ -308,7 +290,7 @@ def _torch_runner(
         }
         return BatchAnswers(
             logits={
-                name: best_paths(_cut(cpu[name], outputs[f"moments.{name}"].sum(1).tolist()))
+                name: as_heard(_cut(cpu[name], outputs[f"moments.{name}"].sum(1).tolist()))
                 if name in model.transcript_heads
                 else cpu[name]
                 for name in names
@@ -319,9 +301,9 @@ def _torch_runner(
     return run
 
 
-def _cut(logits_BSK: F32, counts: Sequence[int]) -> list[F32 | None]:
-    """Without the padding of each row; None where it has no sound."""
-    return [row_SK[:count] if count else None for row_SK, count in zip(logits_BSK, counts, strict=True)]
+def _cut(logits_BSK: F32, counts: Sequence[int]) -> list[F32]:
+    """Without the padding of each row."""
+    return [row_SK[:count] for row_SK, count in zip(logits_BSK, counts, strict=True)]
 
 
 def _with_progress(

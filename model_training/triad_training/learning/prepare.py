@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
 from triad_training.data.labels import split_targets, symbols, tokens_needed
-from triad_training.data.splits import Split
+from triad_training.data.splits import SPLITS, Split
 from triad_training.data.table import Table, read_table
 from triad_training.learning.distillation import Teacher
 from triad_training.media.config import LEARNT, AugmentConfig, PreprocessConfig
@@ -36,7 +36,8 @@ class Prepared:
     """Three splits of a checked table, ready to be read.
 
     config: its spec with what was learnt of the media before the first step. warnings: see Table.
-    teacher: where a network answers beside the labels.
+    teacher: where a network answers beside the labels. sizes: of the training rows, where rows of a step
+    shall be alike: tokens of their sounds.
     """
 
     config: TrainConfig
@@ -47,6 +48,7 @@ class Prepared:
     validation: ExampleDataset
     test: ExampleDataset
     teacher: Teacher | None = None
+    sizes: Sequence[int] | None = None
 
     def split(self, name: str) -> ExampleDataset:
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
@@ -100,30 +102,43 @@ def prepare(config: TrainConfig) -> Prepared:
         validation=dataset("validation"),
         test=dataset("test"),
     )
-    if problems := [problem for task in table.tasks for problem in _too_long(task, prepared)]:
-        raise TableError([f"{config.data.table.name}: {problem}" for problem in problems])
-    return prepared
+    written = [task for task in table.tasks if task.type == "transcript"]
+    return _with_sizes(prepared, written) if written else prepared
 
 
-def _too_long(task: Task, prepared: Prepared) -> Iterator[str]:
-    """Transcripts that the tokens of their sounds cannot hold. Played faster, sounds have fewer."""
-    if task.type != "transcript":
-        return
+def _with_sizes(prepared: Prepared, tasks: Sequence[Task]) -> Prepared:
+    """With the sizes of the sounds. Raises TableError where they cannot hold their transcripts."""
     medium, spec = by_name(HEARD).serving, prepared.config.spec.of(HEARD)
-    fastest = prepared.config.augment.audio.speed[1]
-    lines = []
-    for data, speed in ((prepared.train, fastest), (prepared.validation, 1.0), (prepared.test, 1.0)):
-        for n, example in enumerate(data.examples):
-            if task.name not in example.labels or HEARD not in example.media:
-                continue
-            needed = tokens_needed(symbols(data.targets[task.name][n]))
-            if medium.token_count(data.load(HEARD, n), spec) / speed < needed:
-                lines.append(example.line)
+    found: dict[Split, list[int]] = {
+        split: [
+            medium.token_count(data.load(HEARD, n), spec) if HEARD in example.media else 0
+            for data in [prepared.split(split)]
+            for n, example in enumerate(data.examples)
+        ]
+        for split in SPLITS
+    }
+    if problems := [problem for task in tasks for problem in _too_long(task, prepared, found)]:
+        raise TableError([f"{prepared.config.data.table.name}: {problem}" for problem in problems])
+    return dataclasses.replace(prepared, sizes=found["train"])
+
+
+def _too_long(task: Task, prepared: Prepared, tokens: Mapping[Split, Sequence[int]]) -> Iterator[str]:
+    """Transcripts that the tokens of their sounds cannot hold. Played faster, sounds have fewer."""
+    fastest = {"train": prepared.config.augment.audio.speed[1]}
+    lines = [
+        example.line
+        for split, counts in tokens.items()
+        for data in [prepared.split(split)]
+        for example, count, target_L in zip(data.examples, counts, data.targets[task.name], strict=True)
+        if count and not np.isnan(target_L).any()
+        if count / fastest.get(split, 1.0) < tokens_needed(symbols(target_L))
+    ]
     if lines:
         named = ", ".join(map(str, sorted(lines)[:10])) + (", ..." if len(lines) > 10 else "")
         yield (
             f"{task.name}: {len(lines)} transcripts have more symbols than their sounds have tokens of "
-            f"{spec.token_s:g} s (line {named}): lower preprocess.audio.frames_per_token"
+            f"{prepared.config.spec.of(HEARD).token_s:g} s (line {named}): lower "
+            "preprocess.audio.frames_per_token"
         )
 
 

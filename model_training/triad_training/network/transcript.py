@@ -9,6 +9,7 @@ Shape letters: B rows, S tokens of their sounds, P tokens of all media side by s
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triad_serving.contract.tasks import BLANK, Task
+from triad_training.layers.prunable import Group, hidden_units
 
 QUIET = 1e-4  # added to the probability that something is heard at a moment: silence is heard evenly
 
@@ -86,3 +88,7 @@ class Context(nn.Module):
         before_BSD, behind_BSD = padded_BSD[:, : -2 * self.distance], padded_BSD[:, 2 * self.distance :]
         added_BSD: Tensor = self.feed_forward(torch.cat([before_BSD, near_BSD, behind_BSD], dim=2))
         return x_BSD + added_BSD
+
+    def prunable(self, name: str) -> Iterator[Group]:
+        """The hidden units of its feed-forward part."""
+        yield Group(parts=hidden_units(f"{name}.feed_forward", 0, 3))

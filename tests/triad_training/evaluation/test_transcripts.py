@@ -31,11 +31,11 @@ LETTERS = Task(name="said", type="transcript", labels=("a", "b"), joiner="")
 
 def logits_of(path: list[int], sure: float = 6.0, outputs: int = 4) -> np.ndarray:
     """One moment for each output of a path."""
-    return (sure * np.eye(outputs)[path]).astype(np.float32)
+    return (sure * np.eye(outputs)[np.array(path, dtype=int)]).astype(np.float32)
 
 
 def heard(*paths: list[int] | None, task: Task = SAID, sure: float = 6.0) -> SpokenRows:
-    rows = [None if path is None else logits_of(path, sure, task.outputs) for path in paths]
+    rows = [logits_of(path or [], sure, task.outputs) for path in paths]
     return transcribe(rows, Decoder(task))
 
 

@@ -73,18 +73,6 @@ def test_the_steps_of_an_epoch_read_every_row_once_and_are_alike_in_size() -> No
     assert list(batches) != steps
 
 
-def test_rows_of_alike_length_are_read_in_one_step() -> None:
-    lengths = np.random.default_rng(0).permutation(400)
-    batches = Batches(range(400), batch_size=10, seed=0, lengths=lengths)
-    steps = list(batches)
-    assert [len(step) for step in steps] == [10] * 40
-    assert sorted(row for step in steps for row in step) == list(range(400))
-    assert all(np.ptp(lengths[step]) < 100 for step in steps)
-    assert np.ptp([lengths[step].min() for step in steps[:3]]) > 50  # not from the shortest to the longest
-    batches.epoch = 1
-    assert {frozenset(step) for step in batches}.isdisjoint(map(frozenset, steps))
-
-
 def test_processes_share_the_rows_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(Batches(range(20), batch_size=7, seed=0))
     monkeypatch.setattr(distributed, "process_count", lambda: 2)
@@ -108,3 +96,19 @@ def test_the_first_flags_are_taken_up_to_a_share_of_all_rows() -> None:
     assert first_of_all(flags_B, 0.01).tolist() == [1]
     assert first_of_all(flags_B, 1.0).tolist() == [1, 3, 4, 5]
     assert first_of_all(flags_B[:0], 0.5).tolist() == []
+
+
+def test_rows_of_a_step_are_alike_where_sizes_are_known_and_each_is_read_once() -> None:
+    sizes = np.random.default_rng(0).integers(1, 100, 320).tolist()
+    plain, alike = (Batches(range(320), batch_size=8, seed=0, sizes=each) for each in (None, sizes))
+
+    def padded(batches: Batches) -> int:
+        return sum(len(rows) * max(sizes[row] for row in rows) for rows in batches)
+
+    assert sorted(row for rows in alike for row in rows) == list(range(320))
+    assert padded(alike) < 0.8 * padded(plain)
+    lengths = [max(sizes[row] for row in rows) for rows in alike]
+    assert lengths != sorted(lengths)  # not from short to long
+    first = list(alike)
+    alike.epoch = 1
+    assert list(alike) != first
