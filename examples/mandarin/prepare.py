@@ -6,7 +6,8 @@
 
 `pinyin` is the syllables as they are spoken (third tones and 一, 不 change before their neighbours),
 `sounds` the same cut into initial, final and tone: "zh ong 1 g uo 2". A word is in one split only; single
-syllables, by another speaker, are in training alone. The same input makes the same files.
+syllables, by another speaker, are in training alone. syllables.txt lists the syllables of training. The same
+input makes the same files.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
         writer.writeheader()
         writer.writerows(rows)
     heard = {s for row in rows if row["split"] == "train" for s in row["pinyin"].split()}
+    (options.out / "syllables.txt").write_text("\n".join(sorted(heard)) + "\n", encoding="utf-8")
     tested = [s for row in rows if row["split"] == "test" for s in row["pinyin"].split()]
     sys.stdout.write(
         f"{len(rows)} examples in {options.out / 'metadata.csv'}; {sum(s not in heard for s in tested)} of "
