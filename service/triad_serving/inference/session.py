@@ -15,7 +15,7 @@ from triad_serving.inference.packing import graph_inputs, output_names, pack_bat
 from triad_serving.inference.runtime import Graph
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.padding import Padding
-from triad_serving.media.registry import present
+from triad_serving.media.registry import TRANSCRIBED, present
 
 EVERYTHING = Wanted(attention=True, fusion=True, embeddings=True)
 FUSION_LAYER = re.compile(r"fusion\.[1-9][0-9]*")
@@ -42,6 +42,7 @@ class Session:
         """
         self._spec = spec
         self._tasks = tuple(tasks)
+        self._transcripts = [task.name for task in tasks if task.type == "transcript"]
         self._graph = Graph(
             model, device=device, threads=threads, gpu_mode=gpu_mode, gpu_memory_mib=gpu_memory_mib
         )
@@ -79,10 +80,16 @@ class Session:
                 for task in self._tasks
             }
 
+        logits_K = {task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks}
+        for name in self._transcripts:
+            if TRANSCRIBED.name in lengths:
+                logits_K[name] = logits_K[name][: lengths[TRANSCRIBED.name]]
+            else:
+                del logits_K[name]
         embedded = (*inputs.media, "fused") if wanted.embeddings else ()
         layers = range(1, self._layers + 1) if wanted.fusion else ()
         return ModelOutputs(
-            logits_K={task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks},
+            logits_K=logits_K,
             attention=of_tokens("attention") if wanted.attention else {},
             rollout=of_tokens("rollout") if wanted.fusion else {},
             fusion_HMM=[outputs[f"fusion.{layer}"][b] for layer in layers],
@@ -105,7 +112,10 @@ class Session:
         if missing:
             raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
         for task in self._tasks:
-            width = outputs[f"logits.{task.name}"].shape[-1]
+            shape = outputs[f"logits.{task.name}"].shape
+            if task.type == "transcript" and len(shape) != 3:
+                raise BundleError(f"The graph gives {shape} for {task.name}, which needs three axes.")
+            width = shape[-1]
             if isinstance(width, int) and width != task.outputs:
                 raise BundleError(
                     f"The graph gives {width} values for {task.name}, which has {task.outputs} labels."
