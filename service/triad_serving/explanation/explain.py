@@ -71,6 +71,8 @@ def plan(
 
     Raises TooLargeError where that would be too many rows.
     """
+    if options.explain == "none" and not windows:
+        return Plan(rows=(inputs,))
     drawn_up = _DrawingUp(spec=spec, windows=windows)
     drawn_up.add(inputs)
     coalitions: dict[int, int] = {}
@@ -78,10 +80,8 @@ def plan(
     hidden: list[int | None] = []
     if options.explain in ("shapley", "all"):
         for subset in media_subsets(inputs.media):
-            whole = subset == inputs.media
-            coalitions[coalition_of(subset, inputs.media)] = (
-                0 if whole else drawn_up.add(inputs.only(*subset))
-            )
+            coalition = coalition_of(subset, inputs.media)
+            coalitions[coalition] = 0 if subset == inputs.media else drawn_up.add(inputs.only(*subset))
     if options.explain in ("occlusion", "all"):
         parts = parts_of(inputs, spec, most=most_parts, windows=windows)
         hidden = [drawn_up.without(part, inputs) for part in parts.parts]

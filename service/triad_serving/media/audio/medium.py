@@ -174,8 +174,8 @@ class AudioMedium:
             for start, end in [self.moment(part.first, part.last, item, spec)]
         ]
 
-    def canvas(self, raw: bytes, spec: AudioSpec, limits: MediaLimits) -> Wave:
-        return wave_of(raw, spec, limits)
+    def canvas(self, raw: bytes, spec: AudioSpec, limits: MediaLimits, *, whole: bool = False) -> Wave:
+        return wave_of(raw, spec, limits, whole=whole)
 
     def values(self, section: Section) -> list[float]:
         return values_of(section)
