@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from safetensors.torch import save
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.disk import require_writable
 from triad_serving.contract.errors import BundleError, CompressionError, DiskError
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import Task, with_one_answer
 from triad_serving.inference.bundle import (
     CARD_FILE,
     INT8_FILE,
@@ -34,9 +35,16 @@ from triad_training.evaluation.baseline import baseline_table, judged_by, make_b
 from triad_training.evaluation.bootstrap import Interval, doubt_validation, subset_intervals, whole_intervals
 from triad_training.evaluation.card import model_card
 from triad_training.evaluation.decision import decide
-from triad_training.evaluation.evaluate import answer_split, evaluate_answers, groups_of
+from triad_training.evaluation.decoding import decoding_files, weigh_ngrams, with_decodings
+from triad_training.evaluation.evaluate import (
+    answer_split,
+    evaluate_answers,
+    groups_of,
+    transcribed_again,
+    with_transcripts,
+)
 from triad_training.evaluation.history import read_history, run_folder
-from triad_training.evaluation.metrics import calibrate, score_subsets
+from triad_training.evaluation.metrics import Answers, calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
 from triad_training.learning.blend import Solved, is_linear, needed_experts, solve_experts
 from triad_training.learning.loop import fit, make_accelerator
@@ -69,6 +77,8 @@ def train_bundle(
     accelerator = make_accelerator(config.optim)
     run = run_folder(config.name, config.version)
     if accelerator.is_main_process:
+        labels = prepared.train.targets
+        prepared = replace(prepared, tasks=with_decodings(prepared.tasks, config.tasks, labels, run))
         _tell(note)
         labels = prepared.validation.targets
         _warn([*prepared.warnings, *_doubts(prepared.tasks, labels)])
@@ -120,23 +130,27 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     graph = export_graph(model, spec, prepared.tasks)
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     drift = check_parity(model, session, spec, parity_examples(prepared.validation))
-    validation = solved.unseen
-    tasks = decide(validation, calibrate(validation, prepared.tasks), config.tasks)
-    baseline = make_baseline(*solved.linear, prepared.tasks, config.tasks) if solved.linear else None
+    run = run_folder(config.name, config.version)
+    validation = with_transcripts(solved.unseen, session, prepared.validation, prepared.tasks, run)
+    tasks = decide(validation, _calibrated(validation, prepared.tasks, run), config.tasks)
+    validation = transcribed_again(validation, tasks, run)
+    answering = with_one_answer(prepared.tasks)
+    baseline = make_baseline(*solved.linear, answering, config.tasks) if solved.linear else None
     if baseline:  # whose decisions rest on more rows, where its answers are the model's
-        tasks = tuple(
-            b if is_linear(model, b.name) else own for own, b in zip(tasks, baseline.tasks, strict=True)
-        )
-    test = answer_split(session, prepared.test, tasks)
+        linear = {own.name: own for own in baseline.tasks if is_linear(model, own.name)}
+        tasks = tuple(linear.get(own.name, own) for own in tasks)
+    test = answer_split(session, prepared.test, tasks, run)
     groups_E = groups_of(prepared.validation)
     doubts = _doubts(
         tasks, prepared.validation.targets, intervals=whole_intervals(validation, tasks, groups_E)
     )
     _warn(doubts)
     test_groups_E = groups_of(prepared.test)
-    differences = baseline.differences(test, tasks, test_groups_E, config.tasks) if baseline else {}
+    differences = (
+        baseline.differences(test, with_one_answer(tasks), test_groups_E, config.tasks) if baseline else {}
+    )
     if baseline:
-        judged = {task.name: judged_by(task, config.tasks[task.name]) for task in tasks}
+        judged = {task.name: judged_by(task, config.tasks[task.name]) for task in answering}
         _tell(baseline_table(baseline.scores, differences, judged))
     manifest = BundleManifest(
         name=config.name,
@@ -161,6 +175,7 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
         MODEL_FILE: graph,
         WEIGHTS_FILE: save(model.state_dict()),
         **bundle_files(config, spec, prepared.assets),
+        **decoding_files(tasks, run),
     }
     if config.export.int8 and (int8 := _int8_beside(graph, tasks, prepared)):
         files[INT8_FILE], comparison = int8
@@ -178,6 +193,16 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     write_report(page.parent, evaluation, history=read_history(page.parents[1]), doubts=doubts)
 
 
+def _calibrated(validation: Answers, tasks: Sequence[Task], folder: Path) -> tuple[Task, ...]:
+    """Temperatures first: n-grams are weighed against calibrated probabilities, and change the whole's."""
+    tempered = calibrate(validation, tasks, folder)
+    weighed = tuple(
+        weigh_ngrams(task, validation.logits[task.name], validation.targets[task.name], folder)
+        for task in tempered
+    )
+    return tempered if weighed == tempered else calibrate(validation, weighed, folder)
+
+
 def _int8_beside(
     graph: bytes, tasks: tuple[Task, ...], prepared: Prepared
 ) -> tuple[bytes, Comparison] | None:
@@ -186,7 +211,8 @@ def _int8_beside(
     assert export.int8 is not None
     original = Variant(name="single", graph=graph, tasks=tasks)
     narrow = with_int8(original, export.int8, prepared.train)
-    comparison = compare([original, narrow], spec, prepared.validation, device="cpu")
+    folder = run_folder(prepared.config.name, prepared.config.version)
+    comparison = compare([original, narrow], spec, prepared.validation, device="cpu", folder=folder)
     try:
         comparison.require(export.max_drop)
     except CompressionError as error:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from triad_training.data.dataset import ExampleDataset
 from triad_training.evaluation.bootstrap import Intervals, subset_intervals
 from triad_training.evaluation.evaluate import answer_split, groups_of
 from triad_training.evaluation.metrics import MAIN_SCORE, Answers, Scores, score_subsets, score_task
+from triad_training.evaluation.transcripts import largest_difference
 
 F64 = npt.NDArray[np.float64]
 ROUNDS = 9  # in each of which every variant runs the same requests, one after the other
@@ -54,7 +56,8 @@ class Measured:
     """One variant. By subset of media: ms, the median per request; speed, how many times the original's.
 
     difference: by task, largest distance from the original's answers: of a probability, or of a regression's
-    value in its own unit. drop: the worst, where any is counted.
+    value in its own unit; of a transcript, of the probability of the whole, or 1 where it is another.
+    drop: the worst, where any is counted.
     """
 
     name: str
@@ -126,13 +129,24 @@ class Comparison:
 
 
 def compare(
-    variants: Sequence[Variant], spec: PreprocessSpec, dataset: ExampleDataset, *, device: Device
+    variants: Sequence[Variant],
+    spec: PreprocessSpec,
+    dataset: ExampleDataset,
+    *,
+    device: Device,
+    folder: Path = Path(),
 ) -> Comparison:
-    """Every variant on the dataset in every subset of media; variants[0] is the original."""
+    """Every variant on the dataset in every subset of media; variants[0] is the original.
+
+    folder: where the files lie that transcripts are decoded by.
+    """
     sessions = [Session(each.graph, spec=spec, tasks=each.tasks, device=device) for each in variants]
     times = _measure_times(sessions, spec, dataset)
     tasks = variants[0].tasks
-    answers = [answer_split(session, dataset, tasks) for session in sessions]
+    answers = [
+        answer_split(session, dataset, each.tasks, folder)
+        for session, each in zip(sessions, variants, strict=True)
+    ]
     scores = [score_subsets(each, v.tasks) for each, v in zip(answers, variants, strict=True)]
     cells = [(task, subset) for subset, found in scores[0].items() for task in tasks if task.name in found]
     judged = [(task, subset) for task, subset in cells if _is_meaningful(task, subset, scores[0], answers[0])]
@@ -196,6 +210,8 @@ def _ratio(original_RN: F64, seconds_RN: F64) -> float:
 
 def _is_meaningful(task: Task, subset: str, scores: Scores, answers: Answers) -> bool:
     """Whether the original knows more than the training prior, so that a drop is no matter of chance."""
+    if task.type == "transcript":
+        return scores[subset][task.name][MAIN_SCORE[task.type]] >= MEANINGFUL
     targets = answers.targets[task.name][answers.subsets_N == subset]
     prior_K = np.array(task.prior or [1 / task.outputs] * task.outputs, dtype=np.float32)
     if task.type != "regression":
@@ -220,6 +236,8 @@ def _worst_drop(judged: Sequence[tuple[Task, str]], original: Scores, changed: S
 
 
 def _largest_difference(task: Task, answers: Answers, changed_task: Task, changed: Answers) -> float:
+    if task.type == "transcript":
+        return largest_difference(answers.logits[task.name], changed.logits[task.name])
     before = probabilities(answers.logits[task.name], task)
     after = probabilities(changed.logits[task.name], changed_task)
     return float(np.abs(before - after).max())

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from safetensors.torch import save
 
+from triad_serving.contract.device import Device
 from triad_serving.contract.errors import ConfigError
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.bundle import (
@@ -105,7 +106,8 @@ def compress_bundle(
     if recipe.fp16:
         variants.append(replace(variants[-1], name="fp16", graph=convert_to_half(variants[-1].graph)))
     test = table.dataset(_drawn(table.split("test"), limit))
-    comparison = compare(variants, bundle.spec, test, device="auto" if recipe.fp16 else "cpu")
+    device: Device = "auto" if recipe.fp16 else "cpu"
+    comparison = compare(variants, bundle.spec, test, device=device, folder=bundle.path)
     manifest = _manifest(bundle, recipe, comparison, small, tasks=variants[-1].tasks, version=version)
     card = _card(bundle, manifest, comparison)
     made = {INT8_FILE if recipe.beside else MODEL_FILE: variants[-1].graph, CARD_FILE: card.encode()}

@@ -19,7 +19,7 @@ from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset, collate
 from triad_training.data.labels import split_targets
 from triad_training.evaluation.decision import decide
-from triad_training.evaluation.evaluate import BundleTable
+from triad_training.evaluation.evaluate import BundleTable, with_transcripts
 from triad_training.evaluation.metrics import Answers, calibrate
 from triad_training.learning.blend import solve_experts
 from triad_training.learning.distillation import Teacher, student_config
@@ -104,7 +104,9 @@ def export_network(small: SmallerNetwork, name: str) -> Variant:
     session = Session(graph, spec=spec, tasks=prepared.tasks, device="cpu", threads=torch.get_num_threads())
     check_parity(small.model, session, spec, parity_examples(prepared.validation))
     assert small.unseen is not None
-    tasks = decide(small.unseen, calibrate(small.unseen, prepared.tasks), prepared.config.tasks)
+    folder = small.table.bundle.path
+    answers = with_transcripts(small.unseen, session, prepared.validation, prepared.tasks, folder)
+    tasks = decide(answers, calibrate(answers, prepared.tasks, folder), prepared.config.tasks)
     return Variant(name=name, graph=graph, tasks=tasks)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from triad_serving.contract.tasks import TaskType
+from triad_serving.contract.tasks import HEARD, TaskType
 from triad_serving.inference.bundle import Provenance
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.registry import NAMES
@@ -77,6 +78,40 @@ class TaskConfig(Section):
         default=0.0, description="Probability below which a classification's answer is marked as abstained."
     )
 
+    unit: Literal["word", "character"] = Field(
+        default="word",
+        description="Symbols of a transcript: what stands between blanks (words, syllables), or characters.",
+    )
+    context: int = Field(
+        default=4,
+        ge=0,
+        le=8,
+        description="Convolutions over a transcript's moments, each twice as far apart: how far it listens.",
+    )
+
+    beam: int = Field(
+        default=1,
+        ge=1,
+        description="Beginnings of a transcript that are kept while the likeliest is looked for: 16 with "
+        "words or n-grams; 1: what is likeliest at each moment.",
+    )
+    ngrams: int = Field(
+        default=0,
+        ge=0,
+        le=6,
+        description="Symbols of the longest n-grams, of the training transcripts; as far as they help.",
+    )
+    words: Path | None = Field(
+        default=None,
+        description="File of the words that a transcript may hold, one a line, relative to the config file.",
+    )
+
+    @model_validator(mode="after")
+    def _searches_with_a_beam(self) -> TaskConfig:
+        if self.beam == 1 and (self.ngrams or self.words):
+            raise ValueError("ngrams and words need a beam above 1")
+        return self
+
     @model_validator(mode="after")
     def _regression_has_no_labels(self) -> TaskConfig:
         if self.type == "regression" and self.labels:
@@ -89,6 +124,8 @@ class TaskConfig(Section):
             raise ValueError(f"decide is of a multilabel, not of a {self.type}")
         if self.abstain_below and self.type != "classification":
             raise ValueError(f"abstain_below is of a classification, not of a {self.type}")
+        if self.imbalance != "none" and self.type == "transcript":
+            raise ValueError("imbalance is of classes and tags, not of a transcript")
         return self
 
 
@@ -179,6 +216,13 @@ class TrainConfig(MediaConfig, RunName):
             raise ValueError(f"data: at least one of {', '.join(others)} and {last} must name a column")
         return self
 
+    @model_validator(mode="after")
+    def _hears_what_it_writes_down(self) -> TrainConfig:
+        written = [name for name, task in self.tasks.items() if task.type == "transcript"]
+        if written and HEARD not in self.spec.media:
+            raise ValueError(f"tasks.{written[0]}: a transcript is of {HEARD}, which the model does not read")
+        return self
+
     @property
     def spec(self) -> PreprocessSpec:
         """What the model reads of each medium that has a column and is in data.subset."""
@@ -190,11 +234,26 @@ class TrainConfig(MediaConfig, RunName):
         transfer = self.transfer
         if transfer.bundle is not None:
             transfer = transfer.model_copy(update={"bundle": (folder / transfer.bundle).resolve()})
-        return self.model_copy(update={"data": data, "transfer": transfer, **self.media_paths_from(folder)})
+        return self.model_copy(
+            update={
+                "data": data,
+                "tasks": self._with_words(lambda path: (folder / path).resolve()),
+                "transfer": transfer,
+                **self.media_paths_from(folder),
+            }
+        )
+
+    def _with_words(self, change: Callable[[Path], Path]) -> dict[str, TaskConfig]:
+        """The tasks with other paths of their words."""
+        return {
+            name: task.model_copy(update={"words": task.words and change(task.words)})
+            for name, task in self.tasks.items()
+        }
 
     def portable(self) -> dict[str, Any]:
         """As JSON has it, for a bundle: files and folders by their name alone, no path of this machine."""
-        document = self.model_copy(update=self.portable_media()).model_dump(mode="json")
+        named = {"tasks": self._with_words(lambda path: Path(path.name)), **self.portable_media()}
+        document = self.model_copy(update=named).model_dump(mode="json")
         document["data"]["table"] = self.data.table.name
         document["data"]["cache"] = DataConfig.model_fields["cache"].default
         if self.transfer.bundle is not None:

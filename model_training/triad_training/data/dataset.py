@@ -83,6 +83,14 @@ class ExampleDataset(Dataset[LabelledInputs]):
             other._changes = self._changes
         return other
 
+    def load(self, medium: MediumName, index: int) -> Any:
+        """What the model reads of one medium of a row that has it, not augmented.
+
+        From the form of it that is kept for this data set.
+        """
+        change = (lambda decoded: decoded) if medium in self._changes else None
+        return self._loaders[medium](self.examples[index].of(medium), change)
+
     def __len__(self) -> int:
         return len(self.examples)
 

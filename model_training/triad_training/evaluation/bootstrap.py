@@ -29,10 +29,12 @@ from triad_training.evaluation.metrics import (
     MAIN_SCORE,
     SCORE_NAMES,
     Answers,
+    Logits,
     decisions,
     labelled_rows,
     rows_by_subset,
 )
+from triad_training.evaluation.transcripts import count_edits, scores_of, spoken_rows
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -57,21 +59,21 @@ class Interval:
 
 def score_interval(
     task: Task,
-    logits_NK: F32,
+    logits_NK: Logits,
     targets: F32,
     groups: npt.ArrayLike | None = None,
     *,
     seed: int = 0,
     score: str = "",
 ) -> Interval | None:
-    """Of the main score, or of "accuracy" or "f1"; None where it is undefined.
+    """Of the main score, or of "accuracy", "f1", "wer" or "cer"; None where it is undefined.
 
     groups: of each row, what is drawn together: the patient, the speaker. Rows without a target do not count.
     Where all answers of a classification are right, or all wrong, resampling cannot say more: its interval is
     then Wilson's.
     """
     score = score or MAIN_SCORE[task.type]
-    labelled = labelled_rows(targets)
+    labelled = _counted(task, logits_NK, targets)
     if not labelled.any():
         return None
     sums = _sums(task, logits_NK[labelled], targets[labelled], score)
@@ -88,8 +90,8 @@ def score_interval(
 
 def paired_difference(
     task: Task,
-    logits_a_NK: F32,
-    logits_b_NK: F32,
+    logits_a_NK: Logits,
+    logits_b_NK: Logits,
     targets: F32,
     groups: npt.ArrayLike | None = None,
     *,
@@ -103,7 +105,7 @@ def paired_difference(
     temperature and thresholds. Raises ValueError where the score is undefined.
     """
     score = score or MAIN_SCORE[task.type]
-    labelled = labelled_rows(targets)
+    labelled = _counted(task, logits_a_NK, targets)
     pair = [
         _sums(own, logits_NK[labelled], targets[labelled], score)
         for own, logits_NK in ((task, logits_a_NK), (task_b or task, logits_b_NK))
@@ -119,20 +121,31 @@ def paired_difference(
 
 
 def subset_intervals(answers: Answers, tasks: Sequence[Task], groups_E: I64 | None = None) -> Intervals:
-    """Of the main score of every subset of media and task. groups_E: of each example."""
+    """Of the main score of every subset of media and task, and of a transcript's error rates.
+
+    groups_E: of each example.
+    """
     groups_N = None if groups_E is None else groups_E[answers.example_N]
     found: Intervals = {}
     for subset, chosen in rows_by_subset(answers).items():
         found[subset] = {}
         for task in tasks:
-            interval = score_interval(
-                task,
-                answers.logits[task.name][chosen],
-                answers.targets[task.name][chosen],
-                None if groups_N is None else groups_N[chosen],
-            )
-            if interval is not None:
-                found[subset][task.name] = {MAIN_SCORE[task.type]: interval.ends}
+            ends = {
+                score: interval.ends
+                for score in (scores_of(task) if task.type == "transcript" else (MAIN_SCORE[task.type],))
+                for interval in [
+                    score_interval(
+                        task,
+                        answers.logits[task.name][chosen],
+                        answers.targets[task.name][chosen],
+                        None if groups_N is None else groups_N[chosen],
+                        score=score,
+                    )
+                ]
+                if interval is not None
+            }
+            if ends:
+                found[subset][task.name] = ends
     return found
 
 
@@ -208,6 +221,10 @@ class _Sums:
         match self.kind:
             case "accuracy":
                 return np.asarray(sums_RS[:, 0] / counts_RN.sum(axis=1))
+            case "symbol_accuracy" | "wer" | "cer" as score:
+                edits_R, true_R = sums_RS.T
+                share_R = edits_R / np.maximum(true_R, 1)
+                return np.maximum(1 - share_R, 0) if score == "symbol_accuracy" else np.asarray(share_R)
             case "f1":
                 assert self.never_K is not None
                 return _macro_f1(sums_RS, self.never_K)
@@ -215,7 +232,20 @@ class _Sums:
                 return _r2(sums_RS, counts_RN.sum(axis=1))
 
 
-def _sums(task: Task, logits_NK: F32, targets: F32, score: str) -> _Sums:
+def _counted(task: Task, logits_NK: Logits, targets: F32) -> npt.NDArray[np.bool_]:
+    """Rows that are scored: labelled, of a transcript also with a sound."""
+    labelled = labelled_rows(targets)
+    if task.type == "transcript":
+        counted = np.zeros_like(labelled)
+        counted[spoken_rows(logits_NK, targets)] = True
+        return counted
+    return labelled
+
+
+def _sums(task: Task, logits_NK: Logits, targets: F32, score: str) -> _Sums:
+    if task.type == "transcript":
+        [known] = [each for each in scores_of(task) if each == score]
+        return _Sums(kind=score, rows_NS=count_edits(task, logits_NK, targets, known))
     probability_NK = probabilities(logits_NK, task)
     if task.type == "regression":
         truth_N, answer_N = targets.astype(np.float64), probability_NK[:, 0].astype(np.float64)
@@ -281,8 +311,8 @@ def _interval(value: float, drawn_R: F64) -> Interval:
 
 
 def _rows_of_labels(task: Task, labelled: F32) -> list[tuple[str, int]]:
-    """Rarest first; nothing of a regression."""
-    if task.type == "regression":
+    """Rarest first; nothing of a regression, nor of a transcript, which may have thousands of symbols."""
+    if task.type in ("regression", "transcript"):
         return []
     counts = (
         np.bincount(labelled.astype(int), minlength=len(task.labels))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sklearn.metrics import confusion_matrix
 
 from triad_serving.contract.arrays import F32, I64
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import BLANK, Task
 from triad_serving.explanation.shapley import F64
 from triad_serving.inference.postprocess import probabilities
 from triad_training.evaluation.bootstrap import Interval, score_interval
@@ -25,8 +25,15 @@ from triad_training.evaluation.metrics import (
     labelled_rows,
     score_task,
 )
+from triad_training.evaluation.transcripts import (
+    find_edits,
+    spoken_rows,
+    sureness_of_rows,
+    sureness_of_symbols,
+)
 
 COVERAGES = 20  # points of a coverage curve
+MOST_CONFUSED = 20  # pairs of symbols
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,6 +69,11 @@ class Breakdown:
     classes: by label, its scores and how many examples have it. confusion_KK: truth by answer; of a
     classification only. reliability: not of a regression. interval: of the main score, where it is defined.
     coverage: of a classification; abstained: if it abstains, the share left open, the accuracy of the rest.
+
+    Of a transcript: answers: the symbols that were heard, as targets has those that were said.
+    probability_EK: of the whole, [E, 1]. classes: by symbol, "examples" is how often it was said.
+    symbol_reliability: of the symbols' probabilities. confused: true and heard symbol, "" for none, and how
+    often, most often first.
     """
 
     task: Task
@@ -76,6 +88,8 @@ class Breakdown:
     interval: Interval | None = None
     coverage: Coverage | None = None
     abstained: tuple[float, float] | None = None
+    symbol_reliability: Reliability | None = None
+    confused: tuple[tuple[str, str, int], ...] = ()
 
     def json(self) -> dict[str, object]:
         confusion = self.confusion_KK
@@ -86,17 +100,27 @@ class Breakdown:
             "interval": None if self.interval is None else self.interval.ends,
             "coverage": None if self.coverage is None else self.coverage.json(),
             "thresholds": dict(zip(self.task.labels, self.task.thresholds, strict=False)),
+            "confused": [{"true": t, "heard": h, "times": n} for t, h, n in self.confused],
         }
 
 
 def break_down(answers: Answers, tasks: Sequence[Task], groups_E: I64 | None = None) -> dict[str, Breakdown]:
-    """By task; nothing of a task that is labelled nowhere. groups_E: see bootstrap.score_interval."""
+    """By task; nothing of a task that is labelled nowhere, of a transcript where there is a sound, too.
+
+    groups_E: see bootstrap.score_interval.
+    """
     found = {}
     for task in tasks:
         rows_E = answers.whole_rows()
-        rows_E = rows_E[labelled_rows(answers.targets[task.name][rows_E])]
+        if task.type == "transcript":
+            rows_E = rows_E[
+                spoken_rows(answers.logits[task.name][rows_E], answers.targets[task.name][rows_E])
+            ]
+        else:
+            rows_E = rows_E[labelled_rows(answers.targets[task.name][rows_E])]
         if len(rows_E):
-            found[task.name] = _of_task(task, rows_E, answers, groups_E)
+            of_task = _of_transcript if task.type == "transcript" else _of_task
+            found[task.name] = of_task(task, rows_E, answers, groups_E)
     return found
 
 
@@ -120,16 +144,53 @@ def _of_task(task: Task, rows_E: I64, answers: Answers, groups_E: I64 | None) ->
         scores=score_task(task, logits_EK, targets),
         classes=_class_scores(task, targets, decided),
         confusion_KK=confusion_KK,
-        reliability=None if task.type == "regression" else reliability(task, probability_EK, targets),
+        reliability=None
+        if task.type == "regression"
+        else reliability(*confidences(task, probability_EK, targets)),
         interval=score_interval(task, logits_EK, targets, groups),
         coverage=curve,
         abstained=abstained,
     )
 
 
-def reliability(task: Task, probability_EK: F32, targets: F32) -> Reliability:
+def _of_transcript(task: Task, rows_E: I64, answers: Answers, groups_E: I64 | None) -> Breakdown:
+    spoken_E, targets_EL = answers.logits[task.name][rows_E], answers.targets[task.name][rows_E]
+    edits = find_edits(task, spoken_E, targets_EL)
+    whole, each = sureness_of_rows(spoken_E, targets_EL), sureness_of_symbols(spoken_E, targets_EL)
+    heard = [spoken.heard.symbols_U for spoken in spoken_E]
+    answers_EL = np.full((len(heard), max(1, *map(len, heard))), BLANK, dtype=np.float32)
+    for e, symbols_U in enumerate(heard):
+        answers_EL[e, : len(symbols_U)] = symbols_U
+    return Breakdown(
+        task=task,
+        rows_E=rows_E,
+        targets=targets_EL,
+        answers=answers_EL,
+        probability_EK=whole.confidence_N[:, None],
+        scores=score_task(task, spoken_E, targets_EL),
+        classes={
+            symbol: {
+                "precision": right / max(edits.heard[symbol], 1),
+                "recall": right / max(said, 1),
+                "f1": 2 * right / max(said + edits.heard[symbol], 1),
+                "examples": float(said),
+            }
+            for symbol in task.labels
+            if edits.said[symbol] or edits.heard[symbol]
+            for said, right in [(edits.said[symbol], edits.right[symbol])]
+        },
+        confusion_KK=None,
+        reliability=reliability(*whole),
+        interval=score_interval(
+            task, spoken_E, targets_EL, None if groups_E is None else groups_E[answers.example_N[rows_E]]
+        ),
+        symbol_reliability=reliability(*each) if len(each.right_N) else None,
+        confused=tuple((*pair, count) for pair, count in edits.taken.most_common(MOST_CONFUSED)),
+    )
+
+
+def reliability(confidence: F32, right: npt.NDArray[np.bool_]) -> Reliability:
     """Over the equal bins of confidence that the calibration error is made of."""
-    confidence, right = confidences(task, probability_EK, targets)
     bins = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     count_Q = np.bincount(bins, minlength=CALIBRATION_BINS)
     used = count_Q > 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import Task, with_one_answer
 from triad_serving.inference.bundle import BundleManifest
 from triad_training.config.train_config import TrainConfig
 from triad_training.evaluation.baseline import baseline_table, judged_by
 from triad_training.evaluation.bootstrap import Interval
 from triad_training.evaluation.evaluate import score_table
+
+MOST_SYMBOLS = 40  # of a transcript, named
 
 
 def model_card(manifest: BundleManifest, *, drift: float | None = None, compression: str = "") -> str:
@@ -24,8 +26,9 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
         "\n".join(_describe(task) for task in manifest.tasks),
         "## Scores",
         "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
-        "means over classes; `ece` is the expected calibration error after temperature scaling. In brackets "
-        "the 95 % interval of the main score (bootstrap over the rows, or their groups).",
+        "means over classes; `ece` is the expected calibration error after temperature scaling; `wer` and "
+        "`cer` are word and character error rates. In brackets the 95 % interval (bootstrap over the rows, "
+        "or their groups).",
     ]
     for split, scores in manifest.metrics.items():
         sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
@@ -49,7 +52,7 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
 def _beside_linear(manifest: BundleManifest) -> str:
     """A table of what linear models reach on the same test rows."""
     config = TrainConfig.model_validate(manifest.training)
-    judged = {task.name: judged_by(task, config.tasks[task.name]) for task in manifest.tasks}
+    judged = {task.name: judged_by(task, config.tasks[task.name]) for task in with_one_answer(manifest.tasks)}
     gains = {
         task: Interval(value=value, low=low, high=high)
         for task, (value, low, high) in manifest.over_linear.items()
@@ -60,5 +63,10 @@ def _beside_linear(manifest: BundleManifest) -> str:
 def _describe(task: Task) -> str:
     names = [f"{name} (above {t:.2g})" for name, t in zip(task.labels, task.thresholds, strict=False)]
     labels = f": {', '.join(names or task.labels)}" if task.labels else ""
+    if task.type == "transcript":
+        shown = ", ".join(map(repr, task.labels[:MOST_SYMBOLS]))
+        labels = (
+            f" of {len(task.labels)} symbols: {shown}{', ...' if len(task.labels) > MOST_SYMBOLS else ''}"
+        )
     abstains = f"; abstains below a probability of {task.abstain_below:g}" if task.abstain_below else ""
     return f"- `{task.name}`, {task.type}{labels}{abstains}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ from triad_training.evaluation.breakdown import Breakdown, break_down
 from triad_training.evaluation.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from triad_training.evaluation.removal import Removals, measure_removal, removal_table
 from triad_training.evaluation.robustness import Curve, measure_robustness, robustness_table
+from triad_training.evaluation.transcripts import open_decoders, stack_logits, transcribe_again
 from triad_training.media.example import Example
 
 EXAMPLES_PER_RUN = 16  # times the subsets of their media
@@ -109,7 +111,7 @@ def evaluate_bundle(
         bundle,
         session,
         dataset,
-        answer_split(session, dataset, bundle.tasks),
+        answer_split(session, dataset, bundle.tasks, bundle.path),
         examples=table.examples,
         robustness=robustness,
         removal=removal,
@@ -184,15 +186,19 @@ def groups_of(dataset: ExampleDataset) -> I64 | None:
     return group_examples([example.group for example in dataset.examples])
 
 
-def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task]) -> Answers:
-    """The graph's answers for every example of a dataset in every subset of its media."""
+def answer_split(
+    session: Session, dataset: ExampleDataset, tasks: Sequence[Task], folder: Path = Path()
+) -> Answers:
+    """The graph's answers for every example of a dataset in every subset of its media.
 
-    media = dataset.spec.media
+    folder: where the files lie that transcripts are decoded by. Raises BundleError where they do not.
+    """
+    media, decoders = dataset.spec.media, open_decoders(tasks, folder)
 
     def run(batch: list[ModelInputs]) -> BatchAnswers:
         outputs = session.run(batch, Wanted(attention=True))
         return BatchAnswers(
-            logits={task.name: np.stack([row.logits_K[task.name] for row in outputs]) for task in tasks},
+            logits={task.name: stack_logits(task, outputs, decoders) for task in tasks},
             attention={
                 task.name: np.stack([_media_shares(row.attention[task.name], media) for row in outputs])
                 for task in tasks
@@ -200,6 +206,29 @@ def answer_split(session: Session, dataset: ExampleDataset, tasks: Sequence[Task
         )
 
     return answer_subsets(run, _grouped(dataset[i] for i in range(len(dataset))), tasks, media=media)
+
+
+def with_transcripts(
+    answers: Answers, session: Session, dataset: ExampleDataset, tasks: Sequence[Task], folder: Path = Path()
+) -> Answers:
+    """Answers to the other tasks for each example and subset of its media, with those to transcripts."""
+    written = [task for task in tasks if task.type == "transcript"]
+    if not written:
+        return answers
+    found = answer_split(session, dataset, written, folder)
+    return dataclasses.replace(
+        answers,
+        logits={**answers.logits, **found.logits},
+        attention={**answers.attention, **found.attention},
+        targets={**answers.targets, **found.targets},
+    )
+
+
+def transcribed_again(answers: Answers, tasks: Sequence[Task], folder: Path = Path()) -> Answers:
+    """The same answers, transcripts decoded as their tasks now say."""
+    decoders = open_decoders(tasks, folder)
+    again = {name: transcribe_again(answers.logits[name], decoder) for name, decoder in decoders.items()}
+    return dataclasses.replace(answers, logits={**answers.logits, **again})
 
 
 def score_table(scores: Scores, intervals: Intervals) -> str:

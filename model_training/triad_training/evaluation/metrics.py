@@ -9,6 +9,8 @@ import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +27,37 @@ from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.outputs import MediumName, media_subsets
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.postprocess import holding, probabilities
+from triad_serving.inference.transcribe.decoder import Decoder
 from triad_serving.media.example import ModelInputs
 from triad_training.data.dataset import LabelledInputs
+from triad_training.evaluation.transcripts import (
+    calibrate_transcript,
+    score_transcripts,
+    score_while_learning,
+    spoken_rows,
+    sureness_of_rows,
+    sureness_of_symbols,
+)
 
 Scores = dict[str, dict[str, dict[str, float]]]  # subset of media -> task -> score -> value
-MAIN_SCORE = {"classification": "accuracy", "multilabel": "f1", "regression": "r2"}
-SCORE_NAMES = {"f1": "F1", "r2": "R²", "ece": "calibration error", "mae": "mean error"}  # where they differ
+Logits: TypeAlias = npt.NDArray[Any]  # [N, K]; of a transcript [N], see transcripts.SpokenRows
+MAIN_SCORE = {
+    "classification": "accuracy",
+    "multilabel": "f1",
+    "regression": "r2",
+    "transcript": "symbol_accuracy",
+}
+SCORE_NAMES = {  # where they differ
+    "f1": "F1",
+    "r2": "R²",
+    "ece": "calibration error",
+    "mae": "mean error",
+    "symbol_accuracy": "symbol accuracy",
+    "wer": "word error rate",
+    "cer": "character error rate",
+    "exact": "all of it right",
+    "symbol_ece": "calibration error of symbols",
+}
 CALIBRATION_BINS = 15  # Guo et al. 2017, arXiv:1706.04599
 
 
@@ -39,14 +66,14 @@ class Answers:
     """The model's answers over a split, one row per example and subset of its media, smallest subset first.
 
     example_N: which example each row asks about, from 0. subsets_N: name of each row's subset.
-    logits: by task, [N, K]. attention: by task, what each of the model's `media` got, [N, M].
-    targets: by task, [N] or [N, K].
+    logits: by task, see Logits. attention: by task, what each of the model's `media` got, [N, M].
+    targets: by task, [N] or [N, K]; see data/labels.py.
     """
 
     media: tuple[MediumName, ...]
     example_N: I64
     subsets_N: npt.NDArray[np.str_]
-    logits: Mapping[str, F32]
+    logits: Mapping[str, Logits]
     attention: Mapping[str, F32]
     targets: Mapping[str, F32]
 
@@ -59,7 +86,7 @@ class Answers:
 class BatchAnswers:
     """logits and attention of one batch, as in Answers."""
 
-    logits: Mapping[str, F32]
+    logits: Mapping[str, Logits]
     attention: Mapping[str, F32]
 
 
@@ -76,7 +103,7 @@ def answer_subsets(
     """
     asked: list[int] = []
     subsets: list[str] = []
-    logits: dict[str, list[F32]] = {task.name: [] for task in tasks}
+    logits: dict[str, list[Logits]] = {task.name: [] for task in tasks}
     attention: dict[str, list[F32]] = {task.name: [] for task in tasks}
     labels: dict[str, list[F32]] = {task.name: [] for task in tasks}
     for examples in batches:
@@ -122,8 +149,14 @@ def score_subsets(answers: Answers, tasks: Sequence[Task]) -> Scores:
     return scores
 
 
-def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
-    """Scores of the labelled rows, and how many they are; nothing where there is none."""
+def score_task(task: Task, logits_NK: Logits, targets: F32) -> dict[str, float]:
+    """Scores of the labelled rows, and how many they are; nothing where there is none.
+
+    Of a transcript, of those that have a sound.
+    """
+    if task.type == "transcript":
+        rows = spoken_rows(logits_NK, targets)
+        return _score_transcripts(task, logits_NK[rows], targets[rows]) if len(rows) else {}
     labelled = labelled_rows(targets)
     logits_NK, targets = logits_NK[labelled], targets[labelled]
     if not len(targets):
@@ -151,9 +184,24 @@ def score_task(task: Task, logits_NK: F32, targets: F32) -> dict[str, float]:
     }
 
 
+def _score_transcripts(task: Task, spoken_N: Logits, targets_NL: F32) -> dict[str, float]:
+    whole, each = sureness_of_rows(spoken_N, targets_NL), sureness_of_symbols(spoken_N, targets_NL)
+    return {
+        "examples": float(len(spoken_N)),
+        **score_transcripts(task, spoken_N, targets_NL),
+        "ece": calibration_error(*whole),
+        "symbol_ece": calibration_error(*each) if len(each.right_N) else 0.0,
+    }
+
+
 def decisions(task: Task, probability_NK: F32) -> F32:
-    """What is answered: the likeliest class, [N]; the tags above their thresholds, [N, K]; the value, [N]."""
+    """What is answered: the likeliest class, [N]; the tags above their thresholds, [N, K]; the value, [N].
+
+    Not of a transcript.
+    """
     match task.type:
+        case "transcript":
+            raise AssertionError("has no one answer")
         case "classification":
             return np.asarray(probability_NK.argmax(axis=1), dtype=np.float32)
         case "multilabel":
@@ -186,21 +234,28 @@ def calibration_error(confidence_N: npt.NDArray[np.floating], right_N: npt.NDArr
     return sum(gaps) / len(confidence_N)
 
 
-def calibrate(answers: Answers, tasks: Sequence[Task]) -> tuple[Task, ...]:
+def calibrate(answers: Answers, tasks: Sequence[Task], folder: Path = Path()) -> tuple[Task, ...]:
     """The tasks with the temperature that makes these answers likeliest, over all subsets of media at once.
 
+    folder: where the files lie that transcripts are decoded by.
     Source: temperature scaling, Guo et al. 2017 (arXiv:1706.04599, section 4.2).
     """
-    return tuple(
-        task
-        if task.type == "regression"
-        else dataclasses.replace(task, temperature=_temperature(task, answers))
-        for task in tasks
-    )
+    return tuple(_calibrated(task, answers, folder) for task in tasks)
+
+
+def _calibrated(task: Task, answers: Answers, folder: Path) -> Task:
+    match task.type:
+        case "regression":
+            return task
+        case "transcript":
+            rows, targets = answers.logits[task.name], answers.targets[task.name]
+            return calibrate_transcript(task, rows, targets, lambda own: Decoder.open(own, folder))
+        case "classification" | "multilabel":
+            return dataclasses.replace(task, temperature=_temperature(task, answers))
 
 
 def mean_score(answers: Answers, tasks: Sequence[Task], *, balanced: Collection[str] = ()) -> float:
-    """One number to stop early by, averaged over subsets and tasks: accuracy, average precision, R2.
+    """One number to stop early by, averaged over subsets and tasks: accuracy, average precision, R2, symbols.
 
     Of tags it is the mean average precision: thresholds are not fitted yet, and F1 at 0.5 judges how high the
     probabilities are rather than how well they rank. Choosing one of 12 noisy models of 18 tags on 90 rows by
@@ -213,16 +268,20 @@ def mean_score(answers: Answers, tasks: Sequence[Task], *, balanced: Collection[
         for chosen in rows_by_subset(answers).values()
         for task in tasks
         for logits_NK, targets in [(answers.logits[task.name][chosen], answers.targets[task.name][chosen])]
-        for score in [
-            mean_average_precision(logits_NK, targets)
-            if task.type == "multilabel"
-            else score_task(task, logits_NK, targets).get(
-                "f1" if task.name in balanced else MAIN_SCORE[task.type]
-            )
-        ]
+        for score in [_score_to_stop_by(task, logits_NK, targets, balanced=task.name in balanced)]
         if score is not None
     ]
     return float(np.mean(found)) if found else -math.inf
+
+
+def _score_to_stop_by(task: Task, logits_NK: Logits, targets: F32, *, balanced: bool) -> float | None:
+    match task.type:
+        case "multilabel":
+            return mean_average_precision(logits_NK, targets)
+        case "transcript":
+            return score_while_learning(task, logits_NK, targets)
+        case "classification" | "regression":
+            return score_task(task, logits_NK, targets).get("f1" if balanced else MAIN_SCORE[task.type])
 
 
 def mean_average_precision(logits_NK: F32, targets_NK: F32) -> float | None:

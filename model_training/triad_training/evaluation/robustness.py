@@ -21,6 +21,7 @@ from triad_serving.media.example import ModelInputs, RawInputs
 from triad_serving.media.preprocess import preprocess
 from triad_training.data.dataset import ExampleDataset
 from triad_training.evaluation.metrics import MAIN_SCORE, score_task
+from triad_training.evaluation.transcripts import as_heard
 from triad_training.media.corruption import Corruption
 from triad_training.media.registry import MEDIA
 from triad_training.media.stored import LIMITS
@@ -97,6 +98,7 @@ def measure_robustness(
 ) -> tuple[Curve, ...]:
     """A curve of each corruption of a medium that occurs, on a seeded sample of those that have it.
 
+    Transcripts are what is likeliest at each moment, which is found soonest, whatever their decoding.
     most_s: after which no further examples are asked; some of each medium always are.
     """
     makers = []
@@ -195,5 +197,6 @@ def _corrupted(
 
 
 def _score(task: Task, outputs: Sequence[ModelOutputs], targets_E: F32) -> float | None:
-    logits_EK = np.stack([row.logits_K[task.name] for row in outputs])
-    return score_task(task, logits_EK, targets_E).get(MAIN_SCORE[task.type])
+    rows = [row.logits_K[task.name] for row in outputs]
+    logits_E = as_heard(rows) if task.type == "transcript" else np.stack(rows)
+    return score_task(task, logits_E, targets_E).get(MAIN_SCORE[task.type])

@@ -8,7 +8,7 @@ Shape letters: N items, B rows of this process, W processes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from torch.utils.data import Sampler
 
 from triad_serving.contract.errors import ConfigError
+
+POOL = 16  # steps whose rows are put in order of their sizes together
 
 
 def process_count() -> int:
@@ -38,14 +40,18 @@ class Batches(Sampler[list[int]]):
     The steps of an epoch read each row once; their sizes differ by one at most.
     """
 
-    def __init__(self, data: Sized, *, batch_size: int, seed: int) -> None:
-        """batch_size: most rows of a step, of all processes together.
+    def __init__(
+        self, data: Sized, *, batch_size: int, seed: int, sizes: Sequence[int] | None = None
+    ) -> None:
+        """batch_size: most rows of a step, of all processes together. sizes: of the rows; those of a step are
+        then alike, so that little is padded.
 
         Raises ConfigError where a process would have nothing to read.
         """
         self.rows = len(data)
         self.steps = -(-self.rows // batch_size)
         self.seed = seed
+        self.sizes = None if sizes is None else np.asarray(sizes)
         self.epoch = 0
         if self.rows // self.steps < process_count():
             raise ConfigError(
@@ -57,8 +63,14 @@ class Batches(Sampler[list[int]]):
         return self.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        for step in np.array_split(order, self.steps):
+        rng = np.random.default_rng((self.seed, self.epoch))
+        order = rng.permutation(self.rows)
+        steps = np.array_split(order, self.steps)
+        if self.sizes is not None:
+            pools = np.array_split(order, -(-self.steps // POOL))
+            alike = np.concatenate([pool[np.argsort(self.sizes[pool], kind="stable")] for pool in pools])
+            steps = [np.array_split(alike, self.steps)[n] for n in rng.permutation(self.steps)]
+        for step in steps:
             yield step[process_index() :: process_count()].tolist()
 
 

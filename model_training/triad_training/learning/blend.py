@@ -9,6 +9,7 @@ Shape letters: N rows, C contributions, E experts, M media, S subsets, K outputs
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -17,7 +18,7 @@ import torch
 
 from triad_serving.contract.arrays import F32, I64
 from triad_serving.contract.outputs import MediumName, media_subsets
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import Task, with_one_answer
 from triad_training.evaluation.metrics import Answers, labelled_rows
 from triad_training.layers.expert import F64
 from triad_training.learning.beliefs import Beliefs, Heard, best_of, unless_needed
@@ -58,7 +59,11 @@ class Solved(NamedTuple):
 
 
 def solve_experts(model: TriadModel, prepared: Prepared) -> Solved:
-    """Solves for the linear experts, and for how far each task believes them and the network."""
+    """Solves for the linear experts, and for how far each task believes them and the network.
+
+    Transcripts are the network's alone: nothing here is of them.
+    """
+    prepared = dataclasses.replace(prepared, tasks=with_one_answer(prepared.tasks))
     stage = fit_experts(model, prepared)
     network = _network_says(model, prepared)
     linear = None

@@ -39,7 +39,8 @@ class Teacher:
 
 
 def soft_loss(task: Task, logits_BK: Tensor, taught_BK: Tensor, deviation: Tensor) -> Tensor:
-    """Of each row (and tag): divergence of softened answers, times SOFTNESS squared to keep gradients' size.
+    """Of each row (and tag, or moment): divergence of softened answers, times SOFTNESS squared to keep
+    gradients' size.
 
     Of a regression: Huber's loss against the teacher's value, in units of the target's deviation.
     """
@@ -48,6 +49,9 @@ def soft_loss(task: Task, logits_BK: Tensor, taught_BK: Tensor, deviation: Tenso
         case "classification":
             student, teacher = student.log_softmax(1), teacher.log_softmax(1)
             loss = F.kl_div(student, teacher, reduction="none", log_target=True).sum(1)
+        case "transcript":
+            student, teacher = student.float().log_softmax(2), teacher.float().log_softmax(2)
+            loss = F.kl_div(student, teacher, reduction="none", log_target=True).sum(2)
         case "multilabel":
             entropy = F.binary_cross_entropy_with_logits(teacher, teacher.sigmoid(), reduction="none")
             cross = F.binary_cross_entropy_with_logits(student, teacher.sigmoid(), reduction="none")

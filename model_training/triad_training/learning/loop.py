@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from triad_serving.contract.arrays import F32
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import ConfigError
 from triad_serving.inference.packing import pack_batch
@@ -37,6 +38,7 @@ from triad_training.data.dataset import LabelledInputs, collate
 from triad_training.data.files import ignore_ctrl_c
 from triad_training.evaluation.history import EpochRecord, Stopwatch, read_history, write_history
 from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score
+from triad_training.evaluation.transcripts import as_heard
 from triad_training.layers import distributed
 from triad_training.layers.distributed import Batches, average_gradients, pad_alike
 from triad_training.learning.objective import Objective
@@ -134,7 +136,12 @@ class Learner:
         # No DistributedDataParallel: see layers/distributed.py.
         self.objective = accelerator.prepare_model(objective, evaluation_mode=True)
         self.optimizer = accelerator.prepare_optimizer(optimizer)
-        self.batches = Batches(prepared.train, batch_size=self.optim.batch_size, seed=self.optim.seed)
+        self.batches = Batches(
+            prepared.train,
+            batch_size=self.optim.batch_size,
+            seed=self.optim.seed,
+            sizes=prepared.sizes,
+        )
         self.loader = _train_loader(prepared, self.batches)
         self.steps = self.optim.epochs * len(self.loader)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -274,6 +281,7 @@ def _torch_runner(
         packed = pack_batch(batch, prepared.config.spec)
         outputs = model({name: torch.from_numpy(array).to(device) for name, array in packed.items()})
         absent_B = torch.zeros(len(batch), 1, device=device)
+        cpu = {name: outputs[f"logits.{name}"].float().cpu().numpy() for name in names}
         shares = {
             name: [
                 outputs.get(f"attention.{name}.{medium}", absent_B).float().sum(1) for medium in model.media
@@ -281,11 +289,21 @@ def _torch_runner(
             for name in names
         }
         return BatchAnswers(
-            logits={name: outputs[f"logits.{name}"].float().cpu().numpy() for name in names},
+            logits={
+                name: as_heard(_cut(cpu[name], outputs[f"moments.{name}"].sum(1).tolist()))
+                if name in model.transcript_heads
+                else cpu[name]
+                for name in names
+            },
             attention={name: torch.stack(parts, dim=1).cpu().numpy() for name, parts in shares.items()},
         )
 
     return run
+
+
+def _cut(logits_BSK: F32, counts: Sequence[int]) -> list[F32]:
+    """Without the padding of each row."""
+    return [row_SK[:count] for row_SK, count in zip(logits_BSK, counts, strict=True)]
 
 
 def _with_progress(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triad_serving.contract.outputs import MediumName, media_subsets
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import BLANK, Task, with_one_answer
 from triad_training.config.train_config import TaskConfig, TrainConfig
 from triad_training.layers import distributed
 from triad_training.learning.alignment import alignment_loss
@@ -49,8 +49,9 @@ class Objective(nn.Module):
         self.optim = config.optim
         self.losses = {
             task.name: TaskLoss(task, config.tasks[task.name], label_smoothing=config.optim.label_smoothing)
-            for task in tasks
+            for task in with_one_answer(tasks)
         }
+        self.weights = {task.name: config.tasks[task.name].weight for task in tasks}
         # Of each task, learned where asked for: Kendall et al. 2018, arXiv:1705.07115, equation 10.
         uncertain = tasks if config.optim.task_weights == "uncertainty" else ()
         self.log_variances = nn.ParameterDict(
@@ -78,7 +79,9 @@ class Objective(nn.Module):
         ]
         loss = torch.stack(losses).mean()
         if self.optim.alignment and progress >= ALIGNED_FROM:
-            loss = loss + self.optim.alignment * alignment_loss(self.model, self.tasks, encoded, rows)
+            loss = loss + self.optim.alignment * alignment_loss(
+                self.model, with_one_answer(self.tasks), encoded, rows
+            )
         if self.optim.l1:
             learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
             matrices = [parameter for parameter in learning if parameter.ndim > 1]
@@ -102,17 +105,26 @@ class Objective(nn.Module):
             answers = self.teacher.answer({m: taught[m] for m in subset}, present)
         terms = []
         for task in self.tasks:
-            scale, logits = self.model.head(task.name).scale, f"logits.{task.name}"
-            term = self.losses[task.name](outputs[logits], targets[task.name][present_B], scale)
+            weight, logits = self.weights[task.name], f"logits.{task.name}"
+            if logits not in outputs:
+                continue  # a transcript, without the sound
+            labels, scale = targets[task.name][present_B], outputs[logits].new_ones(())
+            if task.type == "transcript":
+                moments_BS = outputs[f"moments.{task.name}"]
+                term = weight * transcript_loss(outputs[logits], moments_BS, labels)
+            else:
+                scale = self.model.head(task.name).scale
+                term = self.losses[task.name](outputs[logits], labels, scale)
             if task.name in self.log_variances:
                 log_variance = self.log_variances[task.name]
                 term = term * (-log_variance).exp() + log_variance / 2
             if answers:
-                weight = self.losses[task.name].config.weight
                 soft = soft_loss(task, outputs[logits], answers[logits], scale)
+                if task.type == "transcript":
+                    soft = soft[moments_BS]
                 term = term + weight * distributed.mean(soft)
             terms.append(term)
-        return torch.stack(terms).sum()
+        return torch.stack(terms).sum() if terms else next(iter(outputs.values())).new_zeros(())
 
 
 def draw_subsets(media: Sequence[MediumName], *, seed: Sequence[int]) -> list[tuple[MediumName, ...]]:
@@ -121,6 +133,24 @@ def draw_subsets(media: Sequence[MediumName], *, seed: Sequence[int]) -> list[tu
     between = [subset for subset in subsets if 1 < len(subset) < len(media)]
     drawn = between[np.random.default_rng(seed).integers(len(between))] if between else None
     return [subset for subset in subsets if len(subset) in (1, len(media)) or subset == drawn]
+
+
+def transcript_loss(logits_BSK: Tensor, moments_BS: Tensor, targets_BL: Tensor) -> Tensor:
+    """Negative log likelihood of the symbols of each labelled row that has a sound, by symbol; their mean.
+
+    Over all ways in which the moments can say them: connectionist temporal classification. In single
+    precision whatever the network computes in. targets_BL: see data/labels.py.
+    """
+    labelled = moments_BS.any(1) & ~torch.isnan(targets_BL).any(1)
+    log_SBK = logits_BSK[labelled].float().log_softmax(2).transpose(0, 1)
+    targets_BL = targets_BL[labelled].long()
+    counts_B = (targets_BL != BLANK).sum(1)
+    if not len(counts_B):
+        return distributed.mean(log_SBK.sum((0, 2)))
+    loss_B = F.ctc_loss(
+        log_SBK, targets_BL, moments_BS[labelled].sum(1), counts_B, blank=BLANK, reduction="none"
+    )
+    return distributed.mean(loss_B / counts_B.clamp(min=1))
 
 
 class TaskLoss:
@@ -143,6 +173,8 @@ class TaskLoss:
         labelled = ~(missing if missing.ndim == 1 else missing.any(1))
         logits_BK, targets = logits_BK[labelled], targets[labelled]
         match self.task.type:
+            case "transcript":
+                raise AssertionError("has a loss of its own")
             case "classification":
                 loss = self._of_classes(logits_BK, targets.long())
             case "multilabel":

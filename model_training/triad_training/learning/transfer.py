@@ -129,7 +129,10 @@ def _changed_tasks(new: Sequence[Task], old: Sequence[Task]) -> set[str]:
 
 
 def _is_head_of(tasks: set[str], name: str) -> bool:
+    """Whether it says what the task's outputs are; how a transcript listens has nothing to do with them."""
     top, *rest = name.split(".")
+    if top == "transcript_heads" and "symbols" not in rest:
+        return False
     return top.endswith("heads") and not tasks.isdisjoint(rest)
 
 

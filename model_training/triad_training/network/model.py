@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from triad_serving.contract.outputs import MediumName
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import HEARD, Task, with_one_answer
 from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.medium import Assets
 from triad_training.config.train_config import TrainConfig
@@ -25,6 +25,7 @@ from triad_training.media.pretrained.frozen import FrozenTokens, is_frozen
 from triad_training.media.registry import present
 from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
 from triad_training.network.head import Head, HeadAnswer
+from triad_training.network.transcript import TranscriptHead
 
 MAX_TOKENS = 2**20  # of one item; any number that none reaches
 
@@ -67,11 +68,12 @@ class TriadModel(nn.Module):
         self.inputs = _encoder_inputs(spec)
         width, heads, dropout = config.model.width, config.model.heads, config.model.dropout
         self.encoders = build_encoders(config, spec, assets)
+        answering = with_one_answer(tasks)
         self.experts = nn.ModuleDict(
             {
                 medium: nn.ModuleDict(experts)
                 for medium, experts in build_experts(
-                    config, spec, assets, dict(self.encoders.items()), tasks
+                    config, spec, assets, dict(self.encoders.items()), answering
                 ).items()
             }
         )
@@ -79,11 +81,18 @@ class TriadModel(nn.Module):
         self._frozen: dict[MediumName, FrozenTokens] = {}
         self.fusion = Fusion(width=width, heads=heads, layers=config.model.fusion_layers, dropout=dropout)
         self.medium_marks = nn.ParameterDict({m: nn.Parameter(0.02 * torch.randn(width)) for m in spec.media})
-        self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in tasks})
-        ends = list(itertools.accumulate([0, *(task.outputs for task in tasks)]))
-        self.columns = {task.name: slice(*ends[t : t + 2]) for t, task in enumerate(tasks)}
+        self.attention = nn.ModuleDict({task.name: TaskAttention(width) for task in answering})
+        ends = list(itertools.accumulate([0, *(task.outputs for task in answering)]))
+        self.columns = {task.name: slice(*ends[t : t + 2]) for t, task in enumerate(answering)}
         counts = {"media": len(self.media), "experts": len(self.expert_names)}
-        self.heads = nn.ModuleDict({task.name: Head(width, task, dropout, **counts) for task in tasks})
+        self.heads = nn.ModuleDict({task.name: Head(width, task, dropout, **counts) for task in answering})
+        self.transcript_heads = nn.ModuleDict(
+            {
+                task.name: TranscriptHead(width, task, dropout, context=config.tasks[task.name].context)
+                for task in tasks
+                if task.type == "transcript"
+            }
+        )
 
     @property
     def expert_names(self) -> list[tuple[MediumName, str]]:
@@ -163,8 +172,9 @@ class TriadModel(nn.Module):
     def answer(
         self, encoded: Encoded, rows: Mapping[MediumName, Tensor], *, fusion: bool = False
     ) -> dict[str, Tensor]:
-        """Outputs for rows that read only the media given here.
+        """Outputs for rows that read only the media given here; no transcript where sound is not among them.
 
+        Beside those of the contract, moments.TASK [B, S]: which moments of a transcript there are.
         rows: by medium, which item each row uses. fusion: whether to add the outputs `rollout` and `fusion`.
         """
         gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
@@ -194,11 +204,13 @@ class TriadModel(nn.Module):
                 for kind, weights in by_medium.items():
                     of_medium = weights[m] if seen_BP is None else weights[m] + seen_BP
                     outputs[f"{kind}.{name}.{medium}"] = of_medium
+        outputs |= self._write_down(gathered, fused, fusion=fusion)
         if fusion:
             for number, weights_BHPP in enumerate(fused.layers, start=1):
                 outputs[f"fusion.{number}"] = between_media(weights_BHPP, fused.mask_BMP)
         summed_BMD = fused.mask_BMP.to(fused.own_BPD.dtype) @ fused.own_BPD
-        embedded_BMD = F.normalize(torch.cat([summed_BMD, torch.stack(read).mean(0)[:, None]], dim=1), dim=2)
+        together_BD = torch.stack(read).mean(0) if read else summed_BMD.sum(1)
+        embedded_BMD = F.normalize(torch.cat([summed_BMD, together_BD[:, None]], dim=1), dim=2)
         for m, part in enumerate((*gathered, "fused")):
             outputs[f"embedding.{part}"] = embedded_BMD[:, m]
         return outputs
@@ -211,6 +223,41 @@ class TriadModel(nn.Module):
             name: self.head(name).say(attention(fused.tokens_BPD, fused.own_BPD, fused.mask_BMP)).said_BMK
             for name, attention in self.attention.items()
         }
+
+    def _write_down(self, gathered: Encoded, fused: Fused, *, fusion: bool) -> dict[str, Tensor]:
+        """Outputs of all transcripts.
+
+        Their attention: a moment of the sound counts as much as it is probable that something is heard there;
+        other media take as large a share of that as it has when traced back through the layers of fusion, by
+        which alone a transcript hears of them. 0 everywhere where there is no sound.
+        """
+        if HEARD not in gathered or not self.transcript_heads:
+            return {}
+        lengths = [tokens.mask_NP.shape[1] for tokens in gathered.values()]
+        place = list(gathered).index(HEARD)
+        fused_BSD = torch.split(fused.tokens_BPD, lengths, dim=1)[place]
+        own_BSD, mask_BS, _ = gathered[HEARD]
+        outputs = {}
+        for name, head in self.transcript_heads.items():
+            outputs[f"logits.{name}"], weights_BS = head(fused_BSD, own_BSD, mask_BS)
+            outputs[f"moments.{name}"] = mask_BS
+            parts = [
+                weights_BS if m == place else weights_BS.new_zeros(len(weights_BS), length)
+                for m, length in enumerate(lengths)
+            ]
+            traced_BP = roll_out(torch.cat(parts, dim=1), fused.layers)
+            traced = torch.split(traced_BP, lengths, dim=1)
+            share_B1 = traced[place].sum(1, keepdim=True)
+            for m, medium in enumerate(gathered):
+                outputs[f"attention.{name}.{medium}"] = weights_BS * share_B1 if m == place else traced[m]
+                if fusion:
+                    outputs[f"rollout.{name}.{medium}"] = traced[m]
+        return outputs
+
+    def transcript_head(self, task: str) -> TranscriptHead:
+        head = self.transcript_heads[task]
+        assert isinstance(head, TranscriptHead)
+        return head
 
     def _fuse(self, gathered: Encoded) -> Fused:
         own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)

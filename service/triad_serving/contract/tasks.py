@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from triad_serving.contract.outputs import MediumName
+
 TaskType = Literal["classification", "multilabel", "regression", "transcript"]
 BLANK = 0  # place of "no symbol" among the outputs of a transcript: its symbols stand behind it
+HEARD: MediumName = "audio"  # the medium that a transcript is of
 DEFAULT_THRESHOLD = 0.5  # of a tag's probability, where none was fitted
 
 
@@ -77,3 +81,8 @@ class Task:
                 return 1 + len(self.labels)
             case "classification" | "multilabel":
                 return len(self.labels)
+
+
+def with_one_answer(tasks: Iterable[Task]) -> tuple[Task, ...]:
+    """Those of which the graph says one thing of each row: all but transcripts."""
+    return tuple(task for task in tasks if task.type != "transcript")

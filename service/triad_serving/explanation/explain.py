@@ -202,7 +202,7 @@ def _play_transcript(decoder: Decoder, answer: Transcript, variants: Sequence[Mo
     task = decoder.task
     symbols_U = [1 + task.labels.index(each.symbol) for each in answer.symbols]
     values = [
-        decoder.probability(variant.logits_K[task.name], symbols_U) if task.name in variant.logits_K else 0.0
+        decoder.probability(logits_SK, symbols_U) if len(logits_SK := variant.logits_K[task.name]) else 0.0
         for variant in variants
     ]
     return _Game(label=answer.text, values_R=np.array(values), baseline=0.0)

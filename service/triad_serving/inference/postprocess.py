@@ -72,7 +72,7 @@ def predict_tasks(
     """
     answers: dict[str, TaskPrediction] = {}
     for task in manifest.tasks:
-        if task.name not in outputs.logits_K:
+        if task.type == "transcript" and not len(outputs.logits_K[task.name]):
             continue
         attention = None
         if options.attention == "modality":

@@ -10,12 +10,12 @@ from triad_serving.contract.arrays import F32
 from triad_serving.contract.device import Device, GpuMode
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted
-from triad_serving.contract.tasks import Task
+from triad_serving.contract.tasks import HEARD, Task
 from triad_serving.inference.packing import graph_inputs, output_names, pack_batch
 from triad_serving.inference.runtime import Graph
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.padding import Padding
-from triad_serving.media.registry import TRANSCRIBED, present
+from triad_serving.media.registry import present
 
 EVERYTHING = Wanted(attention=True, fusion=True, embeddings=True)
 FUSION_LAYER = re.compile(r"fusion\.[1-9][0-9]*")
@@ -82,10 +82,7 @@ class Session:
 
         logits_K = {task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks}
         for name in self._transcripts:
-            if TRANSCRIBED.name in lengths:
-                logits_K[name] = logits_K[name][: lengths[TRANSCRIBED.name]]
-            else:
-                del logits_K[name]
+            logits_K[name] = logits_K[name][: lengths.get(HEARD, 0)]
         embedded = (*inputs.media, "fused") if wanted.embeddings else ()
         layers = range(1, self._layers + 1) if wanted.fusion else ()
         return ModelOutputs(

@@ -15,7 +15,8 @@ from tests.triad_training.conftest import write_rows
 from triad_serving.contract.errors import ConfigError, TableError
 from triad_serving.contract.tasks import Task
 from triad_training.config.reading import load_config
-from triad_training.data.labels import targets
+from triad_training.config.train_config import TaskConfig
+from triad_training.data.labels import symbols, targets, tokens_needed
 from triad_training.data.table import Table, read_table
 
 
@@ -177,12 +178,29 @@ def test_a_missing_column_is_named(toy_folder: Path) -> None:
 
 def test_targets_are_indices_values_and_tags() -> None:
     kind = Task(name="k", type="classification", labels=("a", "b"))
-    assert np.array_equal(targets(kind, ";", ["b", None, "a"]), [1, math.nan, 0], equal_nan=True)
+    assert np.array_equal(targets(kind, TaskConfig(), ["b", None, "a"]), [1, math.nan, 0], equal_nan=True)
     size = Task(name="s", type="regression")
-    assert np.array_equal(targets(size, ";", ["1.5", None]), [1.5, math.nan], equal_nan=True)
+    assert np.array_equal(targets(size, TaskConfig(), ["1.5", None]), [1.5, math.nan], equal_nan=True)
     tags = Task(name="t", type="multilabel", labels=("x", "y"))
     expected = [[1, 1], [0, 0], [math.nan, math.nan]]
-    assert np.array_equal(targets(tags, "|", ["y | x", "|", None]), expected, equal_nan=True)
+    bars = TaskConfig(separator="|")
+    assert np.array_equal(targets(tags, bars, ["y | x", "|", None]), expected, equal_nan=True)
+
+
+def test_a_transcripts_target_is_its_symbols_padded_with_blanks() -> None:
+    said = Task(name="s", type="transcript", labels=("four", "one"))
+    words = targets(said, TaskConfig(type="transcript"), ["one four  one", "one", None, "six"])
+    expected = [[2, 1, 2], [2, 0, 0], [math.nan] * 3, [3, 0, 0]]  # 3: none that is known
+    assert np.array_equal(words, expected, equal_nan=True)
+    assert symbols(words[0]).tolist() == [2, 1, 2]
+    letters = Task(name="s", type="transcript", labels=("a", "b"), joiner="")
+    config = TaskConfig(type="transcript", unit="character")
+    assert np.array_equal(targets(letters, config, ["ba"]), [[2, 1]])
+
+
+def test_two_symbols_that_are_alike_need_a_moment_between_them() -> None:
+    assert tokens_needed(np.array([1, 2, 2, 2, 1])) == 7
+    assert tokens_needed(np.array([], dtype=np.int64)) == 0
 
 
 def test_a_label_only_in_another_split_is_named_with_its_line(toy_folder: Path) -> None:

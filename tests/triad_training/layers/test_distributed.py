@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -95,3 +96,19 @@ def test_the_first_flags_are_taken_up_to_a_share_of_all_rows() -> None:
     assert first_of_all(flags_B, 0.01).tolist() == [1]
     assert first_of_all(flags_B, 1.0).tolist() == [1, 3, 4, 5]
     assert first_of_all(flags_B[:0], 0.5).tolist() == []
+
+
+def test_rows_of_a_step_are_alike_where_sizes_are_known_and_each_is_read_once() -> None:
+    sizes = np.random.default_rng(0).integers(1, 100, 320).tolist()
+    plain, alike = (Batches(range(320), batch_size=8, seed=0, sizes=each) for each in (None, sizes))
+
+    def padded(batches: Batches) -> int:
+        return sum(len(rows) * max(sizes[row] for row in rows) for rows in batches)
+
+    assert sorted(row for rows in alike for row in rows) == list(range(320))
+    assert padded(alike) < 0.8 * padded(plain)
+    lengths = [max(sizes[row] for row in rows) for rows in alike]
+    assert lengths != sorted(lengths)  # not from short to long
+    first = list(alike)
+    alike.epoch = 1
+    assert list(alike) != first

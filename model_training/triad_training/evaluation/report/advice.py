@@ -53,9 +53,10 @@ def _about_training(history: Sequence[EpochRecord], epochs: int) -> Iterator[str
 
 
 def _about_media(evaluation: Evaluation) -> Iterator[str]:
-    """Media that add nothing to any task; not asked of regressions, whose values have no common scale."""
+    """Media that add nothing to any task; not asked of regressions, whose values have no common scale, nor of
+    transcripts, of which it is not known."""
     tasks = evaluation.bundle.tasks
-    if any(task.type == "regression" for task in tasks):
+    if any(task.type in ("regression", "transcript") for task in tasks):
         return
     whole = [uses[0].shapley for task in tasks if (uses := use_by_class(evaluation.answers, task))]
     for medium in whole[0] if whole and len(whole[0]) > 1 else ():

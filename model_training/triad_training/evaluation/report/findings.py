@@ -45,6 +45,11 @@ def headline(breakdown: Breakdown) -> Headline:
         low, high = breakdown.interval.ends
         between = f"95 % interval {100 * low:.1f} to {percent(high)}, "
     match task.type:
+        case "transcript":
+            name, score = _error_name(task), percent(1 - scores["symbol_accuracy"])
+            if breakdown.interval is not None:
+                between = f"95 % interval {100 * (1 - high):.1f} to {percent(1 - low)}, "
+            beside = f"{between}all of it right in {percent(scores['exact'])} of {rows}"
         case "classification":
             name, score = "accuracy", percent(scores["accuracy"])
             beside = f"{between}{rows}"
@@ -64,7 +69,7 @@ def headline(breakdown: Breakdown) -> Headline:
 def without_looking(breakdown: Breakdown) -> float | None:
     """What always giving the commonest class of training gets; of a regression, the error of its mean."""
     task = breakdown.task
-    if not task.prior or task.type == "multilabel":
+    if not task.prior or task.type in ("multilabel", "transcript"):
         return None
     if task.type == "regression":
         return float(np.abs(breakdown.targets - task.prior[0]).mean())
@@ -75,6 +80,8 @@ def find_good(breakdown: Breakdown) -> Iterator[str]:
     task, scores = breakdown.task, breakdown.scores
     blind = without_looking(breakdown)
     match task.type:
+        case "transcript":
+            found = f"{percent(scores['symbol_accuracy'])} of what was said is heard"
         case "classification":
             found = f"{percent(scores['accuracy'])} of the answers are right"
             if blind is not None and scores["accuracy"] > 0:
@@ -89,6 +96,11 @@ def find_good(breakdown: Breakdown) -> Iterator[str]:
     if breakdown.reliability is not None:
         honest = "can be taken at their word" if scores["ece"] <= HONEST else f"are too {bias(breakdown)}"
         yield f"{task.name}: its probabilities {honest} (calibration error {percent(scores['ece'])})."
+    if breakdown.symbol_reliability is not None:
+        yield (
+            f"{task.name}: the probabilities of its symbols are off by {percent(scores['symbol_ece'])} on "
+            "average (calibration error)."
+        )
     if breakdown.abstained is not None:
         open_share, right = breakdown.abstained
         yield (
@@ -151,7 +163,11 @@ def _missed_class(breakdown: Breakdown) -> Iterator[str]:
     label, worst = min(occurring.items(), key=lambda item: item[1]["recall"])
     if worst["recall"] == 1:
         return
-    found = f"{breakdown.task.name}: {label!r} is missed most: {percent(1 - worst['recall'])} of its rows"
+    missed = f"{label!r} is missed most: {percent(1 - worst['recall'])}"
+    if breakdown.task.type == "transcript":
+        yield f"{breakdown.task.name}: {missed} of the {worst['examples']:.0f} times that it was said."
+        return
+    found = f"{breakdown.task.name}: {missed} of its rows"
     if breakdown.confusion_KK is not None:
         k = breakdown.task.labels.index(label)
         errors_K = breakdown.confusion_KK[k].copy()
@@ -216,6 +232,10 @@ def main_intervals(evaluation: Evaluation, task: Task) -> dict[str, tuple[float,
 
 def _score_name(task: Task) -> str:
     return SCORE_NAMES.get(MAIN_SCORE[task.type], MAIN_SCORE[task.type])
+
+
+def _error_name(task: Task) -> str:
+    return "word error rate" if task.joiner else "character error rate"
 
 
 def _media(subset: str) -> str:

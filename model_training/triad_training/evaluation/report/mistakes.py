@@ -13,10 +13,12 @@ from triad_serving.contract.arrays import F32
 from triad_serving.contract.outputs import MediumName, Wanted
 from triad_serving.contract.tasks import Task
 from triad_serving.media.preprocess import preprocess
+from triad_training.data.labels import symbols
 from triad_training.evaluation.attribution import Attribution, attribute
 from triad_training.evaluation.breakdown import Breakdown
 from triad_training.evaluation.evaluate import Evaluation
 from triad_training.evaluation.report.sample_view import SampleView, view_sample
+from triad_training.evaluation.transcripts import text_of
 from triad_training.media.stored import LIMITS
 
 SHOWN = 6  # per task
@@ -51,6 +53,10 @@ def _wrongness(breakdown: Breakdown) -> F32:
     task, probability_EK = breakdown.task, breakdown.probability_EK
     if task.type == "regression":
         return np.asarray(np.abs(breakdown.answers - breakdown.targets))
+    if task.type == "transcript":
+        pairs = zip(breakdown.answers, breakdown.targets, strict=True)
+        wrong_E = np.array([not np.array_equal(symbols(heard), symbols(said)) for heard, said in pairs])
+        return np.where(wrong_E, probability_EK[:, 0], np.float32(0))
     wrong = breakdown.answers != breakdown.targets
     if task.type == "classification":
         return np.where(wrong, probability_EK.max(axis=1), np.float32(0))
@@ -83,7 +89,9 @@ def _describe(
 
 
 def _words(task: Task, answer: F32) -> str:
-    """answer: a class index or value, or [K] tags."""
+    """answer: a class index or value, [K] tags, or the symbols of a transcript."""
+    if task.type == "transcript":
+        return text_of(task, symbols(answer).tolist()) or "nothing"
     if task.type == "regression":
         return f"{float(answer):.4g}"
     if task.type == "classification":

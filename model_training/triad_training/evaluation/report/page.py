@@ -118,22 +118,12 @@ def write_report(
 def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
     task, name = breakdown.task, breakdown.task.name
     trust = evaluation.trust.get(name, {})
-    figures: dict[str, tuple[Figure, str]] = {}
+    figures = _answer_charts(breakdown)
     if len(main_scores(evaluation, task)) > 1:
         figures["scores"] = (
             draw_scores(task, main_scores(evaluation, task), main_intervals(evaluation, task)),
             "Main score by subset of media",
         )
-    if breakdown.confusion_KK is not None:
-        figures["confusion"] = (draw_confusion(breakdown, breakdown.confusion_KK), "Confusion matrix")
-    if breakdown.classes:
-        figures["classes"] = (draw_classes(breakdown), "Precision and recall by class")
-    if breakdown.reliability is not None:
-        figures["reliability"] = (draw_reliability(breakdown.reliability), "Reliability diagram")
-    if breakdown.coverage is not None:
-        figures["coverage"] = (draw_coverage(breakdown, breakdown.coverage), "Accuracy by coverage")
-    if task.type == "regression":
-        figures["regression"] = (draw_regression(breakdown), "Answer against truth")
     if evaluation.curves:
         figures["robustness"] = (draw_robustness(task, evaluation.curves), "Scores as the media get worse")
     if name in evaluation.removals:
@@ -157,6 +147,23 @@ def _task_part(evaluation: Evaluation, breakdown: Breakdown) -> TaskPart:
             for kind, (figure, says) in figures.items()
         },
     )
+
+
+def _answer_charts(breakdown: Breakdown) -> dict[str, tuple[Figure, str]]:
+    """Of one task's answers from all media."""
+    figures: dict[str, tuple[Figure, str]] = {}
+    if breakdown.confusion_KK is not None:
+        figures["confusion"] = (draw_confusion(breakdown, breakdown.confusion_KK), "Confusion matrix")
+    if breakdown.classes:
+        figures["classes"] = (draw_classes(breakdown), "Precision and recall by class")
+    for kind, bins in (("reliability", breakdown.reliability), ("symbols", breakdown.symbol_reliability)):
+        if bins is not None:
+            figures[kind] = (draw_reliability(bins), "Reliability diagram")
+    if breakdown.coverage is not None:
+        figures["coverage"] = (draw_coverage(breakdown, breakdown.coverage), "Accuracy by coverage")
+    if breakdown.task.type == "regression":
+        figures["regression"] = (draw_regression(breakdown), "Answer against truth")
+    return figures
 
 
 def _common_charts(evaluation: Evaluation, history: Sequence[EpochRecord]) -> dict[str, Chart]:

@@ -15,7 +15,7 @@ from triad_serving.media.example import ModelInputs
 from triad_serving.media.preprocess import preprocess
 from triad_training.config.train_config import TrainConfig
 from triad_training.data.dataset import ExampleDataset
-from triad_training.data.labels import split_tags
+from triad_training.data.labels import tags_of
 from triad_training.data.splits import SPLITS
 from triad_training.evaluation.report.style import INK, new_figure, shorten
 from triad_training.media.example import Example
@@ -63,7 +63,9 @@ def _count(split: str, chosen: Sequence[Example], config: TrainConfig, tasks: Se
         media={medium: media[medium] for medium in config.spec.media},
         labelled={name: len(found) for name, found in cells.items()},
         classes={
-            task.name: Counter(_tags(cells[task.name], task, config.tasks[task.name].separator))
+            task.name: Counter(
+                tag for cell in cells[task.name] for tag in set(tags_of(cell, config.tasks[task.name]))
+            )
             for task in tasks
             if task.type != "regression"
         },
@@ -83,7 +85,7 @@ def open_sample(dataset: ExampleDataset, examples: Sequence[Example]) -> dict[st
 
 
 def draw_labels(task: Task, counted: Sequence[SplitRows]) -> Figure:
-    """Share of each split's labelled rows that have each class or tag, most frequent first."""
+    """Share of each split's labelled rows that have each class, tag or symbol, most frequent first."""
     totals = Counter[str]()
     for rows in counted:
         totals += rows.classes[task.name]
@@ -135,9 +137,3 @@ def draw_lengths(opened: dict[str, list[ModelInputs]]) -> Figure | None:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3)
     return figure
-
-
-def _tags(cells: Sequence[str], task: Task, separator: str) -> list[str]:
-    if task.type == "classification":
-        return list(cells)
-    return [tag for cell in cells for tag in split_tags(cell, separator)]
