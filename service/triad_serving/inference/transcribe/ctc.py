@@ -2,8 +2,7 @@
 
 Output 0 is BLANK, the symbols stand behind it. A sequence is said by every path (one output for each moment)
 that becomes it when repeats are merged and blanks taken away.
-Shape letters: S sound tokens, W those of a stretch, K outputs, U symbols of a sequence, X = 2 U + 1 with blanks
-between.
+Shape letters: S sound tokens, W those of a stretch, K outputs, U symbols of a sequence, X = 2 U + 1.
 Source: A. Graves et al., Connectionist Temporal Classification, ICML 2006.
 """
 
