@@ -130,8 +130,8 @@ class _DrawingUp:
     def _row(self, inputs: ModelInputs) -> int:
         if self.windows and len(self.rows) >= MOST_ROWS:
             raise TooLargeError(
-                f"To explain a recording of {len(self.windows)} windows takes more than {MOST_ROWS} runs; "
-                "send a shorter one, or explain=none.",
+                f"A recording of {len(self.windows)} windows takes more than {MOST_ROWS} rows so; "
+                "send a shorter one, or ask for no explanation.",
                 field=TRANSCRIBED.name,
                 limit=MOST_ROWS,
             )

@@ -20,6 +20,7 @@ from triad_serving.inference.transcribe.words import START, State, WordList
 FAINTEST = 1e-5  # of a moment's outputs: a symbol below it extends no prefix
 HOPELESS = 1e-8  # of the best prefix's probability
 NOBODY = NOWHERE = -1
+ROOT = 0  # the prefix of no symbols
 TINY = 1e-300
 
 
@@ -132,7 +133,7 @@ def beam_search(posterior_SK: F64, knowledge: Knowledge, *, beam: int) -> list[i
     A. Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition, arXiv:1408.2873, algorithm 1.
     """
     tree = _Tree(knowledge)
-    kept = _Kept.of(tree, [0], np.ones(1), np.zeros(1))
+    kept = _Kept.of(tree, [ROOT], np.ones(1), np.zeros(1))
     for now_K in posterior_SK:
         kept = _hear(kept, now_K, tree, beam)
     return _finish(tree, kept)
@@ -190,6 +191,6 @@ def _finish(tree: _Tree, kept: _Kept) -> list[int]:
     if scores_B.any():
         return tree.symbols(nodes[int(scores_B.argmax())])
     node = nodes[int(total_B.argmax())]
-    while not tree.ending(node):
+    while node != ROOT and not tree.ending(node):
         node = tree.parents[node]
     return tree.symbols(node)
