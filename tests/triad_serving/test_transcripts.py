@@ -142,6 +142,7 @@ def test_a_recording_in_windows_says_what_it_says_at_once(tmp_path: Path, repeat
     assert whole.attention.audio is not None
     pairs = zip(in_windows.attention.audio, whole.attention.audio, strict=True)
     assert all((one.start, one.end) == (other.start, other.end) for one, other in pairs)
+    assert np.ptp([each.weight for each in in_windows.attention.audio]) < 1e-3  # the model attends evenly
     kind = answers[0].predictions["kind"].attention
     assert kind is not None
     assert kind.audio is not None

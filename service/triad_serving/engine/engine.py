@@ -211,8 +211,8 @@ class Engine:
         try:
             result = await asyncio.wrap_future(pending.answer)
             if pending.model.bundle.searches:
-                finish = functools.partial(self.finish, pending, result)
-                return (await asyncio.wrap_future(self.offload(finish)))[0]
+                finished = self.offload(functools.partial(self.finish, pending, result))
+                return (await asyncio.wrap_future(finished))[0]
             return self.finish(pending, result)[0]
         finally:
             del pending, raw  # of which an error's traceback would keep hold

@@ -19,7 +19,8 @@ def join_windows(
     """outputs: of each window, or of one example without a sound. transcripts: names of the tasks.
 
     Every other task is answered from the first window. Of a transcript each window gives the tokens that are
-    kept of it; its attention to the other media is the windows' mean, and all of it sums to 1 again.
+    kept of it; its attention counts by how many tokens the window has, so that those of a short last one do
+    not stand out, and sums to 1 again.
     """
     first = outputs[0]
     if len(outputs) < len(windows):
@@ -30,12 +31,10 @@ def join_windows(
         return np.concatenate([array[own] for array, own in zip(arrays, kept, strict=True)])
 
     def weights(of_windows: Sequence[Mapping[MediumName, F32]]) -> dict[MediumName, F32]:
-        joined = {
-            medium: along([each[medium] for each in of_windows])
-            if medium == TRANSCRIBED.name
-            else np.sum([each[medium] for each in of_windows], axis=0)
-            for medium in of_windows[0]
-        }
+        joined = {}
+        for medium in of_windows[0]:
+            scaled = [each[medium] * np.float32(len(each[TRANSCRIBED.name])) for each in of_windows]
+            joined[medium] = along(scaled) if medium == TRANSCRIBED.name else np.sum(scaled, axis=0)
         total = sum(float(array.sum()) for array in joined.values())
         return {medium: array / np.float32(total) for medium, array in joined.items()}
 
