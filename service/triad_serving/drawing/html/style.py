@@ -51,7 +51,7 @@ td svg {{ display: inline-block; }}
 .track path {{ stroke-width: 0.7; fill: none; }}
 .heard {{ fill: var(--bar); stroke: var(--bar); stroke-width: 1; vector-effect: non-scaling-stroke; }}
 .names text {{ fill: var(--ink); font-size: 14px; }}
-.unheard {{ stroke: var(--soft); }}
+.unheard {{ stroke: var(--soft); }} .said {{ stroke: var(--ink); }}
 .ends {{ display: flex; justify-content: space-between; }}
 .legend > div {{ flex: 1 1 300px; font-size: 14px; }}
 .legend svg {{ width: 100%; height: 14px; }}

@@ -123,8 +123,8 @@ def draw_marks(marks: Marks, wave: Wave) -> str:
     return (
         f'<svg class="names" width="100%" height="{height}" aria-hidden="true">{names}</svg>'
         f'<svg class="track" viewBox="0 0 {columns} {WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(marks.title)}"><path class="unheard" '
-        f'd="{"".join(_strokes(wave, 0, columns))}"/>{rects}</svg>'
+        f'aria-label="{escape(marks.title)}">{rects}<path class="said" '
+        f'd="{"".join(_strokes(wave, 0, columns))}"/></svg>'
     )
 
 
