@@ -3,6 +3,8 @@
 The tiny model reads text (t), image (i) and sound (a); an absent medium scores 0:
     t = sum of token ids / 10      i = 4 * mean pixel / 255      a = 4 * peak / 32768
     logits.kind = [t, i, a]   logits.tags = [t - 1, i - 1]   logits.size = [t + i + a]
+The spoken one has a transcript, too, which each sound token of 40 ms says alone by its peak:
+    logits.spoken = - 200 (peak - level)^2 for the levels 0 (blank), 0.25 (low), 0.5 (mid), 0.9 (high)
 Attention: a word and a sound token weigh 1, an image cell 1 + its mean pixel / 255; all divided by their sum.
 Rollout: each token weighs 1, divided by their number. Fusion: one layer, one head, each medium sees itself.
 """
@@ -11,8 +13,9 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -40,6 +43,10 @@ TASKS = (
     Task(name="tags", type="multilabel", labels=("spoken", "seen")),
     Task(name="size", type="regression"),
 )
+SPOKEN = Task(name="spoken", type="transcript", labels=("low", "mid", "high"))
+LEVELS = {"": 0.0, "low": 0.25, "mid": 0.5, "high": 0.9}
+TOKEN_S = 0.04
+SHAPES = {"fusion.1": ["B", 1, 3, 3], "logits.spoken": ["B", "S", 4]}
 WORDS = ("seven", "七", "three", "hello")  # ids 2, 3, 4, 5
 
 
@@ -60,8 +67,38 @@ def wav_bytes(seconds: float = 0.5, *, sample_rate_hz: int = 8000, peak: float =
     return struct.pack("<4sI", b"RIFF", len(chunks)) + chunks
 
 
-def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1", **changes: object) -> Path:
-    """changes: other fields of the manifest."""
+def spoken_wav(tokens: Sequence[str]) -> bytes:
+    """A sound that says one of LEVELS for each token, at 8 kHz."""
+    levels_T = np.repeat([LEVELS[each] for each in tokens], round(8000 * TOKEN_S))
+    data = (levels_T * 32768).astype("<i2").tobytes()
+    plain = wav_bytes(len(tokens) * TOKEN_S)
+    return plain[: len(plain) - len(data)] + data
+
+
+def write_spoken_bundle(root: Path, *, max_s: float = 2.0, **changes: object) -> Path:
+    """models/spoken/1, which hears so many seconds at once. changes: as below."""
+    assert SPEC.audio is not None
+    spec = replace(SPEC, audio=replace(SPEC.audio, max_s=max_s))
+    fields = {"name": "spoken", "preprocess": spec, "tasks": (*TASKS, SPOKEN), **changes}
+    return write_tiny_bundle(root, **fields)
+
+
+@pytest.fixture(scope="session")
+def spoken_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared by all tests: do not change it."""
+    return write_spoken_bundle(tmp_path_factory.mktemp("models"))
+
+
+def write_tiny_bundle(
+    root: Path,
+    *,
+    name: str = "tiny",
+    version: str = "1",
+    model: bytes | None = None,
+    files: Mapping[str, bytes] | None = None,
+    **changes: object,
+) -> Path:
+    """model: another graph. files: more of them. changes: other fields of the manifest."""
     manifest = BundleManifest(
         name=name,
         version=version,
@@ -72,11 +109,12 @@ def write_tiny_bundle(root: Path, *, name: str = "tiny", version: str = "1", **c
         tasks=TASKS,
         metrics={"test": {"text+image+audio": {"kind": {"accuracy": 0.5}}}},
     ).model_copy(update=changes)
-    files = {
-        "model.onnx": tiny_model().SerializeToString(),
+    every = {
+        "model.onnx": model or tiny_model(manifest.tasks).SerializeToString(),
         "vocabulary.txt": "".join(f"{word}\n" for word in WORDS).encode(),
+        **(files or {}),
     }
-    return write_bundle(root / name / version, manifest, files).path
+    return write_bundle(root / name / version, manifest, every).path
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +134,8 @@ async def client_of(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def tiny_model() -> onnx.ModelProto:
+def tiny_model(tasks: Sequence[Task] = TASKS) -> onnx.ModelProto:
+    """tasks: TASKS, or those and SPOKEN."""
     graph = _Graph()
     text_B, text_BL = _text_part(graph)
     image_B, image_BC = _image_part(graph)
@@ -113,7 +152,10 @@ def tiny_model() -> onnx.ModelProto:
     total_B1 = graph.add("Sum", *sums)
     counts = [graph.add("ReduceSum", part, graph.ints(1)) for part in tokens.values()]
     count_B1 = graph.add("Sum", *counts)
-    for task in TASKS:
+    spoken = [SPOKEN] if SPOKEN.name in {task.name for task in tasks} else []
+    if spoken:
+        _speak(graph)
+    for task in (*TASKS, *spoken):
         for medium, part in weights.items():
             graph.add("Div", part, total_B1, output=f"attention.{task.name}.{medium}")
             graph.add("Div", tokens[medium], count_B1, output=f"rollout.{task.name}.{medium}")
@@ -142,25 +184,25 @@ class _Graph:
         return name
 
     def ints(self, *values: int) -> str:
-        return self._constant(np.array(values, dtype=np.int64))
+        return self.constant(np.array(values, dtype=np.int64))
 
     def floats(self, value: float) -> str:
-        return self._constant(np.array(value, dtype=np.float32))
+        return self.constant(np.array(value, dtype=np.float32))
 
     def scalar(self, value: int) -> str:
-        return self._constant(np.array(value, dtype=np.int64))
+        return self.constant(np.array(value, dtype=np.int64))
 
     def eye(self, size: int) -> str:
-        return self._constant(np.eye(size, dtype=np.float32))
+        return self.constant(np.eye(size, dtype=np.float32))
 
     def positive(self, values: str) -> str:
         """1 where a value is above 0, else 0."""
         return self.add("Cast", self.add("Greater", values, self.floats(0.0)), to=TensorProto.FLOAT)
 
     def zeros(self, *shape: int) -> str:
-        return self._constant(np.zeros(shape, dtype=np.float32))
+        return self.constant(np.zeros(shape, dtype=np.float32))
 
-    def _constant(self, value: np.ndarray) -> str:
+    def constant(self, value: np.ndarray) -> str:
         name = f"c{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(value, name))
         return name
@@ -173,10 +215,7 @@ class _Graph:
             _value("sample_counts", TensorProto.INT64, ["Na"]),
             *(_value(f"{medium}_row", TensorProto.INT64, ["B"]) for medium in ("text", "image", "audio")),
         ]
-        outputs = [
-            _value(name, TensorProto.FLOAT, ["B", 1, 3, 3] if name == "fusion.1" else ["B", None])
-            for name in self._outputs
-        ]
+        outputs = [_value(name, TensorProto.FLOAT, SHAPES.get(name, ["B", None])) for name in self._outputs]
         graph = helper.make_graph(self._nodes, "tiny", inputs, outputs, self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         onnx.checker.check_model(model)
@@ -221,6 +260,23 @@ def _audio_part(graph: _Graph) -> tuple[str, str]:
     tokens_N1 = graph.add("Unsqueeze", _tokens(graph, "sample_counts"), graph.ints(1))
     valid_NS = graph.add("Cast", graph.add("Less", token_S, tokens_N1), to=TensorProto.FLOAT)
     return _gather(graph, "audio", score_N), _gather(graph, "audio", valid_NS)
+
+
+def _speak(graph: _Graph) -> None:
+    """logits.spoken [B, S, 4]."""
+    size_NT = graph.add("Abs", graph.add("Cast", "samples", to=TensorProto.FLOAT))
+    shape_N = graph.add("Gather", graph.add("Shape", "samples"), graph.ints(0))
+    length_1 = graph.add("Gather", graph.add("Shape", "samples"), graph.ints(1))
+    behind = graph.add("Expand", graph.zeros(1), graph.add("Concat", shape_N, graph.ints(320), axis=0))
+    tokens_1 = _tokens(graph, length_1)
+    end_1 = graph.add("Mul", tokens_1, graph.scalar(320))
+    padded_NT = graph.add("Concat", size_NT, behind, axis=1)
+    whole_NT = graph.add("Slice", padded_NT, graph.ints(0), end_1, graph.ints(1))
+    cut = graph.add("Reshape", whole_NT, graph.add("Concat", shape_N, tokens_1, graph.ints(320), axis=0))
+    peak_NS1 = graph.add("Div", graph.add("ReduceMax", cut, graph.ints(2), keepdims=1), graph.floats(32768.0))
+    off_NSK = graph.add("Sub", peak_NS1, graph.constant(np.array(list(LEVELS.values()), dtype=np.float32)))
+    logits_NSK = graph.add("Mul", graph.add("Mul", off_NSK, off_NSK), graph.floats(-200.0))
+    graph.add("Identity", _gather(graph, "audio", logits_NSK), output="logits.spoken")
 
 
 def _tokens(graph: _Graph, samples: str) -> str:

@@ -25,6 +25,8 @@ hop = 80
 frames_per_token = 4
 [preprocess.text]
 max_tokens = 16
+[lexicon]
+min_count = 1
 [model]
 linear = false
 width = 16

@@ -242,8 +242,8 @@ class TriadModel(nn.Module):
             outputs[f"logits.{name}"], weights_BS = head(fused_BSD, own_BSD, mask_BS)
             outputs[f"moments.{name}"] = mask_BS
             parts = [
-                weights_BS if m == place else weights_BS.new_zeros(len(weights_BS), length)
-                for m, length in enumerate(lengths)
+                weights_BS if medium == HEARD else torch.zeros_like(tokens.mask_NP, dtype=weights_BS.dtype)
+                for medium, tokens in gathered.items()
             ]
             traced_BP = roll_out(torch.cat(parts, dim=1), fused.layers)
             traced = torch.split(traced_BP, lengths, dim=1)

@@ -55,8 +55,9 @@ class Wanted:
 class ModelOutputs:
     """One row of the graph's answer; all but the logits are empty unless wanted.
 
-    logits_K: by task, a transcript's [S, K]. attention, rollout: by task and present medium, [L], [C] or [S],
-    padding removed. fusion_HMM: of each layer. embeddings_D: by present medium, and "fused".
+    logits_K: by task; a transcript's [S, K], [0, K] without a sound. attention, rollout: by task and present
+    medium, [L], [C] or [S], padding removed. fusion_HMM: of each layer. embeddings_D: by present medium, and
+    "fused".
     """
 
     logits_K: Mapping[str, F32]

@@ -25,8 +25,8 @@ def share(value: float) -> str:
 
 
 def label_bars(answer: TaskPrediction, phrases: Phrases) -> Bars | None:
-    """None for a regression."""
-    if answer.type == "regression":
+    """None for a regression or transcript."""
+    if answer.type in ("regression", "transcript"):
         return None
     top = answer.top[:MOST_LABELS]
     probabilities = [each.probability for each in top]

@@ -13,9 +13,9 @@ from triad_serving.drawing.phrases import PHRASES, Phrases
 from triad_serving.drawing.scene import Scene, TaskPart, shorten
 from triad_serving.inference.answer import Prediction, TaskPrediction
 from triad_serving.media.example import PreprocessSpec, RawInputs
-from triad_serving.media.figures import Canvas, Figure, Tone
+from triad_serving.media.figures import Canvas, Figure, Mark, Marks, Tone
 from triad_serving.media.limits import MediaLimits
-from triad_serving.media.registry import MEDIA, by_name, present
+from triad_serving.media.registry import MEDIA, TRANSCRIBED, by_name, present
 
 MOST_TASKS = 12
 
@@ -32,10 +32,15 @@ def compose(
 ) -> Scene:
     """raw: what was predicted from. spec: the model's."""
     phrases = PHRASES[language]
+    heard = any(answer.type == "transcript" for answer in prediction.predictions.values())
     canvases: dict[MediumName, Canvas] = {
         medium.name: medium.canvas(getattr(raw, medium.name), spec.of(medium.name), limits)
         for medium, _ in present(prediction.inputs)
+        if not (heard and medium.name == TRANSCRIBED.name)
     }
+    if heard:
+        sent, own = getattr(raw, TRANSCRIBED.name), spec.of(TRANSCRIBED.name)
+        canvases[TRANSCRIBED.name] = TRANSCRIBED.canvas(sent, own, limits, whole=True)
     shown = list(prediction.predictions.items())[:MOST_TASKS]
     drawn = [_draw_task(name, answer, canvases, phrases) for name, answer in shown]
     left_out = _cut_off(drawn, canvases, language)
@@ -84,14 +89,31 @@ def _draw_task(
         answer=_answer(answer, phrases),
         bars=tuple(filter(None, [label_bars(answer, phrases), media_bars(answer, phrases)])),
         remarks=tuple(_remarks(answer, phrases)),
-        figures=tuple(figure for medium in MEDIA for of, figure in figures if of == medium.name),
+        figures=(
+            *_heard(answer, phrases),
+            *(figure for medium in MEDIA for of, figure in figures if of == medium.name),
+        ),
     )
     return _Drawn(part, figures)
+
+
+def _heard(answer: TaskPrediction, phrases: Phrases) -> Iterator[Marks]:
+    """Of a transcript that is not empty."""
+    if answer.type == "transcript" and answer.symbols:
+        yield Marks(
+            title=phrases.heard,
+            marks=tuple(
+                Mark(name=each.symbol, start_s=each.start, end_s=each.end, level=each.probability)
+                for each in answer.symbols
+            ),
+        )
 
 
 def _answer(answer: TaskPrediction, phrases: Phrases) -> str:
     if answer.type == "regression":
         return number(answer.value)
+    if answer.type == "transcript":
+        return f"{shorten(answer.text) or phrases.nothing_heard} · {share(answer.probability)}"
     if answer.type == "multilabel":
         return shorten(", ".join(answer.labels)) or phrases.no_label
     return f"{shorten(answer.label)} · {share(answer.probability)}"
@@ -100,7 +122,7 @@ def _answer(answer: TaskPrediction, phrases: Phrases) -> str:
 def _remarks(answer: TaskPrediction, phrases: Phrases) -> Iterator[str]:
     if answer.type == "classification" and answer.abstained:
         yield phrases.abstained
-    if answer.type != "regression" and len(answer.top) > MOST_LABELS:
+    if answer.type in ("classification", "multilabel") and len(answer.top) > MOST_LABELS:
         yield phrases.more_labels.format(count=len(answer.top) - MOST_LABELS)
     found = answer.attribution
     explained = found or answer.occlusion
@@ -109,7 +131,7 @@ def _remarks(answer: TaskPrediction, phrases: Phrases) -> Iterator[str]:
     if explained.target is None:
         yield phrases.explained_value
     else:
-        yield phrases.explained.format(target=shorten(explained.target))
+        yield phrases.explained.format(target=shorten(explained.target) or phrases.nothing_heard)
     if found is None:
         return
     total = found.baseline + sum(contributions_of(found).values())

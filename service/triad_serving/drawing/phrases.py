@@ -16,6 +16,8 @@ class Phrases:
     medium: str
     label: str
     no_label: str
+    nothing_heard: str
+    heard: str
     probability: str
     attention: str
     shapley: str
@@ -46,6 +48,8 @@ ENGLISH = Phrases(
     medium="medium",
     label="label",
     no_label="none",
+    nothing_heard="nothing",
+    heard="what was heard, and when: the darker, the surer",
     probability="probability",
     attention="attention",
     shapley="Shapley value",
@@ -82,6 +86,8 @@ CHINESE = Phrases(
     medium="媒体",
     label="标签",
     no_label="无",
+    nothing_heard="无",
+    heard="听到的内容及时刻：颜色越深，把握越大",
     probability="概率",
     attention="注意力",
     shapley="沙普利值",

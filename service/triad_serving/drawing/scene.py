@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from triad_serving.contract.language import Language
-from triad_serving.media.figures import Canvas, Figure, Heat, Picture, Rows, Tone, Track, Wave, Words
+from triad_serving.media.figures import Canvas, Figure, Heat, Marks, Picture, Rows, Tone, Track, Wave, Words
 
 MOST_NAME_CHARACTERS = 40  # of a label or a task
 
@@ -53,6 +53,10 @@ class TaskPart:
     @property
     def rows(self) -> tuple[Rows, ...]:
         return tuple(figure for figure in self.figures if isinstance(figure, Rows))
+
+    @property
+    def marks(self) -> tuple[Marks, ...]:
+        return tuple(figure for figure in self.figures if isinstance(figure, Marks))
 
     @property
     def tracks(self) -> tuple[Track, ...]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from triad_serving.drawing.bars import bars_of, number
+from triad_serving.drawing.bars import bars_of, number, share
 from triad_serving.drawing.scene import Bars, Column, Scene, TaskPart
-from triad_serving.media.figures import Heat, Track, Words
+from triad_serving.media.figures import Heat, Marks, Track, Words
 
 NARROWEST, WIDEST = 48, 100  # columns of a line
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -17,6 +17,7 @@ SHADES, AGAINST = "·░▒▓█", "·-=≡≣"  # of a level's magnitude; the 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 MOST_WORDS, WORD_WIDTH = 5, 60  # and columns of their lines
 MOST_ROWS = 16  # of a grid of cells
+MOST_MARKS = 40
 INDENT = "  "
 
 
@@ -40,6 +41,9 @@ def _task(part: TaskPart, width: int) -> Iterator[str]:
     for heat in part.heats:
         yield heat.title
         yield from _grid(heat)
+    for marks in part.marks:
+        yield marks.title
+        yield from _marks(marks, width)
     for track in part.tracks:
         yield track.title
         yield _heights(track, width)
@@ -90,6 +94,25 @@ def _grid(heat: Heat) -> Iterator[str]:
     for row in range(0, len(levels), side):
         blocks = [levels[row : row + side, c : c + side] for c in range(0, levels.shape[1], side)]
         yield "".join(2 * _glyph(max(block.ravel().tolist(), key=abs), SHADES, AGAINST) for block in blocks)
+
+
+def _marks(marks: Marks, width: int) -> Iterator[str]:
+    """Each name with its moment, and how sure it is as a bar."""
+    shown = marks.marks[:MOST_MARKS]
+    named = min(max(_width(mark.name) for mark in shown), width // 3)
+    ends = len(f"{shown[-1].end_s:.2f}")
+    column = Column(
+        title="",
+        values=tuple(mark.level for mark in shown),
+        shown=tuple(share(mark.level) for mark in shown),
+        low=0,
+        high=1,
+    )
+    for n, mark in enumerate(shown):
+        moment = f"{mark.start_s:{ends}.2f}–{mark.end_s:{ends}.2f} s"
+        yield f"{moment}  {_fitted(mark.name, named)}  {_bar(column, n, width - len(moment) - named - 4)}"
+    if more := len(marks.marks) - len(shown):
+        yield f"… {more}"
 
 
 def _heights(track: Track, width: int) -> str:

@@ -31,7 +31,7 @@ from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.engine.admission import Admission
 from triad_serving.engine.batcher import Answer, Batcher, BatchResult, Run, fail
 from triad_serving.engine.catalog import Catalog, Model, load_catalog, reload_catalog, reload_model
-from triad_serving.explanation.explain import Plan, check_target, explain, plan
+from triad_serving.explanation.explain import Plan, check_target, explain, join_variants, plan
 from triad_serving.inference.answer import Prediction
 from triad_serving.inference.options import Options
 from triad_serving.inference.postprocess import (
@@ -41,7 +41,8 @@ from triad_serving.inference.postprocess import (
     warnings_about,
 )
 from triad_serving.media.example import ModelInputs, RawInputs, require_media
-from triad_serving.media.preprocess import preprocess
+from triad_serving.media.preprocess import preprocess, preprocess_whole
+from triad_serving.media.windows import Window
 from triad_serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -209,6 +210,9 @@ class Engine:
         pending = self.start(raw, options, request_id=request_id)
         try:
             result = await asyncio.wrap_future(pending.answer)
+            if pending.model.bundle.searches:
+                finished = self.offload(functools.partial(self.finish, pending, result))
+                return (await asyncio.wrap_future(finished))[0]
             return self.finish(pending, result)[0]
         finally:
             del pending, raw  # of which an error's traceback would keep hold
@@ -258,16 +262,21 @@ class Engine:
     def finish(self, pending: Pending, result: BatchResult) -> tuple[Prediction, Timings]:
         """Raises UnanswerableError where the model's answer is not finite."""
         started_s = time.perf_counter()
-        manifest, options, outputs = pending.model.bundle.manifest, pending.options, result.rows[0]
-        predictions = predict_tasks(outputs, pending.inputs, manifest, options)
+        bundle, options, variants = pending.model.bundle, pending.options, result.rows
+        manifest, decoders = bundle.manifest, bundle.decoders
+        assert pending.planned is not None
+        if pending.planned.windows:
+            variants = join_variants(pending.planned, result.rows, list(decoders))
+        outputs = variants[0]
+        predictions = predict_tasks(outputs, pending.inputs, manifest, options, decoders)
         if options.explain != "none":
-            assert pending.planned is not None
             predictions = explain(
                 predictions,
                 pending.planned,
-                result.rows,
+                variants,
                 manifest=manifest,
                 target=options.target,
+                decoders=decoders,
             )
         full = options.attention == "full"
         prediction = Prediction(
@@ -278,7 +287,7 @@ class Engine:
             inputs=describe_inputs(pending.inputs, manifest.preprocess),
             predictions=predictions,
             fusion=describe_fusion(outputs.fusion_HMM, pending.inputs, manifest.preprocess) if full else None,
-            warnings=warnings_about(pending.inputs, manifest.preprocess),
+            warnings=warnings_about(pending.inputs, manifest.preprocess, decoders),
         )
         timings = Timings(
             preprocess_s=pending.preprocess_s,
@@ -300,8 +309,12 @@ class Engine:
             return
         bundle, options, most_parts = pending.model.bundle, pending.options, self.settings.max_occlusions
         try:
-            pending.inputs = preprocess(raw, bundle.spec, bundle.assets, self._limits)
-            planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts)
+            windows: Sequence[Window] = ()
+            if bundle.decoders:
+                pending.inputs, windows = preprocess_whole(raw, bundle.spec, bundle.assets, self._limits)
+            else:
+                pending.inputs = preprocess(raw, bundle.spec, bundle.assets, self._limits)
+            planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts, windows=windows)
         except MemoryError as error:
             short = OverloadedError("There is not enough memory for this example now; try a smaller one.")
             short.__cause__ = error

@@ -1,30 +1,44 @@
 """Why an answer is as it is: what must be asked of the graph besides, and what the answers to that say.
 
 Everything is a row of the same run: the example, all subsets of its media (shapley; each medium is encoded
-once for all of them), and the example without each of its parts (occlusion).
+once for all of them), and the example without each of its parts (occlusion). Of a recording that is read in
+windows each of these variants is a row for every window; a part is hidden in those that hear it.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from triad_serving.contract.arrays import F32
-from triad_serving.contract.errors import ParameterError
+from triad_serving.contract.errors import ParameterError, TooLargeError
 from triad_serving.contract.outputs import MediumName, ModelOutputs, media_subsets
 from triad_serving.contract.schema import DECIMALS
 from triad_serving.contract.tasks import Task
 from triad_serving.explanation.occlusion import Parts, hide, parts_of, total
 from triad_serving.explanation.shapley import F64, coalition_of, interaction_values, shapley_values
-from triad_serving.inference.answer import Attribution, Interaction, Occlusion, Relation, TaskPrediction
+from triad_serving.inference.answer import (
+    Attribution,
+    Interaction,
+    Occlusion,
+    Relation,
+    TaskPrediction,
+    Transcript,
+)
 from triad_serving.inference.bundle import BundleManifest
 from triad_serving.inference.options import Options
-from triad_serving.inference.postprocess import first_answered, probabilities, require_finite
+from triad_serving.inference.postprocess import NO_DECODERS, first_answered, probabilities, require_finite
+from triad_serving.inference.transcribe.decoder import Decoder
+from triad_serving.inference.transcribe.joining import join_windows
 from triad_serving.media.example import ModelInputs, PreprocessSpec
-from triad_serving.media.registry import present
+from triad_serving.media.medium import Part
+from triad_serving.media.registry import TRANSCRIBED, present
+from triad_serving.media.windows import Window
 
+MOST_ROWS = 2048  # of one request whose recording is read in windows
 NEGLIGIBLE = 0.02  # effect of a medium, or of two together, as a share of the range of the coalitions' values
 
 
@@ -32,45 +46,119 @@ NEGLIGIBLE = 0.02  # effect of a medium, or of two together, as a share of the r
 class Plan:
     """The rows of one request, the example itself first.
 
-    coalitions: row by coalition of the present media, where Shapley values are wanted. parts: what is hidden,
-    where occlusion is wanted; hidden: the row without each, None where nothing else is left.
+    variants: of the example, itself first; of each its row, or where it is read in windows their rows.
+    coalitions: variant by coalition of the present media, where Shapley values are wanted. parts: what is
+    hidden, where occlusion is wanted; hidden: the variant without each, None where nothing else is left.
     """
 
     rows: tuple[ModelInputs, ...]
+    variants: tuple[tuple[int, ...], ...] = ((0,),)
+    windows: Sequence[Window] = ()
     coalitions: Mapping[int, int] = field(default_factory=dict)
     parts: Parts | None = None
     hidden: tuple[int | None, ...] = ()
 
 
-def plan(inputs: ModelInputs, options: Options, spec: PreprocessSpec, *, most_parts: int) -> Plan:
-    """most_parts: to hide of one medium."""
-    rows = [inputs]
+def plan(
+    inputs: ModelInputs,
+    options: Options,
+    spec: PreprocessSpec,
+    *,
+    most_parts: int,
+    windows: Sequence[Window] = (),
+) -> Plan:
+    """most_parts: to hide of one medium. windows: of a recording that is read so; inputs has the first.
+
+    Raises TooLargeError where that would be too many rows.
+    """
+    if options.explain == "none" and not windows:
+        return Plan(rows=(inputs,))
+    drawn_up = _DrawingUp(spec=spec, windows=windows)
+    drawn_up.add(inputs)
     coalitions: dict[int, int] = {}
     parts: Parts | None = None
     hidden: list[int | None] = []
     if options.explain in ("shapley", "all"):
         for subset in media_subsets(inputs.media):
-            whole = subset == inputs.media
-            coalitions[coalition_of(subset, inputs.media)] = 0 if whole else len(rows)
-            rows += [] if whole else [inputs.only(*subset)]
+            coalition = coalition_of(subset, inputs.media)
+            coalitions[coalition] = 0 if subset == inputs.media else drawn_up.add(inputs.only(*subset))
     if options.explain in ("occlusion", "all"):
-        parts = parts_of(inputs, spec, most=most_parts)
-        for part in parts.parts:
-            rest = hide(inputs, [part], spec)
-            hidden.append(len(rows) if rest.media else None)
-            rows += [rest] if rest.media else []
-    return Plan(rows=tuple(rows), coalitions=coalitions, parts=parts, hidden=tuple(hidden))
+        parts = parts_of(inputs, spec, most=most_parts, windows=windows)
+        hidden = [drawn_up.without(part, inputs) for part in parts.parts]
+    return Plan(
+        rows=tuple(drawn_up.rows),
+        variants=tuple(drawn_up.variants),
+        windows=windows,
+        coalitions=coalitions,
+        parts=parts,
+        hidden=tuple(hidden),
+    )
+
+
+@dataclass(kw_only=True, eq=False)
+class _DrawingUp:
+    """A plan's rows while they are collected."""
+
+    spec: PreprocessSpec
+    windows: Sequence[Window]
+    rows: list[ModelInputs] = field(default_factory=list)
+    variants: list[tuple[int, ...]] = field(default_factory=list)
+
+    def add(self, variant: ModelInputs) -> int:
+        """Its number among the variants."""
+        further = self.windows[1:] if variant.of(TRANSCRIBED.name) is not None else ()
+        heard = [variant.having(TRANSCRIBED.name, window.item) for window in further]
+        return self._append([self._row(each) for each in (variant, *heard)])
+
+    def without(self, part: Part, inputs: ModelInputs) -> int | None:
+        """Likewise of the example without a part; None where nothing is left of it."""
+        if not self.windows or part.medium != TRANSCRIBED.name:
+            rest = hide(inputs, [part], self.spec)
+            return self.add(rest) if rest.media else None
+        found = list(self.variants[0])
+        for w, window in enumerate(self.windows):
+            first, last = part.first - window.first, part.last - window.first
+            own = dataclasses.replace(part, first=max(first, 0), last=last)
+            if last > 0 and first < TRANSCRIBED.token_count(window.item, self.spec.of(TRANSCRIBED.name)):
+                found[w] = self._row(hide(inputs.having(TRANSCRIBED.name, window.item), [own], self.spec))
+        return self._append(found)
+
+    def _append(self, rows: Sequence[int]) -> int:
+        self.variants.append(tuple(rows))
+        return len(self.variants) - 1
+
+    def _row(self, inputs: ModelInputs) -> int:
+        if self.windows and len(self.rows) >= MOST_ROWS:
+            raise TooLargeError(
+                f"A recording of {len(self.windows)} windows takes more than {MOST_ROWS} rows so; "
+                "send a shorter one, or ask for no explanation.",
+                field=TRANSCRIBED.name,
+                limit=MOST_ROWS,
+            )
+        self.rows.append(inputs)
+        return len(self.rows) - 1
+
+
+def join_variants(
+    planned: Plan, rows: Sequence[ModelOutputs], transcripts: Sequence[str]
+) -> list[ModelOutputs]:
+    """Of each variant what its windows say together. rows: the plan's. transcripts: names of the tasks."""
+    return [
+        join_windows([rows[row] for row in variant], planned.windows, transcripts)
+        for variant in planned.variants
+    ]
 
 
 def check_target(target: str | None, tasks: Sequence[Task]) -> None:
-    """Raises ParameterError where no task has such a label."""
-    if target is not None and not any(target in task.labels for task in tasks):
+    """Raises ParameterError where no task has such a label; a transcript's symbols are none."""
+    labels = (task.labels for task in tasks if task.type != "transcript")
+    if target is not None and not any(target in each for each in labels):
         raise ParameterError(f"No task has the label {target[:80]!r}.", field="target", value=target)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Game:
-    """What is explained of a task, its value in each row, [R], and where nothing is known."""
+    """What is explained of a task, its value in each variant, [R], and where nothing is known."""
 
     label: str | None
     values_R: F64
@@ -80,26 +168,44 @@ class _Game:
 def explain(
     predictions: Mapping[str, TaskPrediction],
     planned: Plan,
-    rows: Sequence[ModelOutputs],
+    variants: Sequence[ModelOutputs],
     *,
     manifest: BundleManifest,
     target: str | None,
+    decoders: Mapping[str, Decoder] = NO_DECODERS,
 ) -> dict[str, TaskPrediction]:
-    """The predictions, each with what the rows say about it. target: a label to explain.
+    """The predictions, each with what the variants say about it. target: a label to explain.
 
-    Raises UnanswerableError where a row's answer is not finite.
+    Raises UnanswerableError where a variant's answer is not finite.
     """
     explained = {}
     for task in manifest.tasks:
-        game = _play(task, np.stack([row.logits_K[task.name] for row in rows]), target)
+        answer = predictions.get(task.name)
+        if answer is None:
+            continue
+        if isinstance(answer, Transcript):
+            game = _play_transcript(decoders[task.name], answer, variants)
+        else:
+            game = _play(task, np.stack([variant.logits_K[task.name] for variant in variants]), target)
         details: dict[str, object] = {}
         if planned.coalitions:
             details["attribution"] = _attribute(game, planned)
         if planned.parts:
-            weights = rows[0].attention[task.name]
+            weights = variants[0].attention[task.name]
             details["occlusion"] = _occlude(game, planned, weights, manifest.preprocess)
-        explained[task.name] = predictions[task.name].model_copy(update=details)
+        explained[task.name] = answer.model_copy(update=details)
     return explained
+
+
+def _play_transcript(decoder: Decoder, answer: Transcript, variants: Sequence[ModelOutputs]) -> _Game:
+    """The probability of the answered symbols; 0 without a sound, and where nothing is known."""
+    task = decoder.task
+    symbols_U = [1 + task.labels.index(each.symbol) for each in answer.symbols]
+    values = [
+        decoder.probability(logits_SK, symbols_U) if len(logits_SK := variant.logits_K[task.name]) else 0.0
+        for variant in variants
+    ]
+    return _Game(label=answer.text, values_R=np.array(values), baseline=0.0)
 
 
 def _play(task: Task, logits_RK: F32, target: str | None) -> _Game:
@@ -117,8 +223,8 @@ def _attribute(game: _Game, planned: Plan) -> Attribution:
     """Among the present media: one that is absent adds nothing, and changes nobody's value."""
     media = planned.rows[0].media
     values_1S = np.full((1, 1 << len(media)), game.baseline)
-    for coalition, row in planned.coalitions.items():
-        values_1S[0, coalition] = game.values_R[row]
+    for coalition, variant in planned.coalitions.items():
+        values_1S[0, coalition] = game.values_R[variant]
     phi_M = shapley_values(values_1S)[0]
     interactions = [
         Interaction(
@@ -148,7 +254,7 @@ def _occlude(
 ) -> Occlusion:
     inputs, parts = planned.rows[0], planned.parts
     assert parts is not None
-    left = [game.baseline if row is None else game.values_R[row] for row in planned.hidden]
+    left = [game.baseline if variant is None else game.values_R[variant] for variant in planned.hidden]
     drops = [_rounded(game.values_R[0] - value) for value in left]
     details: dict[str, object] = {}
     for medium, item in present(inputs):

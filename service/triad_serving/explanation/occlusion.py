@@ -13,8 +13,10 @@ from typing import Any
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.example import ModelInputs, PreprocessSpec
+from triad_serving.media.line import parts_along
 from triad_serving.media.medium import Part
-from triad_serving.media.registry import by_name, present
+from triad_serving.media.registry import TRANSCRIBED, by_name, present
+from triad_serving.media.windows import Window
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,10 +30,17 @@ class Parts:
         return [(n, part) for n, part in enumerate(self.parts) if part.medium == medium]
 
 
-def parts_of(inputs: ModelInputs, spec: PreprocessSpec, *, most: int) -> Parts:
-    """most: parts of one medium."""
-    found = [medium.parts(item, spec.of(medium.name), most=most) for medium, item in present(inputs)]
-    return Parts(parts=tuple(part for parts in found for part in parts))
+def parts_of(
+    inputs: ModelInputs, spec: PreprocessSpec, *, most: int, windows: Sequence[Window] = ()
+) -> Parts:
+    """most: parts of one medium. windows: of the recording, where one is read so."""
+    found: list[Part] = []
+    for medium, item in present(inputs):
+        if windows and medium.name == TRANSCRIBED.name:
+            found += parts_along(medium.name, windows[-1].first + windows[-1].kept.stop, most)
+        else:
+            found += medium.parts(item, spec.of(medium.name), most=most)
+    return Parts(parts=tuple(found))
 
 
 def hide(inputs: ModelInputs, parts: Sequence[Part], spec: PreprocessSpec) -> ModelInputs:

@@ -173,7 +173,7 @@ class Batch:
         pending = await self._start(raw, record.id)
         result = await asyncio.wrap_future(pending.answer)
         finish = functools.partial(self.engine.finish, pending, result)
-        many = len(result.rows) > MANY_ROWS
+        many = len(result.rows) > MANY_ROWS or pending.model.bundle.searches
         prediction, timings = await asyncio.wrap_future(self.engine.offload(finish)) if many else finish()
         record.prediction, record.timings = prediction, timings
         return prediction

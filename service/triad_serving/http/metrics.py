@@ -30,7 +30,7 @@ from triad_serving.http.access.headers import add_defaults
 from triad_serving.http.inventory import Inventory
 from triad_serving.http.record import Record, record_of
 from triad_serving.http.request_log import log_request
-from triad_serving.inference.answer import Attention, Classification, Multilabel, Prediction
+from triad_serving.inference.answer import Attention, Classification, Multilabel, Prediction, Transcript
 from triad_serving.settings import METRICS_FOLDER
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -103,7 +103,7 @@ class Metrics:
         self._confidence = _children(
             Histogram(
                 "triad_confidence",
-                "Probability of the label answered.",
+                "Probability of the label or transcript answered.",
                 of_task,
                 registry=registry,
                 buckets=SHARES,
@@ -166,6 +166,8 @@ class Metrics:
             elif isinstance(answer, Multilabel):
                 for label in answer.labels:
                     self._predicted(*task, self._known(task, label)).inc()
+            elif isinstance(answer, Transcript):
+                self._confidence(*task).observe(answer.probability)
             if answer.attention is not None:
                 self._count_attention(task, answer.attention)
 

@@ -202,12 +202,34 @@ def _prediction(*, fusion: list[Any] | None = None, **explained: Any) -> dict[st
     }
 
 
+_TRANSCRIPT = {
+    "id": EXAMPLE_ID,
+    "model": "phone",
+    "version": "1",
+    "precision": "single",
+    "inputs": {"audio": {"format": "WAV", "seconds": 1.2, "sample_rate": 8000, "truncated": False}},
+    "predictions": {
+        "number": {
+            "type": "transcript",
+            "text": "four seven",
+            "probability": 0.97,
+            "symbols": [
+                {"symbol": "four", "start": 0.31, "end": 0.55, "probability": 0.99},
+                {"symbol": "seven", "start": 0.72, "end": 1.04, "probability": 0.98},
+            ],
+        }
+    },
+    "warnings": [],
+}
+
+
 PREDICTION_EXAMPLES: dict[str, Any] = {
     "modality": {"summary": "attention=modality", "value": _prediction(attention=_ATTENTION)},
     "full": {
         "summary": "attention=full",
         "value": _prediction(attention=_FULL_ATTENTION, fusion=_FUSION),
     },
+    "transcript": {"summary": "a transcript, attention=none", "value": _TRANSCRIPT},
     "explain": {
         "summary": "attention=none&explain=all",
         "value": _prediction(attribution=_ATTRIBUTION, occlusion=_OCCLUSION),

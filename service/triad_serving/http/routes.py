@@ -271,7 +271,7 @@ async def _predict(
         async with while_connected(request, pending.answer.cancel):
             result = await asyncio.wrap_future(pending.answer)
         finish = functools.partial(engine.finish, pending, result)
-        many = len(result.rows) > MANY_ROWS
+        many = len(result.rows) > MANY_ROWS or pending.model.bundle.searches
         prediction, timings = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
         record.prediction, record.timings, record.answered_ns = prediction, timings, time.time_ns()
         if to_draw is None:

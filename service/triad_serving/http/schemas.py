@@ -71,8 +71,10 @@ class ModelInputFormats(Schema):
 
 class TaskReport(Schema):
     name: str = Field(examples=["digit"])
-    type: Literal["classification", "multilabel", "regression"]
-    labels: list[str] = Field(description="Empty for a regression.", examples=[["0", "1", "2"]])
+    type: Literal["classification", "multilabel", "regression", "transcript"]
+    labels: list[str] = Field(
+        description="Empty for a regression; a transcript's symbols.", examples=[["0", "1", "2"]]
+    )
     thresholds: list[float] | Absent = Field(
         default=None,
         description="Of a `multilabel`: above which probability each label holds; absent where that is 0.5.",

@@ -83,9 +83,12 @@ class Attribution(Schema):
     """
 
     method: Literal["shapley"] = "shapley"
-    target: str | Absent = Field(default=None, description="The label explained.", examples=["7"])
+    target: str | Absent = Field(
+        default=None, description="The label explained, or a transcript's text.", examples=["7"]
+    )
     baseline: float = Field(
-        description="What is known without any medium: its share in training.", examples=[0.1]
+        description="What is known without any medium: its share in training; 0 for a transcript.",
+        examples=[0.1],
     )
     text: float | Absent = Field(default=None, examples=[0.2])
     image: float | Absent = Field(default=None, examples=[0.5])
@@ -98,7 +101,9 @@ class Occlusion(Schema):
     """What happens to the answer where one part is hidden, beside the attention that the part got."""
 
     method: Literal["occlusion"] = "occlusion"
-    target: str | Absent = Field(default=None, description="The label explained.", examples=["7"])
+    target: str | Absent = Field(
+        default=None, description="The label explained, or a transcript's text.", examples=["7"]
+    )
     value: float = Field(
         description="The target's probability (a regression's value) with all.", examples=[0.98]
     )
@@ -180,7 +185,9 @@ class Prediction(Schema):
     version: str = Field(examples=["1"])
     precision: Precision = Field(description="Of the numbers that the graph computed with.")
     inputs: InputsReport
-    predictions: dict[str, TaskPrediction] = Field(description="One answer per task.")
+    predictions: dict[str, TaskPrediction] = Field(
+        description="One answer per task; no `transcript` where no sound was sent."
+    )
     fusion: list[FusionLayer] | Absent = Field(default=None, description="Only with `attention=full`.")
     warnings: list[str] = Field(
         description="What may make the answer worse than it could be.",

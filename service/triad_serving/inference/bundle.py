@@ -137,6 +137,11 @@ class Bundle:
         return "int8" if any(step.startswith("int8") for step in steps) else "single"
 
     @property
+    def searches(self) -> bool:
+        """Whether putting an answer together takes milliseconds."""
+        return any(decoder.searches for decoder in self.decoders.values())
+
+    @property
     def spec(self) -> PreprocessSpec:
         return self.manifest.preprocess
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,17 @@ from triad_serving.inference.answer import (
     LabelProbability,
     Multilabel,
     Regression,
+    Symbol,
     TaskPrediction,
+    Transcript,
 )
 from triad_serving.inference.bundle import BundleManifest
 from triad_serving.inference.options import Options
+from triad_serving.inference.transcribe.decoder import Decoder, Heard, text_of
 from triad_serving.media.example import ModelInputs, PreprocessSpec
-from triad_serving.media.registry import present
+from triad_serving.media.registry import TRANSCRIBED, present
+
+NO_DECODERS: Mapping[str, Decoder] = {}
 
 
 def probabilities(logits_K: F32, task: Task) -> F32:
@@ -55,11 +60,20 @@ def first_answered(probability_K: F32, task: Task) -> int:
 
 
 def predict_tasks(
-    outputs: ModelOutputs, inputs: ModelInputs, manifest: BundleManifest, options: Options
+    outputs: ModelOutputs,
+    inputs: ModelInputs,
+    manifest: BundleManifest,
+    options: Options,
+    decoders: Mapping[str, Decoder] = NO_DECODERS,
 ) -> dict[str, TaskPrediction]:
-    """One answer per task. Raises UnanswerableError where what the graph says of it is not finite."""
+    """One answer per task, no transcript without a sound. decoders: the bundle's.
+
+    Raises UnanswerableError where what the graph says of a task is not finite.
+    """
     answers: dict[str, TaskPrediction] = {}
     for task in manifest.tasks:
+        if task.type == "transcript" and not len(outputs.logits_K[task.name]):
+            continue
         attention = None
         if options.attention == "modality":
             attention = _media_attention(outputs.attention[task.name], manifest.preprocess)
@@ -69,7 +83,11 @@ def predict_tasks(
             attention = describe_attention(weights, rollout, inputs, manifest.preprocess)
         if attention is not None:
             require_finite(sum(attention.modalities.values()), task)
-        answers[task.name] = _task_prediction(outputs.logits_K[task.name], task, attention, options.top_k)
+        if task.type == "transcript":
+            heard = decoders[task.name].decode(outputs.logits_K[task.name])
+            answers[task.name] = _transcript(heard, task, inputs, manifest.preprocess, attention)
+        else:
+            answers[task.name] = _task_prediction(outputs.logits_K[task.name], task, attention, options.top_k)
     return answers
 
 
@@ -79,6 +97,23 @@ def require_finite(values: npt.ArrayLike, task: Task) -> None:
         raise UnanswerableError(f"The model has no finite answer for {task.name} to this input.")
 
 
+def _transcript(
+    heard: Heard, task: Task, inputs: ModelInputs, spec: PreprocessSpec, attention: Attention | None
+) -> Transcript:
+    item, own = inputs.of(TRANSCRIBED.name), spec.of(TRANSCRIBED.name)
+    moments = [TRANSCRIBED.moment(first, last, item, own) for first, last in heard.spans_U2.tolist()]
+    shares = heard.probabilities_U.round(DECIMALS).tolist()
+    return Transcript(
+        text=text_of(heard.symbols_U, task),
+        probability=round(heard.probability, DECIMALS),
+        symbols=[
+            Symbol(symbol=task.labels[k - 1], start=start, end=end, probability=share)
+            for k, (start, end), share in zip(heard.symbols_U, moments, shares, strict=True)
+        ],
+        attention=attention,
+    )
+
+
 def describe_inputs(inputs: ModelInputs, spec: PreprocessSpec) -> InputsReport:
     reports = {
         medium.name: medium.describe_item(item, spec.of(medium.name)) for medium, item in present(inputs)
@@ -86,11 +121,14 @@ def describe_inputs(inputs: ModelInputs, spec: PreprocessSpec) -> InputsReport:
     return InputsReport().model_copy(update=reports)
 
 
-def warnings_about(inputs: ModelInputs, spec: PreprocessSpec) -> list[str]:
-    """What the user sent that the model could not make full use of."""
-    return [
+def warnings_about(inputs: ModelInputs, spec: PreprocessSpec, transcripts: Iterable[str] = ()) -> list[str]:
+    """What the user sent that the model could not make full use of, and what it lacked for these tasks."""
+    warnings = [
         warning for medium, item in present(inputs) for warning in medium.warnings(item, spec.of(medium.name))
     ]
+    if inputs.of(TRANSCRIBED.name) is None:
+        warnings += [f"{task}: needs a {TRANSCRIBED.titles['en']}." for task in transcripts]
+    return warnings
 
 
 def _task_prediction(logits_K: F32, task: Task, attention: Attention | None, top_k: int) -> TaskPrediction:

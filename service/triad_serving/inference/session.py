@@ -42,6 +42,7 @@ class Session:
         """
         self._spec = spec
         self._tasks = tuple(tasks)
+        self._transcripts = [task.name for task in tasks if task.type == "transcript"]
         self._graph = Graph(
             model, device=device, threads=threads, gpu_mode=gpu_mode, gpu_memory_mib=gpu_memory_mib
         )
@@ -79,14 +80,13 @@ class Session:
                 for task in self._tasks
             }
 
-        def of_moments(task: Task) -> F32:
-            logits: F32 = outputs[f"logits.{task.name}"][b]
-            return logits[: lengths.get(HEARD, 0)] if task.type == "transcript" else logits
-
+        logits_K = {task.name: outputs[f"logits.{task.name}"][b] for task in self._tasks}
+        for name in self._transcripts:
+            logits_K[name] = logits_K[name][: lengths.get(HEARD, 0)]
         embedded = (*inputs.media, "fused") if wanted.embeddings else ()
         layers = range(1, self._layers + 1) if wanted.fusion else ()
         return ModelOutputs(
-            logits_K={task.name: of_moments(task) for task in self._tasks},
+            logits_K=logits_K,
             attention=of_tokens("attention") if wanted.attention else {},
             rollout=of_tokens("rollout") if wanted.fusion else {},
             fusion_HMM=[outputs[f"fusion.{layer}"][b] for layer in layers],
@@ -109,7 +109,10 @@ class Session:
         if missing:
             raise BundleError(f"The graph lacks the outputs {sorted(missing)}.")
         for task in self._tasks:
-            width = outputs[f"logits.{task.name}"].shape[-1]
+            shape = outputs[f"logits.{task.name}"].shape
+            if task.type == "transcript" and len(shape) != 3:
+                raise BundleError(f"The graph gives {shape} for {task.name}, which needs three axes.")
+            width = shape[-1]
             if isinstance(width, int) and width != task.outputs:
                 raise BundleError(
                     f"The graph gives {width} values for {task.name}, which has {task.outputs} labels."

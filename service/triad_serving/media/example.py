@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from triad_serving.contract.errors import ParameterError
@@ -63,6 +63,10 @@ class ModelInputs:
     def of(self, medium: MediumName) -> Any:
         """Its item, of the type that the medium says; None where absent."""
         return getattr(self, medium)
+
+    def having(self, medium: MediumName, item: Any) -> ModelInputs:
+        """The same example with another item of one medium; the others stay shared."""
+        return replace(self, **{medium: item})
 
     def only(self, *media: MediumName) -> ModelInputs:
         """The same example with every other medium removed; items stay shared."""

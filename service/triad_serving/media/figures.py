@@ -79,6 +79,24 @@ class Track:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A name over a wave, from and to a moment; level: how strong its shade is, within [0, 1]."""
+
+    name: str
+    start_s: float
+    end_s: float
+    level: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """A wave under the names of what was heard in it, in order."""
+
+    title: str
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rows:
     """Names in a column, each with its value."""
 
@@ -88,4 +106,4 @@ class Rows:
 
 
 Canvas: TypeAlias = str | Picture | Wave | Mapping[str, str]
-Figure: TypeAlias = Words | Heat | Track | Rows
+Figure: TypeAlias = Words | Heat | Track | Rows | Marks

@@ -13,6 +13,7 @@ from triad_serving.media.medium import AnyMedium
 from triad_serving.media.text.medium import TEXT
 
 MEDIA: tuple[AnyMedium, ...] = (TEXT, IMAGE, AUDIO, FIELDS)
+TRANSCRIBED = AUDIO  # of the name HEARD
 NAMES: tuple[MediumName, ...] = tuple(medium.name for medium in MEDIA)
 
 

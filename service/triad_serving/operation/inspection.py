@@ -51,7 +51,8 @@ def _describe_task(task: Task) -> str:
     names = names or list(task.labels)
     labels = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     abstains = f"; abstains below {task.abstain_below:g}" if task.abstain_below else ""
-    return f"  {task.name}  {task.type}" + (f" of {len(names)}: {labels}{abstains}" if labels else "")
+    beam = f"; beam of {task.decoding.beam}" if task.decoding and task.decoding.beam > 1 else ""
+    return f"  {task.name}  {task.type}" + (f" of {len(names)}: {labels}{abstains}{beam}" if labels else "")
 
 
 def _describe_gains(manifest: BundleManifest) -> Iterator[str]:

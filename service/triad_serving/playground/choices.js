@@ -56,7 +56,7 @@ export function showChoices() {
   by("layer").value = layer;
   by("top-k").value = chosen.top_k;
   by("explain").value = chosen.explain;
-  const groups = model.tasks.filter(({ labels }) => labels.length > 0);
+  const groups = model.tasks.filter(({ labels, type }) => labels.length > 0 && type !== "transcript");
   const targets = groups.map(({ name, labels }) => [name, labels.map((label) => [label, label])]);
   fillSelect(by("target"), [["", t("target_answer")], ...targets], chosen.target);
   by("language").value = language();

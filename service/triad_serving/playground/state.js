@@ -20,8 +20,10 @@ export const state = {
 
 export const options = () => ({ ...state.chosen, attention: "full" });
 
+const UNANSWERED = {}; // a transcript, where there is no sound
+
 /** The prediction that is explained. */
-export const prediction = (asked = state.before) => asked.answer.predictions[state.task];
+export const prediction = (asked = state.before) => asked.answer.predictions[state.task] ?? UNANSWERED;
 
 /** Units and their values by medium, for the shading. */
 export const seen = () => (state.before ? measure(prediction(), state.layer) : {});

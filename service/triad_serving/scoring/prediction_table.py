@@ -11,7 +11,7 @@ from typing import Any
 from triad_serving.contract.disk import writing
 from triad_serving.contract.errors import SetupError
 from triad_serving.contract.tasks import Task
-from triad_serving.inference.answer import Classification, Multilabel, Prediction, TaskPrediction
+from triad_serving.inference.answer import Classification, Prediction, TaskPrediction, Transcript
 
 LINE = "line"
 Columns = Mapping[str, type]  # of str, float or int; an empty cell is None
@@ -22,14 +22,14 @@ def columns_of(
     tasks: Sequence[Task], media: Sequence[str], keep: Sequence[str], *, attention: bool
 ) -> Columns:
     """The table's line; the columns kept; of each task TASK (labels separated by ;), TASK_probability of a
-    classification, TASK_attention_MEDIUM.
+    classification or transcript, TASK_attention_MEDIUM.
 
     Raises SetupError where a kept column would have the name of another.
     """
     columns: dict[str, type] = {LINE: int}
     for task in tasks:
         columns[task.name] = float if task.type == "regression" else str
-        if task.type == "classification":
+        if task.type in ("classification", "transcript"):
             columns[f"{task.name}_probability"] = float
         if attention:
             columns |= {f"{task.name}_attention_{medium}": float for medium in media}
@@ -42,7 +42,7 @@ def row_of(prediction: Prediction) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, answer in prediction.predictions.items():
         row[name] = _value(answer)
-        if isinstance(answer, Classification):
+        if isinstance(answer, Classification | Transcript):
             row[f"{name}_probability"] = answer.probability
         if answer.attention is not None:
             shares = answer.attention.modalities
@@ -51,9 +51,15 @@ def row_of(prediction: Prediction) -> dict[str, Any]:
 
 
 def _value(answer: TaskPrediction) -> str | float:
-    if isinstance(answer, Classification):
-        return answer.label
-    return ";".join(answer.labels) if isinstance(answer, Multilabel) else answer.value
+    match answer.type:
+        case "classification":
+            return answer.label
+        case "multilabel":
+            return ";".join(answer.labels)
+        case "transcript":
+            return answer.text
+        case "regression":
+            return answer.value
 
 
 def writer_for(path: Path) -> Callable[[Columns, Iterable[Row]], None]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from tests.triad_training.network.test_model import ASSETS, SPEC, example
+from tests.triad_training.network.test_model import ASSETS, example
+from tests.triad_training.network.test_model import SPEC as SPEC_WITH_NGRAMS
 from triad_serving.contract.tasks import Task
 from triad_serving.inference.packing import pack_batch
 from triad_serving.inference.session import EVERYTHING, Session
 from triad_serving.media.example import ModelInputs
+from triad_serving.media.text.spec import TextSpec
 from triad_training.config.train_config import ModelConfig, TrainConfig
 from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
 from triad_training.network.parity import check_parity
 from triad_training.network.transcript import Context, TranscriptHead
 
+SPEC = replace(SPEC_WITH_NGRAMS, text=TextSpec())  # without linear experts nothing reads n-grams
 SAID = Task(name="said", type="transcript", labels=("one", "two"))
 KIND = Task(name="kind", type="classification", labels=("a", "b", "c"))
 CONFIG = TrainConfig.model_validate(

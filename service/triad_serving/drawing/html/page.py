@@ -8,19 +8,18 @@ from html import escape
 from triad_serving.drawing.bars import bars_of, number
 from triad_serving.drawing.html.style import content_security_policy, style_sheet, word_class
 from triad_serving.drawing.html.svg import (
+    CONTROL,
     define_image,
     draw_bar,
     draw_heat,
     draw_image,
+    draw_marks,
     draw_scale,
     draw_track,
 )
 from triad_serving.drawing.phrases import PHRASES, Phrases
 from triad_serving.drawing.scene import Bars, Scene, TaskPart
-from triad_serving.media.figures import Tone, Track, Words
-
-# Control characters, which HTML cannot hold, C1 among them.
-CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "\ufffd")
+from triad_serving.media.figures import Marks, Tone, Track, Wave, Words
 
 
 def to_html(scene: Scene) -> str:
@@ -54,6 +53,7 @@ def _task(part: TaskPart, scene: Scene, phrases: Phrases) -> str:
 <ul class="remarks">{_lines(f"<li>{_text(remark)}</li>" for remark in part.remarks)}</ul>
 {_lines(map(_words, part.words))}
 {_pictures(part, scene, phrases)}
+{_lines(_marks(each, scene) for each in part.marks)}
 {_lines(_track(each, scene) for each in part.tracks)}
 {_lines(_figure(_table(bars_of(rows)), rows.title) for rows in part.rows)}
 </section>"""
@@ -94,11 +94,20 @@ def _pictures(part: TaskPart, scene: Scene, phrases: Phrases) -> str:
     return f'<div class="row">{_lines(figures)}</div>'
 
 
+def _marks(marks: Marks, scene: Scene) -> str:
+    return (
+        "" if scene.wave is None else _figure(draw_marks(marks, scene.wave) + _ends(scene.wave), marks.title)
+    )
+
+
+def _ends(wave: Wave) -> str:
+    return f'<div class="ends"><span>0 s</span><span>{wave.shown_s:.2f} s</span></div>'
+
+
 def _track(track: Track, scene: Scene) -> str:
     if scene.wave is None:
         return ""
-    ends = f'<div class="ends"><span>0 s</span><span>{scene.wave.shown_s:.2f} s</span></div>'
-    return _figure(draw_track(track, scene.wave) + ends, track.title)
+    return _figure(draw_track(track, scene.wave) + _ends(scene.wave), track.title)
 
 
 def _legend(tone: Tone, said: str, phrases: Phrases) -> str:

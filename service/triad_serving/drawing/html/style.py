@@ -49,7 +49,9 @@ td svg {{ display: inline-block; }}
 .words mark {{ padding: 3px 2px; border-radius: 3px; }}
 .track {{ width: 100%; height: 84px; }}
 .track path {{ stroke-width: 0.7; fill: none; }}
-.unheard {{ stroke: var(--soft); }}
+.heard {{ fill: var(--bar); stroke: var(--bar); stroke-width: 1; vector-effect: non-scaling-stroke; }}
+.names text {{ fill: var(--ink); font-size: 14px; }}
+.unheard {{ stroke: var(--soft); }} .said {{ stroke: var(--ink); }}
 .ends {{ display: flex; justify-content: space-between; }}
 .legend > div {{ flex: 1 1 300px; font-size: 14px; }}
 .legend svg {{ width: 100%; height: 14px; }}

@@ -11,16 +11,20 @@ from itertools import groupby
 
 from PIL import Image
 
-from triad_serving.drawing.bars import number
+from triad_serving.drawing.bars import number, share
 from triad_serving.drawing.colours import colour_of, ink_on, veil
 from triad_serving.drawing.frame import frame_of
+from triad_serving.drawing.lanes import in_lanes
 from triad_serving.drawing.scene import Column
-from triad_serving.media.figures import Heat, Picture, Tone, Track, Wave
+from triad_serving.media.figures import Heat, Mark, Marks, Picture, Tone, Track, Wave
 
 SIDE = 280  # pixels of the square that an image is drawn in
 SMALL = 200  # pixels: a smaller image is kept losslessly, and enlarged without blur
 WAVE_HEIGHT = 100  # units of its drawing
 SCALE_STEPS = 48
+NAMES_WIDTH, NAME_HEIGHT, LETTER_WIDTH = 640, 20, 9  # pixels of a narrow page, at least
+# Control characters, which HTML cannot hold, C1 among them.
+CONTROL = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160)), "\ufffd")
 
 
 def define_image(picture: Picture) -> str:
@@ -93,6 +97,39 @@ def draw_track(track: Track, wave: Wave) -> str:
         f'aria-label="{escape(track.title)}"><g shape-rendering="crispEdges">{"".join(shades)}</g>'
         f"{''.join(paths)}</svg>"
     )
+
+
+def draw_marks(marks: Marks, wave: Wave) -> str:
+    """The wave over what was heard in it, under the names: as many lines of them as that takes."""
+    columns = len(wave.low_X)
+    rects = "".join(
+        f'<rect class="heard" x="{columns * mark.start_s / wave.shown_s:.2f}" y="0" '
+        f'width="{columns * max(mark.end_s - mark.start_s, 0.0) / wave.shown_s:.2f}" height="{WAVE_HEIGHT}" '
+        f'fill-opacity="{0.15 + 0.6 * mark.level:.2f}"><title>{escape(_said(mark))}</title></rect>'
+        for mark in marks.marks
+    )
+    spans = [
+        (NAMES_WIDTH * (mark.start_s + mark.end_s) / 2 / wave.shown_s, LETTER_WIDTH * (len(mark.name) + 1))
+        for mark in marks.marks
+    ]
+    lanes = list(in_lanes(spans, NAMES_WIDTH))
+    names = "".join(
+        f'<text x="{100 * left / NAMES_WIDTH:.2f}%" y="{NAME_HEIGHT * (lane + 0.75):g}">'
+        f"{escape(mark.name.translate(CONTROL))}</text>"
+        for mark, (lane, left) in zip(marks.marks, lanes, strict=True)
+        if lane >= 0
+    )
+    height = NAME_HEIGHT * (1 + max((lane for lane, _ in lanes), default=0))
+    return (
+        f'<svg class="names" width="100%" height="{height}" aria-hidden="true">{names}</svg>'
+        f'<svg class="track" viewBox="0 0 {columns} {WAVE_HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="{escape(marks.title)}">{rects}<path class="said" '
+        f'd="{"".join(_strokes(wave, 0, columns))}"/></svg>'
+    )
+
+
+def _said(mark: Mark) -> str:
+    return f"{mark.name.translate(CONTROL)} {mark.start_s:.2f}–{mark.end_s:.2f} s, {share(mark.level)}"
 
 
 def _strokes(wave: Wave, first: int, last: int) -> Iterator[str]:

@@ -22,6 +22,7 @@ from triad_serving.drawing.png.raster import (
     draw_bars,
     draw_heat,
     draw_image,
+    draw_marks,
     draw_scale,
     draw_text,
     draw_track,
@@ -101,6 +102,10 @@ def _task(part: TaskPart, scene: Scene, type_: _Type, phrases: Phrases) -> Image
         figures += [(heat.title, draw_heat(heat, scene.picture)) for heat in part.heats]
         rows.append(_figures(figures, type_))
     if scene.wave is not None:
+        for marks in part.marks:
+            ends = _ends("0 s", f"{scene.wave.shown_s:.2f} s", type_, INNER)
+            drawn = draw_marks(marks, scene.wave, type_.body, INNER)
+            rows.append(below([_caption(marks.title, type_, INNER), drawn, ends], gap=4))
         for track in part.tracks:
             ends = _ends("0 s", f"{scene.wave.shown_s:.2f} s", type_, INNER)
             drawn = draw_track(track, scene.wave, INNER)

@@ -16,9 +16,10 @@ from PIL import Image, ImageDraw
 from triad_serving.contract.arrays import U8
 from triad_serving.drawing.colours import AGAINST, FOR, PLAIN, colour_of, ink_on, inks_on, shade, veil
 from triad_serving.drawing.frame import frame_of
+from triad_serving.drawing.lanes import in_lanes
 from triad_serving.drawing.png.fonts import Letters
 from triad_serving.drawing.scene import Bars, Column
-from triad_serving.media.figures import Heat, Picture, Tone, Track, Wave, Words
+from triad_serving.media.figures import Heat, Marks, Picture, Tone, Track, Wave, Words
 
 PAPER, INK, SOFT, LINE = "#ffffff", "#1f2933", "#5a6774", "#d5dbe1"
 SIDE = 292  # pixels of the square that an image is drawn in
@@ -180,6 +181,33 @@ def draw_track(track: Track, wave: Wave, width: int) -> Image.Image:
     stroke_HX1 = ((y_H1 >= top_X) & (y_H1 <= bottom_X))[..., None]
     column_W = np.arange(width) * len(heard_X1) // width
     return Image.fromarray(np.where(stroke_HX1, over_X3, under_X3)[:, column_W].astype(np.uint8))
+
+
+def draw_marks(marks: Marks, wave: Wave, letters: Letters, width: int) -> Image.Image:
+    """The wave over what was heard in it, under the names: as many lines of them as that takes."""
+    unit = width / wave.shown_s
+    spans = [
+        (unit * (mark.start_s + mark.end_s) / 2, letters.width(mark.name) + letters.size)
+        for mark in marks.marks
+    ]
+    lanes = list(in_lanes(spans, width))
+    step = letters.line_height
+    top = step * (1 + max((lane for lane, _ in lanes), default=0))
+    canvas = Image.new("RGB", (width, top + WAVE_HEIGHT), PAPER)
+    pen = ImageDraw.Draw(canvas)
+    for mark, (lane, left) in zip(marks.marks, lanes, strict=True):
+        shade_3 = _rgb(PAPER) + (0.15 + 0.6 * mark.level) * (_rgb(PLAIN).astype(float) - _rgb(PAPER))
+        ends = unit * mark.start_s, max(unit * mark.end_s - 1, unit * mark.start_s)
+        pen.rectangle((ends[0], top, ends[1], canvas.height), fill=tuple(map(int, shade_3)))
+        if lane >= 0:
+            letters.draw(pen, (left, (lane + 0.5) * step), mark.name, INK)
+    for x in range(width):
+        column = x * len(wave.low_X) // width
+        high, low = (
+            top + WAVE_HEIGHT / 2 * (1 - 0.92 * float(ends_X[column])) for ends_X in (wave.high_X, wave.low_X)
+        )
+        pen.line((x, high, x, low), fill=INK)
+    return canvas
 
 
 def draw_scale(tone: Tone, width: int) -> Image.Image:

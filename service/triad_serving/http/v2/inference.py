@@ -63,7 +63,8 @@ async def infer(engine: Engine, asked: Asked, record: Record) -> list[Tensor]:
         del raw, raws
         results = await asyncio.gather(*(_answer(each, row, rows) for row, each in enumerate(started)))
         finish = functools.partial(_finish, engine, started, results)
-        answered = await asyncio.wrap_future(engine.offload(finish)) if rows > MANY_ROWS else finish()
+        many = sum(len(result.rows) for result in results) > MANY_ROWS or asked.model.bundle.searches
+        answered = await asyncio.wrap_future(engine.offload(finish)) if many else finish()
     finally:
         for pending in started:
             pending.answer.cancel()

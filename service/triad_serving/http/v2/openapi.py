@@ -12,8 +12,8 @@ from triad_serving.http.v2.schemas import InferenceRequest
 INFER_DESCRIPTION = """\
 Each input is a medium, a BYTES tensor of shape [n]: n examples, each answered for itself; an empty element is
 an absent medium. Outputs of a task: `label.TASK` and `probability.TASK` (of tags: labels separated by `;`,
-and the probability of every label, in the order of the model's), or `value.TASK`; `attention.TASK.MEDIUM`,
-shares of 1.
+and the probability of every label, in the order of the model's), or `value.TASK`, or `text.TASK` and
+`probability.TASK` (empty and 0 without a sound); `attention.TASK.MEDIUM`, shares of 1.
 
     curl localhost:8000/v2/models/digits/infer -d '{
       "inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["seven", "三"]}],

@@ -10,10 +10,18 @@ from triad_serving.contract.errors import ParameterError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.contract.tasks import Task
 from triad_serving.http.v2.tensors import Datatype, Element, Tensor
-from triad_serving.inference.answer import Classification, Multilabel, Prediction, Regression, TaskPrediction
+from triad_serving.inference.answer import (
+    Classification,
+    Multilabel,
+    Prediction,
+    Regression,
+    TaskPrediction,
+    Transcript,
+)
 from triad_serving.inference.bundle import Bundle
 
-Kind = TypeVar("Kind", Classification, Multilabel, Regression)
+Kind = TypeVar("Kind", Classification, Multilabel, Regression, Transcript)
+NOTHING_HEARD = Transcript(text="", probability=0.0, symbols=[])  # of a row without a sound
 SEPARATOR = ";"  # of the labels in one cell, as in a table of examples
 
 
@@ -64,7 +72,7 @@ def _of_task(task: Task, media: Sequence[MediumName]) -> Iterator[Output]:
         return Output(
             name=f"{kind}.{task.name}",
             datatype=datatype,
-            read=lambda prediction: [read(prediction.predictions[task.name])],
+            read=lambda prediction: [read(prediction.predictions.get(task.name, NOTHING_HEARD))],
         )
 
     match task.type:
@@ -83,12 +91,17 @@ def _of_task(task: Task, media: Sequence[MediumName]) -> Iterator[Output]:
             )
         case "regression":
             yield of("value", "FP32", lambda answer: _as(Regression, answer).value)
+        case "transcript":
+            yield of("text", "BYTES", lambda answer: _as(Transcript, answer).text.encode())
+            yield of("probability", "FP32", lambda answer: _as(Transcript, answer).probability)
     for medium in media:
         yield _attention(task, medium)
 
 
 def _attention(task: Task, medium: MediumName) -> Output:
     def read(prediction: Prediction) -> Sequence[Element]:
+        if task.name not in prediction.predictions:
+            return [0.0]
         attention = prediction.predictions[task.name].attention
         assert attention is not None
         return [attention.modalities[medium]]

@@ -6,7 +6,8 @@ Shape letters: S sound tokens, K outputs, B prefixes that are kept.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,7 +19,9 @@ from triad_serving.inference.transcribe.words import START, State, WordList
 
 FAINTEST = 1e-5  # of a moment's outputs: a symbol below it extends no prefix
 HOPELESS = 1e-8  # of the best prefix's probability
-NOBODY = -1
+NOBODY = NOWHERE = -1
+ROOT = 0  # the prefix of no symbols
+TINY = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +97,33 @@ class _Tree:
         return self.knowledge.ending(self.states[node], self.contexts[node])
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Kept:
+    """The prefixes of one moment. parents_B: the one without the last symbol, last_B that symbol.
+
+    factors_BK: what may follow; see Knowledge. blank_B, said_B: probability of the paths that end in a blank,
+    and in the last symbol, scaled so that the best prefix has 1.
+    """
+
+    nodes_B: I64
+    parents_B: I64
+    last_B: I64
+    factors_BK: F64
+    blank_B: F64
+    said_B: F64
+
+    @classmethod
+    def of(cls, tree: _Tree, nodes: Sequence[int], blank_B: F64, said_B: F64) -> _Kept:
+        return cls(
+            nodes_B=np.array(nodes),
+            parents_B=np.array([tree.parents[node] for node in nodes]),
+            last_B=np.array([tree.outputs[node] for node in nodes]),
+            factors_BK=np.stack([tree.following(node) for node in nodes]),
+            blank_B=blank_B,
+            said_B=said_B,
+        )
+
+
 def beam_search(posterior_SK: F64, knowledge: Knowledge, *, beam: int) -> list[int]:
     """The outputs of the best prefix that may end where the sound does; where none of those kept may, of the
     best one as much as may.
@@ -103,72 +133,64 @@ def beam_search(posterior_SK: F64, knowledge: Knowledge, *, beam: int) -> list[i
     A. Hannun et al., First-Pass Large Vocabulary Continuous Speech Recognition, arXiv:1408.2873, algorithm 1.
     """
     tree = _Tree(knowledge)
-    nodes_B = np.zeros(1, dtype=np.int64)
-    blank_B, said_B = np.ones(1), np.zeros(1)  # of paths that end in a blank, and in the last symbol
-    parents_B, last_B, factors_BK = _look_up(tree, nodes_B)
+    kept = _Kept.of(tree, [ROOT], np.ones(1), np.zeros(1))
     for now_K in posterior_SK:
-        total_B = blank_B + said_B
-        stays_blank_B = total_B * now_K[BLANK]
-        stays_said_B = said_B * now_K[last_B]
-        audible_J = np.flatnonzero(now_K > FAINTEST)
-        if now_K[BLANK] > FAINTEST and len(audible_J) == 1:  # silence, as most moments are
-            scale = 1.0 / float(total_B.max() * now_K[BLANK])
-            blank_B, said_B = stays_blank_B * scale, stays_said_B * scale
-            continue
-        extended_BJ = (total_B[:, None] * now_K[audible_J]) * factors_BK[:, audible_J]
-        place_K = np.full(len(now_K), -1)
-        place_K[audible_J] = np.arange(len(audible_J))
-        # A symbol again is a new one only behind a blank.
-        again_B = place_K[last_B]
-        repeats = np.flatnonzero((again_B >= 0) & (last_B != BLANK))
-        extended_BJ[repeats, again_B[repeats]] *= blank_B[repeats] / np.maximum(total_B[repeats], 1e-300)
-        # What extends one prefix to another that is kept, too, counts there.
-        longer, shorter = np.nonzero(parents_B[:, None] == nodes_B)
-        column = place_K[last_B[longer]]
-        longer, shorter, column = longer[column >= 0], shorter[column >= 0], column[column >= 0]
-        stays_said_B[longer] += extended_BJ[shorter, column]
-        extended_BJ[shorter, column] = 0.0
-
-        scores = np.concatenate((stays_blank_B + stays_said_B, extended_BJ.ravel()))
-        best = float(scores.max())
-        if best == 0.0:  # nothing that may be said is audible at all
-            continue
-        kept = np.flatnonzero(scores > HOPELESS * best)
-        if len(kept) > beam:
-            kept = kept[np.argpartition(scores[kept], -beam)[-beam:]]
-            kept.sort()
-        scale = 1.0 / best
-        stay, new = kept[kept < len(nodes_B)], kept[kept >= len(nodes_B)]
-        blank_B = np.concatenate((stays_blank_B[stay], np.zeros(len(new)))) * scale
-        said_B = np.concatenate((stays_said_B[stay], scores[new])) * scale
-        if len(new):
-            parent, column = np.divmod(new - len(nodes_B), len(audible_J))
-            pairs = zip(nodes_B[parent].tolist(), audible_J[column].tolist(), strict=True)
-            made = [tree.child(node, output) for node, output in pairs]
-            nodes_B = np.concatenate((nodes_B[stay], made))
-            parents_B, last_B, factors_BK = _look_up(tree, nodes_B)
-        else:
-            nodes_B, parents_B = nodes_B[stay], parents_B[stay]
-            last_B, factors_BK = last_B[stay], factors_BK[stay]
-    return _finish(tree, nodes_B, blank_B + said_B)
+        kept = _hear(kept, now_K, tree, beam)
+    return _finish(tree, kept)
 
 
-def _look_up(tree: _Tree, nodes_B: I64) -> tuple[I64, I64, F64]:
-    """Of each prefix the one without its last symbol, that symbol, and what may follow it [B, K]."""
-    nodes = nodes_B.tolist()
-    return (
-        np.array([tree.parents[node] for node in nodes]),
-        np.array([tree.outputs[node] for node in nodes]),
-        np.stack([tree.following(node) for node in nodes]),
-    )
+def _hear(kept: _Kept, now_K: F64, tree: _Tree, beam: int) -> _Kept:
+    """The prefixes after one more moment."""
+    total_B = kept.blank_B + kept.said_B
+    blank_B, said_B = total_B * now_K[BLANK], kept.said_B * now_K[kept.last_B]
+    audible_J = np.flatnonzero(now_K > FAINTEST)
+    if len(audible_J) == 1 and audible_J[0] == BLANK:  # silence, as most moments are
+        best = float(blank_B.max())
+        return replace(kept, blank_B=blank_B / best, said_B=said_B / best)
+    longer_BJ = _lengthen(kept, now_K, audible_J, total_B, said_B)
+    scores = np.concatenate((blank_B + said_B, longer_BJ.ravel()))
+    best = float(scores.max())
+    if best == 0.0:  # nothing that may be said is audible at all
+        return kept
+    places = np.flatnonzero(scores > HOPELESS * best)
+    if len(places) > beam:
+        places = np.sort(places[np.argpartition(scores[places], -beam)[-beam:]])
+    count = len(kept.nodes_B)
+    stay, new = places[places < count], places[places >= count]
+    blank_B = np.concatenate((blank_B[stay], np.zeros(len(new)))) / best
+    said_B = np.concatenate((said_B[stay], scores[new])) / best
+    parents, columns = np.divmod(new - count, len(audible_J))
+    pairs = zip(kept.nodes_B[parents].tolist(), audible_J[columns].tolist(), strict=True)
+    made = [tree.child(node, output) for node, output in pairs]
+    if not made and len(stay) == count:
+        return replace(kept, blank_B=blank_B, said_B=said_B)
+    return _Kept.of(tree, [*kept.nodes_B[stay].tolist(), *made], blank_B, said_B)
 
 
-def _finish(tree: _Tree, nodes_B: I64, total_B: F64) -> list[int]:
-    endings_B = np.array([tree.ending(node) for node in nodes_B.tolist()])
-    scores_B = total_B * endings_B
+def _lengthen(kept: _Kept, now_K: F64, audible_J: I64, total_B: F64, said_B: F64) -> F64:
+    """Probability of each prefix and one more symbol [B, J], of those that are audible. Where that is another
+    prefix that is kept it counts there: it is added to said_B, in place.
+    """
+    longer_BJ: F64 = total_B[:, None] * now_K[audible_J] * kept.factors_BK[:, audible_J]
+    places_K = np.full(len(now_K), NOWHERE)
+    places_K[audible_J] = np.arange(len(audible_J))
+    columns_B = places_K[kept.last_B]
+    again = np.flatnonzero((columns_B != NOWHERE) & (kept.last_B != BLANK))  # a new one behind a blank only
+    longer_BJ[again, columns_B[again]] *= kept.blank_B[again] / np.maximum(total_B[again], TINY)
+    extends_BB = (kept.parents_B[:, None] == kept.nodes_B) & (columns_B != NOWHERE)[:, None]
+    children, parents = np.nonzero(extends_BB)
+    said_B[children] += longer_BJ[parents, columns_B[children]]
+    longer_BJ[parents, columns_B[children]] = 0.0
+    return longer_BJ
+
+
+def _finish(tree: _Tree, kept: _Kept) -> list[int]:
+    total_B = kept.blank_B + kept.said_B
+    nodes = kept.nodes_B.tolist()
+    scores_B = total_B * np.array([tree.ending(node) for node in nodes])
     if scores_B.any():
-        return tree.symbols(int(nodes_B[scores_B.argmax()]))
-    node = int(nodes_B[total_B.argmax()])
-    while not tree.ending(node):
+        return tree.symbols(nodes[int(scores_B.argmax())])
+    node = nodes[int(total_B.argmax())]
+    while node != ROOT and not tree.ending(node):
         node = tree.parents[node]
     return tree.symbols(node)

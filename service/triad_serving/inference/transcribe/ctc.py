@@ -2,7 +2,7 @@
 
 Output 0 is BLANK, the symbols stand behind it. A sequence is said by every path (one output for each moment)
 that becomes it when repeats are merged and blanks taken away.
-Shape letters: S sound tokens, K outputs, U symbols of a sequence, X = 2 U + 1 of it with blanks between.
+Shape letters: S sound tokens, W those of a stretch, K outputs, U symbols of a sequence, X = 2 U + 1.
 Source: A. Graves et al., Connectionist Temporal Classification, ICML 2006.
 """
 
@@ -22,7 +22,7 @@ F64: TypeAlias = npt.NDArray[np.float64]
 
 FAINTEST = 1e-18  # of a moment's outputs: RESCALED of them multiplied do not vanish
 RESCALED = 16  # moments after which the forward variables are scaled to a sum of 1
-REACH = 8  # tokens around a symbol that can be its own
+REACH = 6  # tokens around a symbol that can be its own
 
 
 def posteriors(logits_SK: F32, temperature: float = 1.0) -> F64:
@@ -120,9 +120,10 @@ def symbol_probabilities(posterior_SK: F64, symbols_U: Sequence[int] | I64, span
     nothing_K = np.zeros((1, posterior_SK.shape[1]))
     nothing_K[0, BLANK] = 1.0  # behind the end of a stretch, where it changes nothing
     padded_SK = np.concatenate((posterior_SK, nothing_K))
-    for step in range(int((ends_U - starts_U).max())):
-        at_U = np.where(starts_U + step < ends_U, starts_U + step, len(posterior_SK))
-        now_UK = padded_SK[at_U]
+    places_WU = starts_U + np.arange((ends_U - starts_U).max())[:, None]
+    places_WU[places_WU >= ends_U] = len(posterior_SK)
+    for places_U in places_WU:
+        now_UK = padded_SK[places_U]
         blank_U1 = now_UK[:, :1]
         said_UK += saying_UK
         said_UK *= blank_U1

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from triad_serving.contract.arrays import F32, I64
-from triad_serving.contract.errors import BundleError
+from triad_serving.contract.errors import BundleError, UnanswerableError
 from triad_serving.contract.tasks import Decoding, Task
 from triad_serving.inference.transcribe.beam import Knowledge, beam_search
 from triad_serving.inference.transcribe.ctc import (
@@ -73,15 +73,13 @@ class Decoder:
             raise BundleError(f"Bundle {folder}: {task.name} cannot be decoded: {error}.") from error
 
     def decode(self, logits_SK: F32) -> Heard:
-        """The likeliest symbols. Raises FloatingPointError where a logit is not a number.
+        """The likeliest symbols. Raises UnanswerableError where a logit is not a finite number.
 
         The whole's probability is that of all paths that say exactly these symbols (log_probability), each
         symbol's that of it in its stretch of the sound (symbol_probabilities), both after the task's
         temperature, then scaled as Decoding says.
         """
-        posterior_SK = posteriors(logits_SK, self.task.temperature)
-        if not np.isfinite(posterior_SK).all():
-            raise FloatingPointError(f"The logits of {self.task.name} are not finite.")
+        posterior_SK = self._posteriors(logits_SK)
         if self._decoding.beam == 1:
             symbols_U, spans_U2 = best_path(posterior_SK)
         else:
@@ -98,12 +96,19 @@ class Decoder:
         )
 
     def probability(self, logits_SK: F32, symbols_U: Sequence[int]) -> float:
-        """That exactly these were said, scaled as in `decode`. Raises FloatingPointError likewise."""
-        posterior_SK = posteriors(logits_SK, self.task.temperature)
-        if not np.isfinite(posterior_SK).all():
-            raise FloatingPointError(f"The logits of {self.task.name} are not finite.")
-        log_whole = log_probability(posterior_SK, symbols_U)
+        """That exactly these were said, scaled as in `decode`. Raises UnanswerableError likewise."""
+        log_whole = log_probability(self._posteriors(logits_SK), symbols_U)
         return float(_scaled(np.exp([log_whole]), self._decoding.whole)[0])
+
+    @property
+    def searches(self) -> bool:
+        """Whether `decode` takes milliseconds."""
+        return self._decoding.beam > 1
+
+    def _posteriors(self, logits_SK: F32) -> F64:
+        if not np.isfinite(logits_SK).all():
+            raise UnanswerableError(f"The model has no finite answer for {self.task.name} to this input.")
+        return posteriors(logits_SK, self.task.temperature)
 
 
 def symbols_of(text: str, task: Task) -> list[int]:

@@ -49,13 +49,14 @@ UNKNOWN_SIZE = 0x7FFF_0000  # from here on: what streaming writers put where the
 class DecodedAudio:
     """samples_T: the first spec.decoded_s seconds, mono, full scale = 1, at sample_rate_hz, as sent.
 
-    seconds: of the whole sound.
+    seconds: of the whole sound. sent_rate_hz: where samples_T have another rate already.
     """
 
     samples_T: F32
     sample_rate_hz: int
     format: str
     seconds: float
+    sent_rate_hz: int | None = None
 
 
 class Chunk(NamedTuple):
@@ -93,8 +94,10 @@ class _Source(io.BytesIO):
             return -1
 
 
-def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits, *, whole: bool = False) -> DecodedAudio:
     """A sound file, decoded to its end (nothing can fail later), mixed to mono, kept up to spec.decoded_s.
+
+    whole: all of it is kept.
 
     Raises TooLargeError (bytes, seconds), UnsupportedFormatError, DecodeError (empty, truncated, broken,
     not finite). Past the cap on seconds the decoder stops, whatever length the header claims. An MP3 or OGG
@@ -109,18 +112,19 @@ def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAu
         )
     if not data:
         raise DecodeError("The sound is empty (0 bytes).", field="audio")
+    kept_s = limits.max_audio_s if whole else spec.decoded_s
     data = _without_id3(data)
     if not SIGNATURE.match(data):
         raise _unsupported()
     chunks = _read_chunks(data)
     _refuse_truncated(data, chunks)
     if pcm := _plain_pcm(data, chunks):
-        return _decode_plain(pcm, spec, limits)
+        return _decode_plain(pcm, limits, kept_s=kept_s)
     if data.startswith(b"OggS"):
         _refuse_stray_pages(data)
     source = _Source(data)
     try:
-        return _decode_source(source, spec, limits)
+        return _decode_source(source, limits, kept_s=kept_s, most_hz=spec.sample_rate_hz if whole else None)
     finally:
         if source.exhausted:  # whatever libsndfile made of the early end
             raise DecodeError(
@@ -128,9 +132,10 @@ def decode_audio(data: bytes, spec: AudioSpec, limits: MediaLimits) -> DecodedAu
             )
 
 
-def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
+def fit_audio(decoded: DecodedAudio, spec: AudioSpec, *, whole: bool = False) -> AudioInput:
     """Resampled to the spec's rate, freed of silence at its ends, cut at the maximum, rounded to 16 bits.
 
+    whole: nothing is cut.
     Raises DecodeError where less than one analysis window of sound is left.
     """
     wave_T = resample(decoded, spec.sample_rate_hz)
@@ -145,13 +150,13 @@ def fit_audio(decoded: DecodedAudio, spec: AudioSpec) -> AudioInput:
             value=decoded.seconds,
         )
     start, end = _audible(wave_T, spec) if spec.trim_db else (0, len(wave_T))
-    kept_T = wave_T[start : min(end, start + spec.max_samples)]
+    kept_T = wave_T[start : end if whole else min(end, start + spec.max_samples)]
     return AudioInput(
         samples_T=to_16_bits(kept_T),
         format=decoded.format,
         seconds=decoded.seconds,
-        sample_rate_hz=decoded.sample_rate_hz,
-        truncated=decoded.seconds > spec.decoded_s or end - start > spec.max_samples + 1,
+        sample_rate_hz=decoded.sent_rate_hz or decoded.sample_rate_hz,
+        truncated=(decoded.seconds > spec.decoded_s and not whole) or end - start > spec.max_samples + 1,
         peak=float(np.abs(decoded.samples_T).max()),
         start_s=start / spec.sample_rate_hz,
     )
@@ -187,32 +192,46 @@ def _audible(wave_T: F32, spec: AudioSpec) -> tuple[int, int]:
     return start, max(end, start + spec.window)
 
 
-def _decode_source(source: _Source, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+def _decode_source(
+    source: _Source, limits: MediaLimits, *, kept_s: float, most_hz: int | None
+) -> DecodedAudio:
     try:
         with soundfile.SoundFile(source) as file:
-            return _decode_opened(file, spec, limits)
+            return _decode_opened(file, limits, kept_s=kept_s, most_hz=most_hz)
     except soundfile.LibsndfileError as error:
         if error.code == 1:  # SF_ERR_UNRECOGNISED_FORMAT
             raise _unsupported() from error
         raise DecodeError(f"The sound cannot be decoded: {error.error_string}", field="audio") from error
 
 
-def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+def _decode_opened(
+    file: soundfile.SoundFile, limits: MediaLimits, *, kept_s: float, most_hz: int | None
+) -> DecodedAudio:
+    """most_hz: a sound of several blocks is resampled to it while they are read: ten minutes at 192 kHz would
+    be half a gigabyte.
+    """
     file_format = LIBSNDFILE_NAMES.get(file.format, file.format)
     if file_format not in FORMATS:
         raise _unsupported()
     rate_hz = file.samplerate
     _check_rate(rate_hz)
     started_s = time.thread_time()
+    long = file.frames * file.channels > BLOCK_SAMPLES
+    stream = (
+        soxr.ResampleStream(rate_hz, most_hz, 1, dtype="float32", quality="HQ")
+        if most_hz is not None and most_hz < rate_hz and long
+        else None
+    )
     kept: list[F32] = []
-    wanted = math.ceil(spec.decoded_s * rate_hz)
+    wanted = math.ceil(kept_s * rate_hz)
     frames = 0
     while len(block_TC := file.read(BLOCK_SAMPLES // file.channels, dtype="float32", always_2d=True)):
         if not np.isfinite(block_TC).all():
             raise DecodeError("The sound holds samples that are not finite numbers.", field="audio")
         if frames < wanted:
             mono_T = block_TC[: wanted - frames].mean(axis=1, dtype=np.float64)  # float32 sums overflow
-            kept.append(mono_T.astype(np.float32))
+            mono_T = mono_T.astype(np.float32)
+            kept.append(mono_T if stream is None else stream.resample_chunk(mono_T))
         frames += len(block_TC)
         if frames > limits.max_audio_s * rate_hz:
             raise _too_long(limits)
@@ -224,8 +243,14 @@ def _decode_opened(file: soundfile.SoundFile, spec: AudioSpec, limits: MediaLimi
             )
     if not kept:
         raise _no_samples()
+    if stream is not None:
+        kept.append(stream.resample_chunk(np.zeros(0, dtype=np.float32), last=True))
     return DecodedAudio(
-        samples_T=np.concatenate(kept), sample_rate_hz=rate_hz, format=file_format, seconds=frames / rate_hz
+        samples_T=np.concatenate(kept),
+        sample_rate_hz=most_hz if stream is not None and most_hz is not None else rate_hz,
+        format=file_format,
+        seconds=frames / rate_hz,
+        sent_rate_hz=rate_hz,
     )
 
 
@@ -301,14 +326,14 @@ def _plain_pcm(data: bytes, chunks: Mapping[bytes, Chunk]) -> PlainPcm | None:
     return PlainPcm(samples_TC, rate_hz)
 
 
-def _decode_plain(pcm: PlainPcm, spec: AudioSpec, limits: MediaLimits) -> DecodedAudio:
+def _decode_plain(pcm: PlainPcm, limits: MediaLimits, *, kept_s: float) -> DecodedAudio:
     _check_rate(pcm.rate_hz)
     frames = len(pcm.samples_TC)
     if frames > limits.max_audio_s * pcm.rate_hz:
         raise _too_long(limits)
     if not frames:
         raise _no_samples()
-    kept_TC = pcm.samples_TC[: math.ceil(spec.decoded_s * pcm.rate_hz)]
+    kept_TC = pcm.samples_TC[: math.ceil(kept_s * pcm.rate_hz)]
     mono_T = kept_TC.sum(axis=1, dtype=np.int32) if kept_TC.shape[1] > 1 else kept_TC[:, 0]
     full_scale = np.float32(32768 * kept_TC.shape[1])
     return DecodedAudio(

@@ -26,9 +26,9 @@ SECONDS: dict[Language, str] = {
 Section = Sequence[SoundAttention | SoundOcclusion]
 
 
-def wave_of(data: bytes, spec: AudioSpec, limits: MediaLimits) -> Wave:
+def wave_of(data: bytes, spec: AudioSpec, limits: MediaLimits, *, whole: bool) -> Wave:
     """Of a sound file that was decoded before, what the model hears of it; raises as decode_audio does."""
-    decoded = decode_audio(data, spec, limits)
+    decoded = decode_audio(data, spec, limits, whole=whole)
     wave_T = decoded.samples_T
     columns = min(WAVE_COLUMNS, len(wave_T))
     starts = np.arange(columns) * len(wave_T) // columns

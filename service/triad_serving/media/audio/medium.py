@@ -13,6 +13,7 @@ from triad_serving.contract.language import Language
 from triad_serving.contract.schema import DECIMALS, rounded
 from triad_serving.media.audio.decode import FORMATS, DecodedAudio, decode_audio, fit_audio
 from triad_serving.media.audio.drawing import Section, draw_moments, note_cut, values_of, wave_of
+from triad_serving.media.audio.recording import windows_of
 from triad_serving.media.audio.schemas import AudioFormat, AudioReport, SoundAttention, SoundOcclusion
 from triad_serving.media.audio.spec import SHORT_SAMPLES, AudioInput, AudioSpec, sound_tokens
 from triad_serving.media.figures import Figure, Scale, Track, Wave
@@ -20,6 +21,7 @@ from triad_serving.media.limits import MediaLimits
 from triad_serving.media.line import parts_along, weight_along
 from triad_serving.media.medium import Examples, GraphInput, Part, RequestPart
 from triad_serving.media.padding import Padding, length_class
+from triad_serving.media.windows import Window
 
 SILENT_PEAK = 10 ** (-60 / 20)  # -60 dBFS: below the noise of any room that was recorded
 
@@ -64,6 +66,10 @@ class AudioMedium:
 
     def read(self, raw: bytes, spec: AudioSpec, asset: None, limits: MediaLimits) -> AudioInput:
         return fit_audio(decode_audio(raw, spec, limits), spec)
+
+    def read_windows(self, raw: bytes, spec: AudioSpec, limits: MediaLimits) -> Sequence[Window]:
+        """All of a sound. The first item is what `read` gives, but for the silence that it trims."""
+        return windows_of(fit_audio(decode_audio(raw, spec, limits, whole=True), spec, whole=True), spec)
 
     def inputs(self, spec: AudioSpec) -> tuple[GraphInput, ...]:
         return (
@@ -114,11 +120,13 @@ class AudioMedium:
             format=item.format,
             seconds=round(item.seconds, DECIMALS),
             sample_rate=item.sample_rate_hz,
-            truncated=item.truncated,
+            truncated=item.truncated and item.windows == 1,
         )
 
     def warnings(self, item: AudioInput, spec: AudioSpec) -> Iterator[str]:
-        if item.truncated:
+        if item.windows > 1:
+            yield f"After its first {spec.max_s:g} s the sound was read for transcripts only."
+        elif item.truncated:
             yield f"The sound was cut off after {spec.max_s:g} s."
         if item.peak < SILENT_PEAK:
             yield "The sound is silent."
@@ -130,8 +138,13 @@ class AudioMedium:
         return [
             SoundAttention(start=start, end=end, weight=weight, rollout=traced)
             for s, (weight, traced) in enumerate(pairs)
-            for start, end in [_moment(s, s + 1, item, spec)]
+            for start, end in [self.moment(s, s + 1, item, spec)]
         ]
+
+    def moment(self, first: int, last: int, item: AudioInput, spec: AudioSpec) -> tuple[float, float]:
+        """Start and end of sound tokens [first, last), in seconds of the sound as sent."""
+        start_s, end_s = (item.start_s + token * spec.token_s for token in (first, last))
+        return round(start_s, DECIMALS), round(min(end_s, item.seconds), DECIMALS)
 
     def parts(self, item: AudioInput, spec: AudioSpec, *, most: int) -> Sequence[Part]:
         return list(parts_along(self.name, self.token_count(item, spec), most))
@@ -158,11 +171,11 @@ class AudioMedium:
         return [
             SoundOcclusion(start=start, end=end, drop=drop, weight=weight)
             for part, drop, weight in zip(parts, drops, weights, strict=True)
-            for start, end in [_moment(part.first, part.last, item, spec)]
+            for start, end in [self.moment(part.first, part.last, item, spec)]
         ]
 
-    def canvas(self, raw: bytes, spec: AudioSpec, limits: MediaLimits) -> Wave:
-        return wave_of(raw, spec, limits)
+    def canvas(self, raw: bytes, spec: AudioSpec, limits: MediaLimits, *, whole: bool = False) -> Wave:
+        return wave_of(raw, spec, limits, whole=whole)
 
     def values(self, section: Section) -> list[float]:
         return values_of(section)
@@ -174,12 +187,6 @@ class AudioMedium:
 
     def notes(self, canvas: Wave, figures: Sequence[Figure], language: Language) -> Iterator[str]:
         return note_cut(canvas, language)
-
-
-def _moment(first: int, last: int, sound: AudioInput, spec: AudioSpec) -> tuple[float, float]:
-    """Start and end of sound tokens [first, last), in seconds of the sound as sent."""
-    start_s, end_s = (sound.start_s + token * spec.token_s for token in (first, last))
-    return round(start_s, DECIMALS), round(min(end_s, sound.seconds), DECIMALS)
 
 
 AUDIO = AudioMedium()

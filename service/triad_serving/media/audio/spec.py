@@ -64,7 +64,7 @@ class AudioSpec:
 class AudioInput:
     """seconds and sample_rate_hz are of the sound as sent; peak: largest |sample| of it, full scale = 1.
 
-    start_s: where in it samples_T begins.
+    start_s: where in it samples_T begins. windows: in how many of them all of it is read, this the first.
     """
 
     samples_T: I16
@@ -74,6 +74,7 @@ class AudioInput:
     truncated: bool
     peak: float
     start_s: float = 0.0
+    windows: int = 1
 
 
 def sound_tokens(sample_count: int, spec: AudioSpec) -> int:

@@ -15,7 +15,7 @@ export function showAnswer(behind) {
   by("answer").classList.toggle("behind", behind);
   by("empty").hidden = before !== null || problem !== null;
   by("predictions").hidden = before === null;
-  if (before) showPredictions(by("predictions"), before.answer, after?.answer);
+  if (before) showPredictions(by("predictions"), before.answer, after?.answer, before.media.audio);
   showWhatIf();
   const warnings = (after ?? before)?.answer.warnings ?? [];
   by("warnings").replaceChildren(...warnings.map((each) => make("li", { text: warning(each) })));

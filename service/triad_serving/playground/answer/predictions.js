@@ -4,12 +4,18 @@
 import { make } from "../dom.js";
 import { change, number, percent, t } from "../language/language.js";
 import { MEDIA } from "../media.js";
+import { transcript } from "./transcript.js";
 
-/** before, after: answers of the service; after is null where nothing was taken away. */
-export function showPredictions(box, before, after) {
-  const tasks = Object.entries(before.predictions).map(([name, prediction]) =>
-    taskCard(name, prediction, after?.predictions[name] ?? null),
-  );
+/** before, after: answers of the service; after is null where nothing was taken away. sound: as given. */
+export function showPredictions(box, before, after, sound) {
+  const tasks = Object.entries(before.predictions).map(([name, prediction], n) => {
+    const card = taskCard(name, prediction, after?.predictions[name] ?? null);
+    if (prediction.type === "transcript" && prediction.symbols.length > 0) {
+      card.querySelector(".heads").after(transcript(prediction, sound, before.inputs.audio.seconds, `heard-${n}`));
+      card.classList.add("wide");
+    }
+    return card;
+  });
   box.replaceChildren(...tasks);
 }
 
@@ -25,7 +31,8 @@ export function inWords(answer) {
 export function headline(prediction) {
   if (prediction.type === "regression") return number(prediction.value, 6);
   if (prediction.type === "multilabel") return prediction.labels.join(", ") || t("no_label");
-  return prediction.label;
+  if (prediction.type === "transcript") return prediction.text || t("nothing_heard");
+  return prediction.label ?? t("not_answered");
 }
 
 function taskCard(name, before, after) {
@@ -81,7 +88,7 @@ function stacked(weights) {
 
 /** How far one task's answer moved, in a sentence. */
 export function compare(name, was, is) {
-  if (was.type === "regression") return t("moved_value", { task: name, was: headline(was), is: headline(is) });
+  if (was.type === "regression" || was.type === "transcript" || !was.type || !is.type) return t("moved_value", { task: name, was: headline(was), is: headline(is) });
   const label = was.label ?? was.labels[0] ?? was.top[0].label;
   const share = (prediction) => prediction.top.find((each) => each.label === label)?.probability ?? 0;
   return t("moved", { task: name, label, change: change(share(is) - share(was)) });

@@ -12,6 +12,8 @@ const WARNINGS = [
   [/^The text was cut off after (?<limit>\d+) tokens/, "warning_text_cut"],
   [/^The model knows no word of the text/, "warning_unknown"],
   [/^The sound was cut off after (?<limit>[\d.]+) s/, "warning_sound_cut"],
+  [/^After its first (?<limit>[\d.]+) s the sound was read for transcripts only/, "warning_windows"],
+  [/^(?<name>.+): needs a sound\.$/, "warning_needs_sound"],
   [/^The sound is silent/, "warning_silent"],
   [/^The model knows no (?<name>.+?) ['"](?<value>.*)['"]\.$/, "warning_label"],
   [/^(?<name>.+) is (?<value>\S+); the model was trained on (?<low>\S+) to (?<high>\S+) and reads (?<read>\S+)\.$/, "warning_range"],

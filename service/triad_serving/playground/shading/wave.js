@@ -6,8 +6,8 @@ import { shade } from "./measure.js";
 import { Parts } from "./parts.js";
 import { detail } from "./readout.js";
 
-const BARS = 240;
-const HEIGHT = 100;
+export const BARS = 240;
+export const HEIGHT = 100;
 const LEAST = 0.012; // of the height: silence is a thin line
 
 export class Wave {
@@ -87,7 +87,7 @@ export class Wave {
 }
 
 /** Mirrored about the middle. peaks: in [0, 1]. */
-function outlineOf(peaks) {
+export function outlineOf(peaks) {
   const loudest = Math.max(...peaks, 0.05); // a whisper fills the height too, noise alone does not
   const half = peaks.map((peak) => (HEIGHT / 2) * Math.max(peak / loudest, LEAST));
   const upper = half.map((height, i) => `L${i + 0.5} ${HEIGHT / 2 - height}`);
