@@ -44,18 +44,18 @@ def main() -> None:
         rows = list(csv.DictReader(file))
     write_down = open_whisper(digits_only=options.digits_only)
     for split in options.split or ["test"]:
+        chosen = [row for row in rows if row["split"] == split][: options.rows]
+        heard = [digits_of(write_down(options.table.parent / row["audio_file_name"])) for row in chosen]
         for noisy in (False, True):
-            chosen = [row for row in rows if row["split"] == split][: options.rows]
-            chosen = [row for row in chosen if bool(row["snr_db"]) == noisy]
-            wrong, said = 0, 0
-            for row in chosen:
-                true = row["words"].split()
-                wrong += Levenshtein.distance(
-                    true, digits_of(write_down(options.table.parent / row["audio_file_name"]))
-                )
-                said += len(true)
-            rate = 100 * wrong / said
-            sys.stdout.write(f"{split}, {'noise' if noisy else 'none'}: {rate:.1f} % of {said} digits\n")
+            pairs = [
+                (row["words"].split(), found)
+                for row, found in zip(chosen, heard, strict=True)
+                if bool(row["snr_db"]) == noisy
+            ]
+            wrong = sum(Levenshtein.distance(*pair) for pair in pairs)
+            said = sum(len(true) for true, _ in pairs)
+            name = "under noise" if noisy else "without"
+            sys.stdout.write(f"{split}, {name}: {100 * wrong / said:.1f} % of {said} digits wrong\n")
 
 
 def open_whisper(*, digits_only: bool) -> Callable[[Path], str]:

@@ -195,9 +195,7 @@ def read_voices(recordings: Path, split: str) -> dict[str, Voice]:
         if int(index) in TAKES[split] and (speaker in UNSEEN) == (split == "unseen"):
             voices.setdefault(speaker, {}).setdefault(int(digit), []).append(read_sound(path))
     if not voices or any(len(voice) < len(WORDS) for voice in voices.values()):
-        sys.exit(
-            f"{recordings} lacks recordings of {split}: DIGIT_SPEAKER_INDEX.wav, every digit of a speaker."
-        )
+        sys.exit(f"{recordings} lacks recordings of {split}: DIGIT_SPEAKER_INDEX.wav, all digits of each.")
     return voices
 
 
@@ -222,27 +220,13 @@ def synthetic_voices() -> dict[str, Voice]:
     for accent in ESPEAK_ACCENTS:
         for variant in ESPEAK_VARIANTS:
             tempo, pitch = rng.integers(100, 200), rng.integers(20, 80)
-            name = f"espeak-{accent}-{variant}"
-            commands[name] = [
-                "espeak-ng",
-                "-v",
-                f"{accent}+{variant}",
-                "-s",
-                str(tempo),
-                "-p",
-                str(pitch),
-                "-w",
-            ]
+            command = f"espeak-ng -v {accent}+{variant} -s {tempo} -p {pitch} -w"
+            commands[f"espeak-{accent}-{variant}"] = command.split()
     for voice in FLITE_VOICES:
         for manner in range(FLITE_MANNERS):
             stretch, pitch_hz = rng.uniform(0.8, 1.4), rng.uniform(85, 220)
-            manners = [
-                "--setf",
-                f"duration_stretch={stretch:.2f}",
-                "--setf",
-                f"int_f0_target_mean={pitch_hz:.0f}",
-            ]
-            commands[f"flite-{voice}-{manner}"] = ["flite", "-voice", voice, *manners, "-o"]
+            manners = f"--setf duration_stretch={stretch:.2f} --setf int_f0_target_mean={pitch_hz:.0f}"
+            commands[f"flite-{voice}-{manner}"] = f"flite -voice {voice} {manners} -o".split()
     return {
         name: {digit: [spoken(word, command)] for digit, word in enumerate(WORDS)}
         for name, command in commands.items()
