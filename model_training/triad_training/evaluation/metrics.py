@@ -185,13 +185,12 @@ def score_task(task: Task, logits_NK: Logits, targets: F32) -> dict[str, float]:
 
 
 def _score_transcripts(task: Task, spoken_N: Logits, targets_NL: F32) -> dict[str, float]:
+    found = {"examples": float(len(spoken_N)), **score_transcripts(task, spoken_N, targets_NL)}
     whole, each = sureness_of_rows(spoken_N, targets_NL), sureness_of_symbols(spoken_N, targets_NL)
-    return {
-        "examples": float(len(spoken_N)),
-        **score_transcripts(task, spoken_N, targets_NL),
-        "ece": calibration_error(*whole),
-        "symbol_ece": calibration_error(*each) if len(each.right_N) else 0.0,
-    }
+    if np.isnan(whole.confidence_N).any():  # as_heard does not ask
+        return found
+    symbol_ece = calibration_error(*each) if len(each.right_N) else 0.0
+    return found | {"ece": calibration_error(*whole), "symbol_ece": symbol_ece}
 
 
 def decisions(task: Task, probability_NK: F32) -> F32:
