@@ -21,7 +21,8 @@ from tests.conftest import write_tiny_bundle
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "service" / "triad_serving" / "playground" / "samples"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+# The shell opens a page in half the time of a whole browser: 0.8 s against 1.4 to 2.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -41,7 +42,7 @@ class Open(Protocol):
 @contextmanager
 def served(models: Path | None = None, **variables: str) -> Iterator[str]:
     """Address of `triad serve` on a free port, by default with the shipped models. variables: TRIAD_*."""
-    command = [sys.executable, "-m", "triad_serving.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "triad_serving.cli", "serve", "--port", "0", "--workers", "1"]
     command += ["--models", str(models)] if models else []
     process = subprocess.Popen(
         command,
