@@ -30,6 +30,28 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.image.spec import ImageSpec
 from triad_serving.media.text.spec import TextSpec
 
+# Those that take longest, longest first: begun last, one would run alone while the other process has ended.
+LONGEST = (
+    "triad_serving/test_cli.py",
+    "clients/test_generated.py",
+    "triad_training/media/pretrained/test_serving.py",
+    "page/test_fields.py",
+    "test_public_face.py",
+    "triad_training/test_train.py",
+    "page/test_reference.py",
+    "page/test_access.py",
+    "triad_training/compression/test_compress.py",
+    "triad_training/layers/test_distributed.py",
+    "page/test_explanations.py",
+    "page/test_answer.py",
+    "triad_training/learning/test_loop.py",
+    "triad_training/evaluation/report/test_page.py",
+    "triad_training/media/fields/test_served.py",
+    "page/test_take.py",
+    "page/test_problems.py",
+    "triad_serving/faults/test_processes.py",
+    "examples/test_tickets.py",
+)
 SPEC = PreprocessSpec(
     text=TextSpec(max_tokens=8),
     image=ImageSpec(height=4, width=4, rows=2, columns=2),
@@ -41,6 +63,12 @@ TASKS = (
     Task(name="size", type="regression"),
 )
 WORDS = ("seven", "七", "three", "hello")  # ids 2, 3, 4, 5
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were."""
+    place = {Path(__file__).parent / name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def png_bytes(width: int = 4, height: int = 4, *, value: int = 255, file_format: str = "PNG") -> bytes:
