@@ -184,8 +184,12 @@ def train_toy(root: Path, *overrides: str) -> Bundle:
 
 @pytest.fixture
 def blank_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_charts_blank(monkeypatch)
+
+
+def leave_charts_blank(patch: pytest.MonkeyPatch) -> None:
     """Reports lay out their charts as ever and do not draw them, which takes a quarter of a second each."""
-    monkeypatch.setattr("triad_training.evaluation.report.page.to_png", lambda figure: b"")
+    patch.setattr("triad_training.evaluation.report.page.to_png", lambda figure: b"")
 
 
 def fit_toy(toy_folder: Path, run: str, *overrides: str) -> dict[str, torch.Tensor]:
