@@ -4,7 +4,8 @@ The tiny model reads text (t), image (i) and sound (a); an absent medium scores 
     t = sum of token ids / 10      i = 4 * mean pixel / 255      a = 4 * peak / 32768
     logits.kind = [t, i, a]   logits.tags = [t - 1, i - 1]   logits.size = [t + i + a]
 Attention: a word and a sound token weigh 1, an image cell 1 + its mean pixel / 255; all divided by their sum.
-Rollout: each token weighs 1, divided by their number. Fusion: one layer, one head, each medium sees itself.
+Embedding: [cos x, sin x], x = t, i or a; fused: x = t + i + a. Rollout: each token weighs 1, divided by their
+number. Fusion: one layer, one head, each medium sees itself.
 """
 
 from __future__ import annotations
@@ -147,10 +148,13 @@ def tiny_model() -> onnx.ModelProto:
             graph.add("Div", tokens[medium], count_B1, output=f"rollout.{task.name}.{medium}")
     present_B3 = graph.positive(graph.add("Concat", *sums, axis=1))
     graph.add("Mul", graph.add("Unsqueeze", present_B3, graph.ints(1, 3)), graph.eye(3), output="fusion.1")
-    for medium, part_B1 in zip((*weights, "fused"), (*sums, total_B1), strict=True):
-        present_B1 = graph.positive(part_B1)
-        graph.add("Concat", present_B1, graph.add("Mul", present_B1, graph.floats(0.0)), axis=1,
-                  output=f"embedding.{medium}")  # fmt: skip
+    total_score_B1 = graph.add("ReduceSum", kind_B3, graph.ints(1))
+    angles = zip((*weights, "fused"), (*sums, total_B1), (*scores, total_score_B1), strict=True)
+    for medium, part_B1, angle_B1 in angles:
+        sides = [
+            graph.add("Mul", graph.positive(part_B1), graph.add(side, angle_B1)) for side in ("Cos", "Sin")
+        ]
+        graph.add("Concat", *sides, axis=1, output=f"embedding.{medium}")
     return graph.model()
 
 
