@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.act import answered
+from tests.page.act import SEVEN, answered
 from tests.page.conftest import Open
 from tests.page.index_service import ROWS, IndexService
 from tests.page.test_access import DESKTOP, PHONE, overflow, tab_to, violations
@@ -118,7 +119,7 @@ def test_more_rows_are_shown_as_long_as_there_are_some(visit: Visit) -> None:
 def test_back_and_forward_bring_searches_back_a_drawing_too(visit: Visit, service: IndexService) -> None:
     page = visit()
     expect(page.locator("#drawing")).to_be_visible()
-    draw_stroke(page)
+    draw(page, SEVEN)
     found(page)
     with page.expect_response("**/v1/search*"):
         page.locator(".hit").nth(6).get_by_role("button").click()
@@ -134,13 +135,14 @@ def test_back_and_forward_bring_searches_back_a_drawing_too(visit: Visit, servic
     assert service.asked[-1].keys() == {"text", "image", "audio", "k"}
 
 
-def draw_stroke(page: Page) -> None:
+def draw(page: Page, points: Sequence[tuple[float, float]]) -> None:
     box = page.locator("#drawing").bounding_box()
     assert box
-    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    (x, y), *rest = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(box["x"] + 150, box["y"] + 40)
-    page.mouse.move(box["x"] + 90, box["y"] + 190)
+    for point in rest:
+        page.mouse.move(*point, steps=8)
     page.mouse.up()
 
 
@@ -241,3 +243,26 @@ def test_axe_finds_no_violation(visit: Visit, language: str, size: dict[str, Any
     page.emulate_media(color_scheme={"dark": "light", "light": "dark"}[theme])
     assert violations(page, ["color-contrast"]) == []
     assert not re.search(r"\b(?:undefined|NaN|null)\b", page.locator("body").inner_text())
+
+
+def test_every_medium_finds_its_kind_in_a_real_index(open_page: Open) -> None:
+    """The shipped model was not trained to compare its media with each other."""
+    page = open_page("search#text=seven&k=3")
+    first = page.locator(".hit").first
+    for column, ask in (
+        ("seven", lambda: None),
+        ("three", lambda: page.select_option("#audio-sample", "3.mp3")),
+        ("seven", lambda: draw(page, SEVEN)),
+    ):
+        ask()
+        expect(first.locator("dd")).to_have_text(column)
+        expect(first.locator(".hit-text")).to_have_text(f"the number {column}")
+        expect(first.locator("img")).to_have_js_property("naturalWidth", 280)
+        expect(first.locator("audio")).to_have_js_property("error", None)
+        for medium in ("text", "audio", "image"):
+            if page.locator(f"#{medium}-clear").is_visible():
+                page.click(f"#{medium}-clear")
+    expect(page.locator("#empty-text")).to_be_visible()
+    page.fill("#text", "seven")
+    page.select_option("#by", "image")
+    expect(page.locator("#by-error")).to_contain_text("optim.contrast")
