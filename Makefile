@@ -16,7 +16,7 @@ serve: .venv/installed  ## the shipped bundle on PORT (8000)
 	$(BIN)/triad serve --port $(PORT)
 
 test: .venv/installed-dev  ## every test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 clients: .venv/installed-clients  ## clients generated from the OpenAPI document ask a service; schemathesis does, too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/clients

@@ -6,7 +6,8 @@ The tiny model reads text (t), image (i) and sound (a); an absent medium scores 
 The spoken one has a transcript, too, which each sound token of 40 ms says alone by its peak:
     logits.spoken = - 200 (peak - level)^2 for the levels 0 (blank), 0.25 (low), 0.5 (mid), 0.9 (high)
 Attention: a word and a sound token weigh 1, an image cell 1 + its mean pixel / 255; all divided by their sum.
-Rollout: each token weighs 1, divided by their number. Fusion: one layer, one head, each medium sees itself.
+Embedding: [cos x, sin x], x = t, i or a; fused: x = t + i + a. Rollout: each token weighs 1, divided by their
+number. Fusion: one layer, one head, each medium sees itself.
 """
 
 from __future__ import annotations
@@ -33,6 +34,28 @@ from triad_serving.media.example import PreprocessSpec
 from triad_serving.media.image.spec import ImageSpec
 from triad_serving.media.text.spec import TextSpec
 
+# Those that take longest, longest first: begun last, one would run alone while the other process has ended.
+LONGEST = (
+    "triad_serving/test_cli.py",
+    "clients/test_generated.py",
+    "triad_training/media/pretrained/test_serving.py",
+    "page/test_fields.py",
+    "test_public_face.py",
+    "triad_training/test_train.py",
+    "page/test_reference.py",
+    "page/test_access.py",
+    "triad_training/compression/test_compress.py",
+    "triad_training/layers/test_distributed.py",
+    "page/test_explanations.py",
+    "page/test_answer.py",
+    "triad_training/learning/test_loop.py",
+    "triad_training/evaluation/report/test_page.py",
+    "triad_training/media/fields/test_served.py",
+    "page/test_take.py",
+    "page/test_problems.py",
+    "triad_serving/faults/test_processes.py",
+    "examples/test_tickets.py",
+)
 SPEC = PreprocessSpec(
     text=TextSpec(max_tokens=8),
     image=ImageSpec(height=4, width=4, rows=2, columns=2),
@@ -48,6 +71,12 @@ LEVELS = {"": 0.0, "low": 0.25, "mid": 0.5, "high": 0.9}
 TOKEN_S = 0.04
 SHAPES = {"fusion.1": ["B", 1, 3, 3], "logits.spoken": ["B", "S", 4]}
 WORDS = ("seven", "七", "three", "hello")  # ids 2, 3, 4, 5
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, the others as they were."""
+    place = {Path(__file__).parent / name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 def png_bytes(width: int = 4, height: int = 4, *, value: int = 255, file_format: str = "PNG") -> bytes:
@@ -161,10 +190,13 @@ def tiny_model(tasks: Sequence[Task] = TASKS) -> onnx.ModelProto:
             graph.add("Div", tokens[medium], count_B1, output=f"rollout.{task.name}.{medium}")
     present_B3 = graph.positive(graph.add("Concat", *sums, axis=1))
     graph.add("Mul", graph.add("Unsqueeze", present_B3, graph.ints(1, 3)), graph.eye(3), output="fusion.1")
-    for medium, part_B1 in zip((*weights, "fused"), (*sums, total_B1), strict=True):
-        present_B1 = graph.positive(part_B1)
-        graph.add("Concat", present_B1, graph.add("Mul", present_B1, graph.floats(0.0)), axis=1,
-                  output=f"embedding.{medium}")  # fmt: skip
+    total_score_B1 = graph.add("ReduceSum", kind_B3, graph.ints(1))
+    angles = zip((*weights, "fused"), (*sums, total_B1), (*scores, total_score_B1), strict=True)
+    for medium, part_B1, angle_B1 in angles:
+        sides = [
+            graph.add("Mul", graph.positive(part_B1), graph.add(side, angle_B1)) for side in ("Cos", "Sin")
+        ]
+        graph.add("Concat", *sides, axis=1, output=f"embedding.{medium}")
     return graph.model()
 
 

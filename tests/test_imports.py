@@ -22,7 +22,7 @@ DIRECTION = {
         ("media",),
         ("settings", "inference"),
         ("explanation",),
-        ("drawing", "engine"),
+        ("drawing", "engine", "search"),
         ("http",),
         ("operation", "client", "scoring"),
         ("cluster",),

@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import partial
@@ -21,6 +21,8 @@ from triad_serving.contract.errors import SetupError, TriadError
 from triad_serving.contract.log_format import LogFormat
 
 if TYPE_CHECKING:  # imported where they are needed: a command starts fast
+    from rich.progress import TaskID
+
     from triad_serving.contract.language import Language
     from triad_serving.inference.options import Options
     from triad_serving.media.example import RawInputs
@@ -67,6 +69,12 @@ class TableEngine(StrEnum):
 class DrawingLanguage(StrEnum):
     en = "en"
     zh = "zh"
+
+
+class VectorType(StrEnum):
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
 
 
 class Preset(StrEnum):
@@ -158,6 +166,9 @@ def serve(
             min=0, max=65535, help="Serve the Open Inference Protocol over gRPC, too; 0: a free one."
         ),
     ] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="An index of `triad index`, or a folder of them, to search.")
+    ] = None,
     device: Annotated[Device | None, typer.Option(help="auto: CUDA where it can be had.")] = None,
     log_format: Annotated[
         LogFormat | None, typer.Option(help="Lines for people, or JSON for machines.")
@@ -168,6 +179,8 @@ def serve(
 
     if models is not None:
         os.environ["TRIAD_MODELS"] = str(models.absolute())
+    if index is not None:
+        os.environ["TRIAD_INDEX"] = str(index.absolute())
     if device is not None:
         os.environ["TRIAD_DEVICE"] = device.value
     if log_format is not None:
@@ -408,6 +421,120 @@ def pull(
 
 
 @app.command()
+def index(
+    bundle: Annotated[Path, typer.Argument(help="A bundle's folder.")],
+    table: Annotated[Path, typer.Argument(help="The table of examples: CSV, JSON Lines or Parquet.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The index to write. The same command goes on after a kill.")],
+    row_id: Annotated[
+        str, typer.Option("--id", metavar="COLUMN", help="What names a row. Default: its line.")
+    ] = "",
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="To filter by; repeatable. Default: all but the media's."),
+    ] = None,
+    vectors: Annotated[
+        VectorType, typer.Option(help="Numbers of a large index: half or a quarter of the memory.")
+    ] = VectorType.float32,
+    show_media: Annotated[
+        bool, typer.Option("--show-media", help="Let a service show the rows' texts, pictures and sounds.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads. Default: one per usable core.")] = None,
+) -> None:
+    """Embed every row of a table, and index the vectors: for `triad search` and `triad serve --index`."""
+    from triad_serving.engine.engine import Engine
+    from triad_serving.scoring.indexing import Indexing, Recipe
+    from triad_serving.settings import Settings
+
+    settings = Settings(models=bundle)
+    settings = settings.model_copy(update={"threads": jobs or settings.threads, "max_queue_s": PATIENCE_S})
+    recipe = Recipe(vectors=vectors.value, row_id=row_id, keep=keep, show_media=show_media)
+    with Engine.open(settings.models, settings) as engine, _progress() as advance:
+        indexing = Indexing(engine, table, out, recipe)
+        advance("rows", indexing.done, indexing.total)
+        for _ in indexing.run(settings.threads):
+            advance("rows", 1, indexing.total)
+        failures = indexing.finish(settings.threads, on_vectors=partial(advance, "vectors"))
+    print(f"{indexing.total - len(failures)} rows: {out}")
+    for line, problem in failures.items():
+        print(f"line {line}: {problem['detail']}", file=sys.stderr)
+    if failures:
+        raise SystemExit(1)
+
+
+@app.command()
+def reindex(
+    folder: Annotated[Path, typer.Argument(metavar="INDEX", help="An index's folder; it may be served.")],
+    *,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Threads. Default: one per usable core.")] = None,
+) -> None:
+    """Take what was added and deleted while an index was served into its files: searches get faster again."""
+    from triad_serving.search.index import Index, fold
+    from triad_serving.settings import usable_cores
+
+    Index(folder)
+    with _progress() as advance:
+        fold(folder, threads=jobs or usable_cores(), on_vectors=partial(advance, "vectors"))
+
+
+@app.command()
+def search(
+    folder: Annotated[Path, typer.Argument(metavar="INDEX", help="An index's folder.")],
+    *,
+    text: Text = None,
+    image: ImageFile = None,
+    audio: SoundFile = None,
+    fields: FieldsJson = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many rows.")] = 10,
+    wanted: Annotated[
+        str | None, typer.Option("--filter", metavar="JSON", help="""'{"digit": "7"}'; see /v1/search.""")
+    ] = None,
+    by: Annotated[
+        str | None, typer.Option(help="Compare with the rows' fused, text, image or audio vectors only.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="The bundle that the index was made with. Default: where it was.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, as the service answers.")] = False,
+) -> None:
+    """Find the rows of an index that are closest to a text, an image and a sound, in this process."""
+    from triad_serving.engine.engine import Engine
+    from triad_serving.http.search.report import describe_hit
+    from triad_serving.http.search.schemas import SearchAnswer
+    from triad_serving.search.conditions import read_condition
+    from triad_serving.search.index import Index, Query
+    from triad_serving.search.query import compared, query_vectors
+    from triad_serving.search.store import EVERYTHING
+    from triad_serving.settings import Settings
+
+    found = Index(folder.absolute())
+    parts = compared(found.about.parts, by)
+    condition = read_condition(wanted, found.about.columns) if wanted else EVERYTHING
+    raw = _read_inputs(text, image, audio, fields)
+    settings = Settings(models=model or Path(found.about.bundle))
+    with Engine.open(settings.models, settings) as engine:
+        manifest = engine.catalog.find().bundle.manifest
+        found.require_model(manifest)
+        embedding = engine.embed_sync(raw)
+    query = Query(vectors_D=query_vectors(embedding.vectors_D, parts, manifest), k=k, condition=condition)
+    results = [describe_hit(found, hit) for hit in found.search(query)]
+    if as_json:
+        answer = SearchAnswer(
+            id=embedding.id,
+            model=manifest.name,
+            version=manifest.version,
+            index=found.name,
+            results=results,
+            warnings=embedding.warnings,
+        )
+        print(answer.to_json(indent=2))
+        return
+    for each in results:
+        columns = "  ".join(f"{name} {value}" for name, value in each.columns.items())
+        print(f"{each.score:7.4f}  {each.matched:<6}  row {each.row}  {columns}")
+
+
+@app.command()
 def key(
     name: Annotated[str, typer.Argument(help="Whose it is; it stands in the log.")],
     *,
@@ -536,6 +663,24 @@ def compress(
     compressed = compress_bundle(bundle, table, recipe, out=out, limit=examples)
     print(compressed.comparison.table())
     print(f"\nwritten to {compressed.write(max_drop=max_drop).path}")
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Bars on stderr, moved by: which one, by how many, of how many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(name: str, count: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.advance(tasks[name], count)
+
+        yield advance
 
 
 @contextmanager

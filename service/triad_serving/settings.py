@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     models: Annotated[Path, AfterValidator(_existing)] = Field(
         default=SHIPPED_MODELS, description="A bundle, or a folder of bundles (<name>/<version>/)."
     )
+    index: Annotated[Path, AfterValidator(_existing)] | None = Field(
+        default=None, description="An index, or a folder of them, that `triad index` made: /v1/search."
+    )
     default_versions: dict[str, str] = Field(
         default={},
         description='Which version answers where none is asked for; else the highest: {"digits": "1"}.',

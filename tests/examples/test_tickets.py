@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import triad_training.train as training
 from tests.examples.conftest import EXAMPLES, Rows, load, read_table
+from tests.triad_training.conftest import without_report
 from triad_serving.engine.engine import Engine
 from triad_serving.media.example import RawInputs
 from triad_training.config.reading import load_config
@@ -19,6 +19,7 @@ from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import build_model
 from triad_training.learning.prepare import prepare as prepare_training
 from triad_training.learning.transfer import transfer_weights
+from triad_training.train import train_bundle
 
 EXAMPLE = EXAMPLES / "tickets"
 prepare = load("tickets/prepare")
@@ -67,11 +68,10 @@ def test_the_first_config_makes_a_bundle_that_answers_and_the_second_starts_from
 ) -> None:
     """Small, without windows and linear experts, which export slowly, and without the report."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(training, "evaluate_answers", lambda *_, **__: None)
-    monkeypatch.setattr(training, "write_report", lambda *_, **__: None)
     torch.set_num_threads(1)
     here = (*SMALL, f"data.table={data / 'metadata.csv'}", "data.cache=''")
-    bundle = training.train_bundle(EXAMPLE / "config.toml", out=tmp_path, overrides=here)
+    with without_report():
+        bundle = train_bundle(EXAMPLE / "config.toml", out=tmp_path, overrides=here)
     assert "novapad-x" in (bundle.path / "user_dictionary.txt").read_text("utf-8")
     row = next(row for row in rows if row["message"] and row["screenshot"] and row["voice_note"])
     raw = RawInputs(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from filelock import FileLock
 from PIL import Image
 
-from triad_serving.inference.bundle import Bundle
+import triad_training.train as training
+from triad_serving.inference.bundle import Bundle, read_bundle
 from triad_training.config.reading import load_config
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import build_model, prepare
-from triad_training.train import train_bundle
 
 FIELDS = ("text", "image_file_name", "audio_file_name", "split", "kind", "tags", "size")
 CONFIG = """
@@ -136,13 +139,39 @@ def make_toy_folder(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def toy_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """Trained once for all tests; its table lies in the folder `table` beside the models."""
-    return train_toy(tmp_path_factory.mktemp("toy"))
+    return trained_once(tmp_path_factory, "toy", train_toy)
 
 
 @pytest.fixture(scope="session")
 def expert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Of text and image, with linear experts, after one epoch; its table lies likewise."""
-    return train_toy(tmp_path_factory.mktemp("expert"), *WITH_EXPERTS)
+    """Of text and image, with linear experts, after one epoch; its table lies likewise; no report."""
+
+    def train(root: Path) -> Bundle:
+        with without_report():
+            return train_toy(root, *WITH_EXPERTS)
+
+    return trained_once(tmp_path_factory, "expert", train)
+
+
+def trained_once(factory: pytest.TempPathFactory, name: str, train: Callable[[Path], Bundle]) -> Bundle:
+    """What the first of pytest's processes trains, in a folder that all of them see: do not change it."""
+    own = factory.getbasetemp()
+    root = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with FileLock(root.with_suffix(".lock")):
+        made = root / "bundle"
+        if not made.exists():
+            root.mkdir()
+            made.write_text(str(train(root).path), encoding="utf-8")
+    return read_bundle(Path(made.read_text("utf-8")))
+
+
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Trainings end with the bundle: some thirty charts take longer than a toy's training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "evaluate_answers", lambda *_, **__: None)
+        patch.setattr(training, "write_report", lambda *_, **__: None)
+        yield
 
 
 def train_toy(root: Path, *overrides: str) -> Bundle:
@@ -150,7 +179,17 @@ def train_toy(root: Path, *overrides: str) -> Bundle:
     make_toy_folder(root / "table")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        return train_bundle(root / "table" / "config.toml", out=root / "models", overrides=overrides)
+        return training.train_bundle(root / "table" / "config.toml", out=root / "models", overrides=overrides)
+
+
+@pytest.fixture
+def blank_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_charts_blank(monkeypatch)
+
+
+def leave_charts_blank(patch: pytest.MonkeyPatch) -> None:
+    """Reports lay out their charts as ever and do not draw them, which takes a quarter of a second each."""
+    patch.setattr("triad_training.evaluation.report.page.to_png", lambda figure: b"")
 
 
 def fit_toy(toy_folder: Path, run: str, *overrides: str) -> dict[str, torch.Tensor]:

@@ -9,6 +9,7 @@ TriadError                       500
 │   ├── ForbiddenError           403   a key that may not do this
 │   ├── NotFoundError            404   no such model or version
 │   ├── NotAcceptableError       406   an Accept header that no representation meets
+│   ├── IndexRefusedError        409   an index of another model than the one that is served
 │   ├── ReloadError              409   a new version that is broken: the models in service stay
 │   ├── TooLargeError            413   a part, the body, pixels, seconds or characters over a cap
 │   ├── UnsupportedFormatError   415   not multipart, or not an image/sound format that is read
@@ -111,6 +112,11 @@ class NotFoundError(RequestError):
 class NotAcceptableError(RequestError):
     status = 406
     title = "Not acceptable"
+
+
+class IndexRefusedError(RequestError):
+    status = 409
+    title = "Index refused"
 
 
 class ReloadError(RequestError):

@@ -33,6 +33,7 @@ from triad_serving.engine.batcher import Answer, Batcher, BatchResult, Run, fail
 from triad_serving.engine.catalog import Catalog, Model, load_catalog, reload_catalog, reload_model
 from triad_serving.explanation.explain import Plan, check_target, explain, join_variants, plan
 from triad_serving.inference.answer import Prediction
+from triad_serving.inference.embedding import Embedding, EmbedOptions, require_finite
 from triad_serving.inference.options import Options
 from triad_serving.inference.postprocess import (
     describe_fusion,
@@ -48,6 +49,7 @@ from triad_serving.settings import Settings
 logger = logging.getLogger(__name__)
 
 DEFAULTS = Options()
+EMBED_DEFAULTS = EmbedOptions()
 
 T = TypeVar("T")
 Reload: TypeAlias = Callable[[str, str | None], None]  # name, version
@@ -65,11 +67,15 @@ class Timings:
 
 @dataclass(kw_only=True, eq=False)
 class Pending:
-    """An admitted request; cancel `answer` to drop it. raw goes as soon as nobody needs its bytes."""
+    """An admitted request; cancel `answer` to drop it. raw goes as soon as nobody needs its bytes.
+
+    embed: for `finish_embedding`, not `finish`.
+    """
 
     id: str
     model: Model
     options: Options
+    embed: bool = False
     answer: Answer
     raw: RawInputs | None
     inputs: ModelInputs = dataclasses.field(default_factory=ModelInputs)
@@ -227,6 +233,26 @@ class Engine:
         finally:
             del pending, raw  # of which an error's traceback would keep hold
 
+    async def embed(
+        self, raw: RawInputs, options: EmbedOptions = EMBED_DEFAULTS, *, request_id: str | None = None
+    ) -> Embedding:
+        """L2-normalised vectors of each medium, and of all together. Raises what `predict` raises."""
+        pending = self.start_embedding(raw, options, request_id=request_id)
+        try:
+            return self.finish_embedding(pending, await asyncio.wrap_future(pending.answer))[0]
+        finally:
+            del pending, raw  # of which an error's traceback would keep hold
+
+    def embed_sync(
+        self, raw: RawInputs, options: EmbedOptions = EMBED_DEFAULTS, *, request_id: str | None = None
+    ) -> Embedding:
+        """The same for callers without an event loop; any number of threads may call it."""
+        pending = self.start_embedding(raw, options, request_id=request_id)
+        try:
+            return self.finish_embedding(pending, pending.answer.result())[0]
+        finally:
+            del pending, raw  # of which an error's traceback would keep hold
+
     async def wait_for_place(self) -> None:
         """Returns when a request started now may be admitted."""
         loop = asyncio.get_running_loop()
@@ -238,7 +264,14 @@ class Engine:
         """Raises OverloadedError or UnavailableError where a request started now would be refused."""
         self._running_batcher().check()
 
-    def start(self, raw: RawInputs, options: Options, *, request_id: str | None) -> Pending:
+    def start_embedding(self, raw: RawInputs, options: EmbedOptions, *, request_id: str | None) -> Pending:
+        """As `start`, for `finish_embedding`."""
+        asked = Options(model=options.model, version=options.version, attention="none")
+        return self.start(raw, asked, request_id=request_id, embed=True)
+
+    def start(
+        self, raw: RawInputs, options: Options, *, request_id: str | None, embed: bool = False
+    ) -> Pending:
         """Admits a request; its answer arrives in `.answer`. Raises what refuses it at once."""
         model = self.catalog.find(options.model, options.version)
         if not raw.media:
@@ -251,6 +284,7 @@ class Engine:
             id=request_id or new_request_id(),
             model=model,
             options=options,
+            embed=embed,
             answer=answer,
             raw=raw,
         )
@@ -297,6 +331,27 @@ class Engine:
         )
         return prediction, timings
 
+    def finish_embedding(self, pending: Pending, result: BatchResult) -> tuple[Embedding, Timings]:
+        """Raises UnanswerableError where a vector is not finite."""
+        started_s = time.perf_counter()
+        manifest = pending.model.bundle.manifest
+        embedding = Embedding(
+            id=pending.id,
+            model=manifest.name,
+            version=manifest.version,
+            precision=pending.model.precision,
+            inputs=describe_inputs(pending.inputs, manifest.preprocess),
+            vectors_D=require_finite(result.rows[0].embeddings_D),
+            warnings=warnings_about(pending.inputs, manifest.preprocess),
+        )
+        timings = Timings(
+            preprocess_s=pending.preprocess_s,
+            queue_s=result.queue_s,
+            inference_s=result.inference_s,
+            postprocess_s=time.perf_counter() - started_s,
+        )
+        return embedding, timings
+
     def offload(self, work: Callable[[], T]) -> Future[T]:
         """Does other work for a request in a worker: no more are busy at once than were asked for."""
         return self._running_batcher().call(work)
@@ -331,6 +386,7 @@ class Engine:
         wanted = Wanted(
             attention=options.attention != "none" or planned.parts is not None,
             fusion=options.attention == "full",
+            embeddings=pending.embed,
         )
         run = _Observed(pending.model.run, self.on_run)
         self._running_batcher().enqueue(pending.answer, run, planned.rows, wanted)

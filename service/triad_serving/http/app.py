@@ -26,8 +26,10 @@ from triad_serving.http.pages import build_pages_router
 from triad_serving.http.problems import http_problem, validation_problem
 from triad_serving.http.routes import ProblemRoute, build_router
 from triad_serving.http.schemas import Health
+from triad_serving.http.search.routes import build_search_router
 from triad_serving.http.v2.openapi import V2_KEY_RESPONSES
 from triad_serving.http.v2.routes import build_v2_health_router, build_v2_router
+from triad_serving.search.indexes import Indexes
 from triad_serving.settings import MIB, Settings
 
 DESCRIPTION = """\
@@ -86,6 +88,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     )
     guarded: dict[str, Any] = {"dependencies": [Security(guard)], "responses": KEY_RESPONSES} if guard else {}
     app.include_router(build_router(engine, budget), **guarded)
+    indexes = Indexes.open(settings.index, settings.models)
+    app.include_router(build_search_router(engine, indexes, budget), **guarded)
     app.include_router(build_v2_health_router(engine))
     v2_guarded = guarded | {"responses": V2_KEY_RESPONSES} if guard else {}
     app.include_router(build_v2_router(engine, budget), **v2_guarded)

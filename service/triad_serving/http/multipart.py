@@ -81,6 +81,22 @@ class Upload:
         await self._receive(form, content_type, content_length, chunks)
         return form.inputs()
 
+    async def read_with(
+        self,
+        content_type: str | None,
+        content_length: str | None,
+        chunks: AsyncIterator[bytes],
+        *,
+        fields: Mapping[str, int],
+    ) -> tuple[RawInputs, dict[str, bytes]]:
+        """As `read`, and other parts: by name, the most bytes of each."""
+        caps = {**self._caps, **fields}
+        self._max_bytes += sum(fields.values())
+        form = _Form(caps.get, expected=f"parts are {', '.join(caps)}", most_parts=len(caps))
+        await self._receive(form, content_type, content_length, chunks)
+        contents = form.contents()
+        return form.inputs(), {name: contents[name] for name in fields if name in contents}
+
     async def read_parts(
         self,
         content_type: str | None,
@@ -181,7 +197,7 @@ class _Form:
 
     def inputs(self) -> RawInputs:
         """Raises where the final boundary is missing, a named file is empty, or a part cannot be read."""
-        data = self.contents()
+        data = {name: content for name, content in self.contents().items() if name in NAMES}
         for medium, content in data.items():
             if not content and self._file_names.get(medium):
                 raise DecodeError(f"The {medium} file is empty (0 bytes).", field=medium)

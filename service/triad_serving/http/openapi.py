@@ -6,6 +6,7 @@ import itertools
 import json
 from typing import Any
 
+from triad_serving.contract.schema import Schema
 from triad_serving.http.schemas import BatchRow, Problem, Reload
 from triad_serving.inference.options import Options
 from triad_serving.media.registry import MEDIA
@@ -17,6 +18,7 @@ EXAMPLE_ID = "req-5f2b1c0a9d3e4f60"
 
 TAGS = [
     {"name": "predict", "description": "Ask a model, and see what it looked at."},
+    {"name": "search", "description": "Vectors of media, and the rows of an index that are closest to them."},
     {"name": "models", "description": "What is served, what it reads and answers, how good it is."},
     {
         "name": "open inference protocol",
@@ -64,7 +66,7 @@ runs already keeps its version. Where something is wrong with a version, nothing
 """
 
 
-def describe_request(options: type[Options]) -> dict[str, Any]:
+def describe_request(options: type[Schema]) -> dict[str, Any]:
     """The query and the body of an operation which reads them itself, as FastAPI would describe them."""
     fields = options.model_json_schema()["properties"]
     schemas = {
@@ -237,7 +239,7 @@ PREDICTION_EXAMPLES: dict[str, Any] = {
 }
 
 
-def _problem(status: int, title: str, detail: str, **more: str | float) -> dict[str, Any]:
+def problem(status: int, title: str, detail: str, **more: str | float) -> dict[str, Any]:
     example = {
         "type": "urn:triad:problem:" + title.lower().replace(" ", "-"),
         "title": title,
@@ -267,25 +269,25 @@ _REQUEST_ID_HEADER = {
 _RETRY_AFTER_HEADER = {
     "Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}, "example": 1}
 }
-_FAILED = _problem(500, "Inference failed", "The model failed on this example.")
-_OVERLOADED = _problem(503, "Overloaded", "128 requests are waiting already; try again soon.", limit=128)
+_FAILED = problem(500, "Inference failed", "The model failed on this example.")
+_OVERLOADED = problem(503, "Overloaded", "128 requests are waiting already; try again soon.", limit=128)
 KEY_RESPONSES: Responses = {
     401: {
-        **_problem(401, "Unauthorized", "The API key is not one of this service.", field="Authorization"),
+        **problem(401, "Unauthorized", "The API key is not one of this service.", field="Authorization"),
         "headers": {
             "WWW-Authenticate": {"schema": {"type": "string"}, "example": 'Bearer realm="triad"'},
         },
     },
     429: {
-        **_problem(429, "Too many requests", "The key shop may ask 100 times a minute.", limit=100),
+        **problem(429, "Too many requests", "The key shop may ask 100 times a minute.", limit=100),
         "headers": _RETRY_AFTER_HEADER,
     },
 }
 ADMIN_RESPONSES: Responses = {
-    403: _problem(403, "Forbidden", "This needs an admin key; shop is none."),
+    403: problem(403, "Forbidden", "This needs an admin key; shop is none."),
 }
 UNAVAILABLE: Responses = {
-    503: {**_problem(503, "Unavailable", "The service is shutting down."), "headers": _RETRY_AFTER_HEADER}
+    503: {**problem(503, "Unavailable", "The service is shutting down."), "headers": _RETRY_AFTER_HEADER}
 }
 
 PREDICT_RESPONSES: Responses = {
@@ -301,18 +303,18 @@ PREDICT_RESPONSES: Responses = {
             },
         },
     },
-    400: _problem(
+    400: problem(
         400, "Nothing to predict from", "Nothing to predict from: send at least one of text, image, audio."
     ),
-    404: _problem(404, "Not found", "There is no model 'cats'; served: digits.", field="model", value="cats"),
-    413: _problem(413, "Too large", "The image has more than 20971520 bytes.", field="image", limit=20971520),
-    415: _problem(
+    404: problem(404, "Not found", "There is no model 'cats'; served: digits.", field="model", value="cats"),
+    413: problem(413, "Too large", "The image has more than 20971520 bytes.", field="image", limit=20971520),
+    415: problem(
         415,
         "Unsupported format",
         "Not an image in a format that is read (JPEG, PNG, WEBP, GIF, BMP, TIFF).",
         field="image",
     ),
-    422: _problem(
+    422: problem(
         422,
         "Invalid parameter",
         "top_k: Input should be greater than or equal to 1.",
@@ -322,7 +324,7 @@ PREDICT_RESPONSES: Responses = {
     ),
     500: _FAILED,
     503: {**_OVERLOADED, "headers": _RETRY_AFTER_HEADER},
-    504: _problem(504, "Deadline passed", "No answer within 30 s.", limit=30),
+    504: problem(504, "Deadline passed", "No answer within 30 s.", limit=30),
 }
 
 _ROW_ANSWERS = [
@@ -352,17 +354,17 @@ BATCH_RESPONSES: Responses = {
         },
         "headers": _REQUEST_ID_HEADER,
     },
-    400: _problem(
+    400: problem(
         400, "Malformed request", "There is no part 'rows', JSON Lines with one row each.", field="rows"
     ),
-    406: _problem(
+    406: problem(
         406,
         "Not acceptable",
         "Accept names none of application/json, application/x-ndjson.",
         field="Accept",
         value="image/jpeg",
     ),
-    413: _problem(
+    413: problem(
         413,
         "Too large",
         "There are 4000 rows; at most 1000 are answered at once.",
@@ -395,7 +397,7 @@ EXPLAIN_RESPONSES: Responses = {
             "text/html": {"schema": {"type": "string"}, "example": _PAGE},
         },
     },
-    406: _problem(
+    406: problem(
         406,
         "Not acceptable",
         "Accept names none of application/json, image/png, text/html.",
@@ -420,8 +422,8 @@ RELOAD_RESPONSES: Responses = {
         "content": {"application/json": {"example": {"status": "replacing workers"}}},
         "headers": _REQUEST_ID_HEADER,
     },
-    403: _problem(403, "Forbidden", "Only its own machine may ask for that."),
-    409: _problem(
+    403: problem(403, "Forbidden", "Only its own machine may ask for that."),
+    409: problem(
         409,
         "Reload refused",
         "The models in service stay. Bundle digits/2: model.onnx was changed (SHA-256 5f2b, expected 1c0a).",

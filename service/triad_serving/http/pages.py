@@ -1,8 +1,8 @@
-"""The pages for people: the playground at /, the reference at /docs and /redoc; nothing comes from elsewhere.
+"""The pages for people: the playground at /, the search at /search, the reference at /docs and /redoc.
 
-They are static files in the folder `playground`. The HTML is revalidated on every visit; all else lies under
-a name that changes with the folder's content, so that browsers keep it for a year and never mix two releases.
-Addresses are relative: the pages work under any root path and prefix.
+They are static files in the folder `playground`; nothing comes from elsewhere. The HTML is revalidated on
+every visit; all else lies under a name that changes with the folder's content, so that browsers keep it for a
+year and never mix two releases. Addresses are relative: the pages work under any root path and prefix.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ def build_pages_router() -> APIRouter:
     @router.api_route("/", methods=READ_ONLY)
     def get_playground(request: Request) -> Response:
         return _page(request, "index.html", PLAYGROUND)
+
+    @router.api_route("/search", methods=READ_ONLY)
+    def get_search(request: Request) -> Response:
+        return _page(request, "search.html", PLAYGROUND)
 
     @router.api_route("/docs", methods=READ_ONLY)
     def get_docs(request: Request) -> Response:

@@ -34,6 +34,9 @@ from triad_serving.engine.engine import Engine, Timings
 from triad_serving.http.access.guard import require_admin
 from triad_serving.http.batch import MANY_ROWS, Batch, BatchResponse, read_rows, wanted_format
 from triad_serving.http.descriptions import describe_all, describe_model, describe_version
+from triad_serving.http.embedding import DESCRIPTION as EMBED_DESCRIPTION
+from triad_serving.http.embedding import RESPONSES as EMBED_RESPONSES
+from triad_serving.http.embedding import EmbedQuery, Form, describe_embed, embedding_response, wanted_form
 from triad_serving.http.multipart import Upload, UploadBudget
 from triad_serving.http.openapi import (
     BATCH_DESCRIPTION,
@@ -54,7 +57,9 @@ from triad_serving.http.record import record_of
 from triad_serving.http.schemas import BatchAnswer, ModelList, ModelReport, ModelVersion, Reload
 from triad_serving.http.view import AS_JSON, View
 from triad_serving.inference.answer import Prediction
+from triad_serving.inference.embedding import Embedding, EmbeddingAnswer, EmbedOptions
 from triad_serving.inference.options import ExplainOptions, Options
+from triad_serving.media.example import RawInputs
 from triad_serving.media.registry import MEDIA
 from triad_serving.settings import MIB
 
@@ -66,7 +71,7 @@ DefaultVersion = Annotated[
     str | SkipJsonSchema[None],
     Query(description="Which answers by default from now on; else the highest.", examples=["1"]),
 ]
-AnyOptions = TypeVar("AnyOptions", bound=Options)
+AnyOptions = TypeVar("AnyOptions", bound=Schema)
 MAX_DIGITS = 9  # of milliseconds: 11 days
 T = TypeVar("T")
 Reader = Callable[[str | None, str | None, AsyncIterator[bytes]], Coroutine[Any, Any, T]]
@@ -157,6 +162,22 @@ def build_router(engine: Engine, budget: UploadBudget | None = None) -> APIRoute
             response = await _predict(request, options, engine, budget, view)
         response.headers["Vary"] = "Accept, Accept-Language"
         return response
+
+    @router.post(
+        "/embed",
+        operation_id="embed",
+        summary="Vectors of a text, an image and a sound, to compare and to search by",
+        description=EMBED_DESCRIPTION,
+        tags=["search"],
+        response_model=EmbeddingAnswer,
+        responses=EMBED_RESPONSES,
+        openapi_extra=describe_embed(),
+    )
+    async def embed(request: Request) -> Response:
+        options = read_options(EmbedQuery, request.scope["query_string"])
+        form = wanted_form(request)
+        async with deadline(request, engine):
+            return await _embed(request, options, form, engine, budget)
 
     @router.get(
         "/models",
@@ -263,7 +284,7 @@ async def _predict(
     record.model = model.name
     engine.check_capacity()  # a full queue refuses before the upload, not after it
     with Upload(engine.settings.media_limits, budget) as upload:
-        raw = await _receive(request, upload.read)
+        raw = await receive(request, upload.read)
         record.media = raw.media
         pending = engine.start(raw, options, request_id=record.id)
         to_draw = raw if view.drawn else None
@@ -285,6 +306,33 @@ async def _predict(
     return response
 
 
+async def _embed(
+    request: Request, options: EmbedQuery, form: Form, engine: Engine, budget: UploadBudget
+) -> Response:
+    record = record_of(request)
+    record.model = engine.catalog.find(options.model, options.version).name
+    engine.check_capacity()
+    with Upload(engine.settings.media_limits, budget) as upload:
+        raw = await receive(request, upload.read)
+        record.media = raw.media
+        embedding, record.timings = await embed_raw(request, raw, options, engine)
+    response = embedding_response(embedding, form, options.dtype)
+    response.headers["Server-Timing"] = server_timing(record.timings)
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+async def embed_raw(
+    request: Request, raw: RawInputs, options: EmbedOptions, engine: Engine
+) -> tuple[Embedding, Timings]:
+    """Dropped where the client leaves."""
+    pending = engine.start_embedding(raw, options, request_id=record_of(request).id)
+    del raw
+    async with while_connected(request, pending.answer.cancel):
+        result = await asyncio.wrap_future(pending.answer)
+    return engine.finish_embedding(pending, result)
+
+
 async def _predict_batch(
     request: Request, options: Options, engine: Engine, budget: UploadBudget, places: asyncio.Semaphore
 ) -> Response:
@@ -301,7 +349,7 @@ async def _predict_batch(
                 most_bytes=int(settings.max_rows_mib * MIB),
                 most_parts=1 + len(MEDIA) * settings.max_rows,
             )
-            parts = await _receive(request, read)
+            parts = await receive(request, read)
             rows = await asyncio.to_thread(read_rows, parts, settings.media_limits, most=settings.max_rows)
         if record.caller is not None and record.caller.charge is not None and len(rows) > 1:
             record.caller.charge(len(rows) - 1)  # the first was counted as the request
@@ -317,7 +365,7 @@ async def _predict_batch(
         return BatchResponse(batch, wanted, held.pop_all().close)
 
 
-async def _receive(request: Request, read: Reader[T]) -> T:
+async def receive(request: Request, read: Reader[T]) -> T:
     headers = request.headers
     try:
         return await read(headers.get("content-type"), headers.get("content-length"), request.stream())

@@ -14,6 +14,7 @@ import { language, t } from "./language/language.js";
 import { MEDIA } from "./media.js";
 import { Newest } from "./newest.js";
 import { Problem, listModels, predict, useKey } from "./service.js";
+import { findIndexes, offerSearch, showSearch } from "./search/offer.js";
 import { Edits } from "./shading/edits.js";
 import { Shading } from "./shading/shading.js";
 import { options, same, seen, state } from "./state.js";
@@ -119,6 +120,7 @@ function show() {
   state.mistyped = fields.mistyped;
   showAnswer(state.before !== null && !same(media, state.before.media));
   shading.show(media);
+  showSearch();
   take.show();
 }
 
@@ -212,8 +214,10 @@ async function open() {
     showModel(); // only now: what a person gives is never written over
   }
   await newest.now();
+  await findIndexes();
 }
 
+offerSearch(given);
 listen({ model: useModel, asked: () => newest.now(), shown, translated: () => { showModel(); show(); } });
 acceptFiles(async (medium, file) => {
   if (state.model === null) return;

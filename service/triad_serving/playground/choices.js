@@ -1,7 +1,8 @@
 // The choices besides the media: model, version, task, shading, what to explain, language, theme.
 
+import { listenToAppearance } from "./appearance.js";
 import { by, fillSelect } from "./dom.js";
-import { language, preferredLanguage, rememberLanguage, speak, t } from "./language/language.js";
+import { language, t } from "./language/language.js";
 import { describeModel } from "./service.js";
 import { state } from "./state.js";
 
@@ -21,15 +22,7 @@ export function listen(on) {
     showChoices();
     on.asked();
   });
-  by("theme").value = document.documentElement.dataset.theme;
-  by("theme").addEventListener("change", ({ target }) => chooseTheme(target.value));
-  by("language").value = preferredLanguage();
-  speak(preferredLanguage());
-  by("language").addEventListener("change", ({ target }) => {
-    rememberLanguage(target.value);
-    speak(target.value);
-    on.translated();
-  });
+  listenToAppearance(on.translated);
 }
 
 /** Throws Problem. An empty name or version is the service's default; what a model lacks is forgotten. */
@@ -72,13 +65,4 @@ function chooseLayer(layer, on) {
   state.chosen.explain = state.chosen.explain === "shapley" ? "all" : "occlusion";
   showChoices();
   on.asked();
-}
-
-function chooseTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  try {
-    localStorage.setItem("triad.theme", theme);
-  } catch {
-    // storage is blocked: the choice lasts as long as the page
-  }
 }

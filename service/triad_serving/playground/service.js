@@ -40,18 +40,43 @@ export function query(options) {
   return new URLSearchParams(Object.entries(options).filter(([, value]) => value !== ""));
 }
 
-/** media: text; image and audio, each with a blob and a name; fields, by name. null where absent. */
+/** What can be searched in; none where nobody was made, or the service knows of no such thing. */
+export async function listIndexes() {
+  try {
+    return (await (await ask("v1/indexes")).json()).indexes;
+  } catch (error) {
+    if (error.status === 404) return [];
+    throw error;
+  }
+}
+
+/** The rows nearest to media (as for `predict`). filter: by column; null for none. */
+export async function search(media, { index, by, k, filter }) {
+  const form = formOf(media);
+  form.append("k", k);
+  if (filter) form.append("filter", JSON.stringify(filter));
+  return (await ask(`v1/search?${query({ index, by })}`, { method: "POST", body: form })).json();
+}
+
+/** address: as an answer names it, from the service's root. */
+export const fetchMedium = async (address) => (await ask(address.replace(/^\//, ""))).blob();
+
 export async function predict(media, options) {
+  const started = performance.now();
+  const response = await ask(`v1/predict?${query(options)}`, { method: "POST", body: formOf(media) });
+  const answer = await response.json();
+  const trip = performance.now() - started;
+  return { answer, timings: readTimings(response.headers.get("server-timing") ?? ""), trip };
+}
+
+/** media: text; image and audio, each with a blob and a name; fields, by name. null where absent. */
+function formOf(media) {
   const form = new FormData();
   if (media.text) form.append("text", media.text);
   if (media.image) form.append("image", media.image.blob, media.image.name);
   if (media.audio) form.append("audio", media.audio.blob, media.audio.name);
   if (media.fields) form.append("fields", new Blob([JSON.stringify(media.fields)], { type: "application/json" }));
-  const started = performance.now();
-  const response = await ask(`v1/predict?${query(options)}`, { method: "POST", body: form });
-  const answer = await response.json();
-  const trip = performance.now() - started;
-  return { answer, timings: readTimings(response.headers.get("server-timing") ?? ""), trip };
+  return form;
 }
 
 /** `name;dur=1.5, …` to [name, milliseconds] pairs. */

@@ -53,7 +53,7 @@ class RowScorer:
             raw = self.source.read(cells, self.folder)
             prediction = engine.predict_sync(raw, self.options)
         except TriadError as error:
-            return {LINE: line, PROBLEM: _describe(error)}
+            return {LINE: line, PROBLEM: describe_failure(error)}
         return {LINE: line, **{name: cells.get(name, "") for name in self.keep}, **row_of(prediction)}
 
 
@@ -77,7 +77,7 @@ class Scoring:
         self._write = writer_for(out)
         source = Columns.of(bundle.spec, manifest.training.get("data", {}))
         self._scorer = RowScorer(source=source, folder=table.parent, options=options, keep=tuple(keep))
-        self._rows = _read_table(table, source, keep)
+        self._rows = read_table(table, source, keep)
         about = {
             "table": hashlib.sha256(table.read_bytes()).hexdigest(),
             "model": f"{manifest.name}/{manifest.version}",
@@ -127,12 +127,12 @@ class Scoring:
         return Scored(answered=answered, failed=len(failed), failures=failures if failed else None)
 
 
-def _describe(error: TriadError) -> dict[str, Any]:
+def describe_failure(error: TriadError) -> dict[str, Any]:
     field = {} if error.field is None else {"field": error.field}
     return {"problem": reason_of(error.title), "detail": error.detail, **field}
 
 
-def _read_table(table: Path, source: Columns, keep: Sequence[str]) -> list[Row]:
+def read_table(table: Path, source: Columns, keep: Sequence[str]) -> list[Row]:
     """Raises SetupError, TableError."""
     if table.suffix.lower() == ".parquet":
         import_pyarrow()

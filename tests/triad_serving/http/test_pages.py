@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from triad_serving.http.pages import FOLDER, build_pages_router, read_site
 
-PAGES = ("/", "/docs", "/redoc")
+PAGES = ("/", "/search", "/docs", "/redoc")
 
 
 def get(path: str, headers: Mapping[str, str] | None = None, *, prefix: str = "") -> httpx.Response:

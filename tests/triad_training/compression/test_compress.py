@@ -18,13 +18,19 @@ from triad_serving.inference.answer import Classification
 from triad_serving.inference.bundle import INT8_FILE, WEIGHTS_FILE, Bundle, read_bundle
 from triad_serving.inference.options import Options
 from triad_serving.media.example import RawInputs
-from triad_training.compression import compress
+from triad_training.compression import compare, compress
 from triad_training.compression.compress import Recipe, compress_bundle
 from triad_training.network.rebuild import rebuild_network
 
 
 def table(bundle: Bundle) -> Path:
     return table_folder(bundle) / "metadata.csv"
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times are asserted in test_compare.py."""
+    monkeypatch.setattr(compare, "ROUNDS", 1)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:

@@ -48,7 +48,7 @@ def test_without_shrinkage_each_tag_has_its_best_f1(monkeypatch: pytest.MonkeyPa
 
 
 def test_rare_tags_are_drawn_to_the_common_threshold_that_a_tag_without_rows_gets() -> None:
-    logits, truth = draw(np.random.default_rng(1), 200)
+    logits, truth = draw(np.random.default_rng(1), 60)
     truth[:, 0] = 0
     thresholds = fit_thresholds(tags(4), logits, truth, F1)
     odds = np.unique(logits)

@@ -100,18 +100,22 @@ def write_report(
     doubts: what it has warned of.
     Raises SetupError where it cannot be written.
     """
+    refused = f"The report cannot be written to {directory}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(f"{refused}: {error.strerror}.") from error
     with drawing():
         parts = [_task_part(evaluation, breakdown) for breakdown in evaluation.breakdowns.values()]
         common = _common_charts(evaluation, history)
         page = _render(evaluation, parts, common, history, doubts)
     charts = [*common.values(), *(chart for part in parts for chart in part.charts.values())]
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         for chart in charts:
             (directory / chart.file).write_bytes(chart.png)
         (directory / PAGE_FILE).write_text(page, encoding="utf-8")
     except OSError as error:
-        raise SetupError(f"The report cannot be written to {directory}: {error.strerror}.") from error
+        raise SetupError(f"{refused}: {error.strerror}.") from error
     return directory / PAGE_FILE
 
 

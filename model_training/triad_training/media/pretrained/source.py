@@ -44,7 +44,6 @@ UNUSED = ("pooler", "masked_spec_embed", "head.", "mask_token")
 
 def library() -> Any:
     """The package transformers, imported only by configs that name a source. Raises SetupError."""
-    transformers: Any
     try:
         import transformers
     except ModuleNotFoundError as error:

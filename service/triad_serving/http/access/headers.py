@@ -30,7 +30,7 @@ def other_sites(origins: Sequence[str]) -> list[Middleware]:
     cors = Middleware(
         CORSMiddleware,
         allow_origins=origins,
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "X-Request-ID", "X-Request-Timeout-Ms"],
         expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
     )

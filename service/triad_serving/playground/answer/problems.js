@@ -6,6 +6,7 @@ import { known, t } from "../language/language.js";
 const PLACES = {
   text: "text-error", image: "image-error", audio: "audio-error", model: "model-error", version: "model-error",
   fields: "fields-error", Authorization: "key-error", top_k: "top-k-error", target: "target-error",
+  index: "index-error", k: "k-error", by: "by-error", filter: "filter-error",
 };
 const ONE_FIELD = "fields.";
 const WARNINGS = [
@@ -22,15 +23,17 @@ const WARNINGS = [
 /** Those that there are now; whatever was told before goes. */
 export function showProblems(problems, model) {
   for (const id of new Set(Object.values(PLACES))) {
+    if (by(id) === null) continue; // each page has its own fields
     const here = problems.find(({ field }) => placeOf(field) === id);
     say(by(id), here ? inPlainWords(here, model) : "");
-    if (here && by("settings").contains(by(id))) by("settings").open = true;
+    const folded = by(id).closest("details");
+    if (here && folded) folded.open = true;
     for (const control of document.querySelectorAll(`[aria-describedby~="${id}"]`)) {
       control.setAttribute("aria-invalid", String(here !== undefined && concerns(here.field, control)));
     }
   }
   if (problems.some(({ status }) => status === 401)) by("key-choice").hidden = false;
-  const elsewhere = problems.find(({ field }) => placeOf(field) === undefined);
+  const elsewhere = problems.find(({ field }) => placeOf(field) === undefined || by(placeOf(field)) === null);
   by("problem").hidden = elsewhere === undefined;
   if (elsewhere) by("problem-text").textContent = inPlainWords(elsewhere, model);
 }

@@ -112,6 +112,7 @@ def test_the_first_screen_answers_four_questions(page: Page) -> None:
     assert "Collect more rows to judge by: 6" in page.text
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_the_command_writes_the_page_and_prints_json_for_machines(
     evaluation: Evaluation, tmp_path: Path
 ) -> None:
@@ -131,12 +132,14 @@ def test_the_command_writes_the_page_and_prints_json_for_machines(
     assert {each["order"] for each in found["removal"]["kind"]["orders"]} == set(ORDERS)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_without_a_run_there_is_no_learning_curve(evaluation: Evaluation, tmp_path: Path) -> None:
     again = Page(write_report(tmp_path, evaluation))
     assert not (tmp_path / "course.png").exists()
     assert "peak memory" not in again.text
 
 
+@pytest.mark.usefixtures("blank_charts")
 @pytest.mark.parametrize("labels", [(), ("size",), ("tags",)], ids=str)
 def test_tasks_without_labels_and_media_that_never_occur_are_left_out(
     tmp_path: Path, labels: tuple[str, ...]
@@ -159,6 +162,7 @@ def test_tasks_without_labels_and_media_that_never_occur_are_left_out(
     assert not page.of("audio")
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_a_number_that_is_labelled_once_has_no_share_of_variance_and_a_report(tmp_path: Path) -> None:
     lone = [{**row, "kind": "", "tags": "", "size": "5" if n == 1 else ""} for n, row in enumerate(rows())]
     page = Page(write_report(tmp_path / "report", judge(tmp_path, lone)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.triad_training.conftest import leave_charts_blank
 from triad_serving.inference.bundle import Bundle
 from triad_training.train import train_bundle
 
@@ -79,10 +80,11 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="package")
 def patients(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Trained once for all tests of the folder."""
+    """Trained once for all tests of the folder; the charts of its report are blank."""
     root = tmp_path_factory.mktemp("patients")
     (root / "config.toml").write_text(CONFIG, encoding="utf-8")
     write_table(root, make_rows())
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        leave_charts_blank(patch)
         return train_bundle(root / "config.toml", out=root / "models")

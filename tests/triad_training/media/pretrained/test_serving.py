@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.triad_training.conftest import make_toy_folder, table_folder
+from tests.triad_training.conftest import make_toy_folder, table_folder, without_report
 from tests.triad_training.media.pretrained.conftest import SIDE, efficientnet_arrays, save_source
 from triad_serving.contract.errors import ConfigError
 from triad_serving.engine.engine import Engine
@@ -58,7 +58,7 @@ def train_two_steps(root: Path, sections: str, families: tuple[str, ...], *optio
     config.write_text(plain + sections, encoding="utf-8")
     for family in families:
         save_source(root / "table" / family, family)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, without_report():
         patch.chdir(root)
         bundle = train_bundle(
             config, out=root / "models", overrides=["optim.epochs=1", "optim.batch_size=32", *options]

@@ -1,0 +1,1 @@
+"""The routes of indexes: search, rows, and their media."""
