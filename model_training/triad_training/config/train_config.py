@@ -17,6 +17,9 @@ from triad_training.media.preset import Preset
 from triad_training.media.section import Fraction, Section
 
 
+ContrastLoss = Literal["softmax", "sigmoid"]
+
+
 class DataConfig(MediaColumns):
     """The table of examples, its columns and its splits."""
 
@@ -96,6 +99,9 @@ class ModelConfig(EncodersConfig):
     """The network."""
 
     fusion_layers: int = Field(default=1, ge=0, description="Of self-attention over the tokens of all media.")
+    embedding: int = Field(
+        default=128, ge=8, description="Numbers of a vector in the space of optim.contrast."
+    )
 
 
 class OptimConfig(Section):
@@ -113,6 +119,15 @@ class OptimConfig(Section):
     )
     alignment: float = Field(
         default=0.0, ge=0, description="Of the term that draws attention to what each medium contributes."
+    )
+    contrast: float = Field(
+        default=0.0,
+        ge=0,
+        description="Of the term that puts the media of a row near each other in one space, to find one by "
+        "another; 0: no such space.",
+    )
+    contrast_loss: ContrastLoss = Field(
+        default="softmax", description="softmax: each among all of its batch; sigmoid: pair by pair."
     )
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Of classification.")

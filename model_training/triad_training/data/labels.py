@@ -53,6 +53,11 @@ def targets(task: Task, separator: str, labels: Sequence[str | None]) -> F32:
     return tags_NK
 
 
+def is_labelled(target: F32) -> bool:
+    """Whether any row is."""
+    return bool((~np.isnan(target)).any())
+
+
 def split_tags(cell: str, separator: str) -> list[str]:
     """Tags of a multilabel cell; the separator alone means "labelled: none of them"."""
     return [tag.strip() for tag in cell.split(separator) if tag.strip()]

@@ -8,6 +8,13 @@ from triad_training.config.train_config import TrainConfig
 from triad_training.evaluation.baseline import baseline_table, judged_by
 from triad_training.evaluation.bootstrap import Interval
 from triad_training.evaluation.evaluate import score_table
+from triad_training.evaluation.retrieval import retrieval_table
+
+RETRIEVAL = (
+    "Per cent of the queries with a right item among the first k, and mean average precision; in brackets what a "
+    "random order reaches. By row, each distinct item searches once among the distinct items of the other "
+    "medium, and those are right that stand in a row with it; by a label, rows search among rows."
+)
 
 
 def model_card(manifest: BundleManifest, *, drift: float | None = None, compression: str = "") -> str:
@@ -29,6 +36,10 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
     ]
     for split, scores in manifest.metrics.items():
         sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
+    if manifest.retrieval:
+        sections += ["## Search between media", RETRIEVAL]
+        for split, found in manifest.retrieval.items():
+            sections += [f"### {split}", retrieval_table(found)]
     if manifest.linear:
         sections += ["### Beside linear models", _beside_linear(manifest)]
     if drift is not None:

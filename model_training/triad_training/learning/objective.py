@@ -17,6 +17,7 @@ from triad_serving.contract.tasks import Task
 from triad_training.config.train_config import TaskConfig, TrainConfig
 from triad_training.layers import distributed
 from triad_training.learning.alignment import alignment_loss
+from triad_training.learning.contrast import Contrast
 from triad_training.learning.distillation import Teacher, soft_loss
 from triad_training.network.head import RAREST
 from triad_training.network.model import Encoded, TriadModel
@@ -56,18 +57,21 @@ class Objective(nn.Module):
         self.log_variances = nn.ParameterDict(
             {task.name: nn.Parameter(torch.zeros(())) for task in uncertain}
         )
+        self.contrast = Contrast(config.optim.contrast_loss, tasks) if config.optim.contrast else None
 
     def forward(
         self,
         inputs: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         *,
+        items_BM: Tensor | None = None,
         step: int = 0,
         progress: float = 1.0,
     ) -> Tensor:
         """Of all processes' rows together: see distributed.mean.
 
-        step: draws the pair of media. progress: share of the run that is done.
+        items_BM: as ExampleDataset has them, for optim.contrast. step: draws the pair of media. progress:
+        share of the run that is done.
         """
         encoded = self.model.encode(inputs)
         rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
@@ -79,6 +83,9 @@ class Objective(nn.Module):
         loss = torch.stack(losses).mean()
         if self.optim.alignment and progress >= ALIGNED_FROM:
             loss = loss + self.optim.alignment * alignment_loss(self.model, self.tasks, encoded, rows)
+        if self.contrast is not None and items_BM is not None:
+            term = self.contrast(self.model.embed(encoded, rows), items_BM, targets)
+            loss = loss + self.optim.contrast * term
         if self.optim.l1:
             learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
             matrices = [parameter for parameter in learning if parameter.ndim > 1]

@@ -23,6 +23,7 @@ from triad_training.media.encoders import build_encoders, build_experts
 from triad_training.media.pretrained.backbone import as_pretrained
 from triad_training.media.pretrained.frozen import FrozenTokens, is_frozen
 from triad_training.media.registry import present
+from triad_training.network.embedding import Embedded, SharedSpace
 from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
 from triad_training.network.head import Head, HeadAnswer
 
@@ -84,6 +85,11 @@ class TriadModel(nn.Module):
         self.columns = {task.name: slice(*ends[t : t + 2]) for t, task in enumerate(tasks)}
         counts = {"media": len(self.media), "experts": len(self.expert_names)}
         self.heads = nn.ModuleDict({task.name: Head(width, task, dropout, **counts) for task in tasks})
+        self.shared = (
+            SharedSpace(self.media, width=width, size=config.model.embedding)
+            if config.optim.contrast
+            else None
+        )
 
     @property
     def expert_names(self) -> list[tuple[MediumName, str]]:
@@ -197,11 +203,25 @@ class TriadModel(nn.Module):
         if fusion:
             for number, weights_BHPP in enumerate(fused.layers, start=1):
                 outputs[f"fusion.{number}"] = between_media(weights_BHPP, fused.mask_BMP)
-        summed_BMD = fused.mask_BMP.to(fused.own_BPD.dtype) @ fused.own_BPD
-        embedded_BMD = F.normalize(torch.cat([summed_BMD, torch.stack(read).mean(0)[:, None]], dim=1), dim=2)
-        for m, part in enumerate((*gathered, "fused")):
-            outputs[f"embedding.{part}"] = embedded_BMD[:, m]
+        if self.shared is not None:
+            embedded = self.shared(fused.own_BPD, fused.mask_BMP, list(gathered))
+            vectors = [*embedded.vectors_BME.unbind(1), embedded.fuse()]
+        else:
+            summed_BMD = fused.mask_BMP.to(fused.own_BPD.dtype) @ fused.own_BPD
+            parts_BMD = torch.cat([summed_BMD, torch.stack(read).mean(0)[:, None]], dim=1)
+            vectors = list(F.normalize(parts_BMD, dim=2).unbind(1))
+        for part, vectors_BE in zip((*gathered, "fused"), vectors, strict=True):
+            outputs[f"embedding.{part}"] = vectors_BE
         return outputs
+
+    def embed(self, encoded: Encoded, rows: Mapping[MediumName, Tensor]) -> Embedded:
+        """The vectors of each row's media in the shared space, which the model must have."""
+        assert self.shared is not None
+        gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
+        own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
+        mask_BMP = segment_masks([tokens.mask_NP for tokens in gathered.values()])
+        embedded: Embedded = self.shared(own_BPD, mask_BMP, list(gathered))
+        return embedded
 
     def say(self, encoded: Encoded, rows: Mapping[MediumName, Tensor]) -> dict[str, Tensor]:
         """By task, what the network's own reading of each medium adds for rows of these; see Head.say."""

@@ -93,6 +93,11 @@ class BundleManifest(BaseModel):
         description="Task -> how much better its main score is than theirs, all media of each test row, and "
         "the ends of the 95 % interval.",
     )
+    retrieval: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
+        default_factory=dict,
+        description="Search between media, where training aligned them: split -> direction -> what counts as "
+        "found, the same row or the same label of a task -> score -> value.",
+    )
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")
     compression: Compression | None = None
