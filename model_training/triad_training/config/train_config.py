@@ -16,7 +16,6 @@ from triad_training.media.encoders import spec_of
 from triad_training.media.preset import Preset
 from triad_training.media.section import Fraction, Section
 
-
 ContrastLoss = Literal["softmax", "sigmoid"]
 
 
@@ -180,7 +179,9 @@ class TrainConfig(MediaConfig, RunName):
         description="Of every option that is not set: as `triad train` finds it out from the table's rows.",
     )
     data: DataConfig
-    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(min_length=1)
+    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(
+        default={}, description="None: a model that only embeds; see optim.contrast."
+    )
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
     transfer: TransferConfig = TransferConfig()
@@ -194,10 +195,23 @@ class TrainConfig(MediaConfig, RunName):
             raise ValueError(f"data: at least one of {', '.join(others)} and {last} must name a column")
         return self
 
+    @model_validator(mode="after")
+    def _learns_something(self) -> TrainConfig:
+        if not self.tasks and not self.optim.contrast:
+            raise ValueError("tasks: at least one, or optim.contrast above 0")
+        if self.optim.contrast and len(self.spec.media) < 2:
+            raise ValueError("optim.contrast: needs two media that have a column")
+        return self
+
     @property
     def spec(self) -> PreprocessSpec:
         """What the model reads of each medium that has a column and is in data.subset."""
         return spec_of(self)
+
+    @property
+    def has_shared_space(self) -> bool:
+        """Whether its media are aligned, so that one can find another."""
+        return self.optim.contrast > 0
 
     def with_paths_from(self, folder: Path) -> TrainConfig:
         """Its relative paths are of this folder."""

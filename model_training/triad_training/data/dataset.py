@@ -118,9 +118,9 @@ def _by_chance(change: Change[Any], rng: np.random.Generator) -> Callable[[Any],
 
 
 def collate(examples: Sequence[LabelledInputs], spec: PreprocessSpec) -> dict[str, dict[str, Tensor]]:
-    """One batch: "inputs", packed by the session's own function, and "targets" by task, [B] or [B, K], "rows" with "items".
+    """One batch: "inputs", packed by the session's own function, "targets" by task, [B] or [B, K], and "rows".
 
-    items: [B, M], as ExampleDataset has them.
+    rows: "items", [B, M], as ExampleDataset has them.
     """
     inputs = pack_batch([example.inputs for example in examples], spec)
     names = examples[0].targets

@@ -10,10 +10,15 @@ from triad_training.evaluation.bootstrap import Interval
 from triad_training.evaluation.evaluate import score_table
 from triad_training.evaluation.retrieval import retrieval_table
 
+SCORES = (
+    "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
+    "means over classes; `ece` is the expected calibration error after temperature scaling. In brackets "
+    "the 95 % interval of the main score (bootstrap over the rows, or their groups)."
+)
 RETRIEVAL = (
-    "Per cent of the queries with a right item among the first k, and mean average precision; in brackets what a "
-    "random order reaches. By row, each distinct item searches once among the distinct items of the other "
-    "medium, and those are right that stand in a row with it; by a label, rows search among rows."
+    "recall@k: per cent of the queries with a right item among the first k; map: mean average precision; in "
+    "brackets what a random order reaches. By row, each distinct item searches once among the distinct items "
+    "of the other medium, and those are right that stand in a row with it; by a label, rows search among rows."
 )
 
 
@@ -27,15 +32,11 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
         f"# {manifest.name}, version {manifest.version}",
         manifest.description,
         f"{manifest.parameters:,} weights. Reads {', '.join(manifest.preprocess.media)}, any of them absent.",
-        "## Tasks",
-        "\n".join(_describe(task) for task in manifest.tasks),
-        "## Scores",
-        "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
-        "means over classes; `ece` is the expected calibration error after temperature scaling. In brackets "
-        "the 95 % interval of the main score (bootstrap over the rows, or their groups).",
     ]
-    for split, scores in manifest.metrics.items():
-        sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
+    if manifest.tasks:
+        sections += ["## Tasks", "\n".join(_describe(task) for task in manifest.tasks), "## Scores", SCORES]
+        for split, scores in manifest.metrics.items():
+            sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
     if manifest.retrieval:
         sections += ["## Search between media", RETRIEVAL]
         for split, found in manifest.retrieval.items():

@@ -116,6 +116,7 @@ def evaluate_bundle(
         dataset,
         answer_split(session, dataset, bundle.tasks),
         examples=table.examples,
+        retrieval=search_split(session, dataset, bundle.tasks) if table.config.has_shared_space else {},
         robustness=robustness,
         removal=removal,
     )
@@ -163,6 +164,7 @@ def evaluate_answers(
     answers: Answers,
     *,
     examples: Sequence[Example],
+    retrieval: Retrieval,
     robustness: bool,
     removal: bool,
 ) -> Evaluation:
@@ -181,13 +183,8 @@ def evaluate_answers(
         trust=compare_attention(answers, bundle.tasks),
         curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
         removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
-        retrieval=search_split(session, dataset, bundle.tasks) if has_space(bundle) else {},
+        retrieval=retrieval,
     )
-
-
-def has_space(bundle: Bundle) -> bool:
-    """Whether training has aligned its media, so that one can find another."""
-    return trained_config(bundle.manifest.training).optim.contrast > 0 and len(bundle.spec.media) > 1
 
 
 def groups_of(dataset: ExampleDataset) -> I64 | None:

@@ -5,7 +5,7 @@ Shape letters: N rows of a split, M media, Q queries, G items that are searched,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TypeAlias
 
@@ -124,9 +124,7 @@ def retrieval_table(retrieval: Retrieval) -> str:
     return "\n".join(lines)
 
 
-def rank_scores(
-    queries_QE: F32, items_GE: F32, relevant: Callable[[int, int], Bools]
-) -> dict[str, float]:
+def rank_scores(queries_QE: F32, items_GE: F32, relevant: Callable[[int, int], Bools]) -> dict[str, float]:
     """Means over the queries, each of which has something to find.
 
     relevant: of the queries from one number to another, which items are right, [queries, G].
@@ -201,7 +199,9 @@ def _chance_of_hit(count_Q: I64, items: int, rank: int) -> npt.NDArray[np.float6
     rank = min(rank, items)
     possible = wrong_Q >= rank
     wrong_Q = np.maximum(wrong_Q, rank)
-    log_Q = gammaln(wrong_Q + 1) - gammaln(wrong_Q - rank + 1) - gammaln(items + 1) + gammaln(items - rank + 1)
+    log_Q = (
+        gammaln(wrong_Q + 1) - gammaln(wrong_Q - rank + 1) - gammaln(items + 1) + gammaln(items - rank + 1)
+    )
     return np.asarray(1 - np.where(possible, np.exp(log_Q), 0.0))
 
 

@@ -66,9 +66,7 @@ class Contrast(nn.Module):
 
     def _loss(self, view: View) -> Tensor:
         chosen = view.rows_B.nonzero()[:, 0]
-        logits_BB = self.log_scale.clamp(max=STEEPEST).exp() * (
-            view.one_BE[chosen] @ view.other_BE[chosen].T
-        )
+        logits_BB = self.log_scale.clamp(max=STEEPEST).exp() * (view.one_BE[chosen] @ view.other_BE[chosen].T)
         own_BB = torch.eye(len(chosen), dtype=torch.bool, device=chosen.device)
         ignored_BB = view.same_BB[chosen][:, chosen] & ~own_BB
         if self.kind == "sigmoid":
@@ -98,7 +96,9 @@ def views(embedded: Embedded, items_BM: Tensor, alike_BB: Tensor) -> Iterator[Vi
     for one in media:
         others = [other for other in media if other != one]
         rows_B = present_BM[:, one] & (present_BM[:, others].sum(1) > 1)
-        yield View(embedded.vectors_BME[:, one], embedded.of(others).fuse(), rows_B, same_MBB.any(0) | alike_BB)
+        yield View(
+            embedded.vectors_BME[:, one], embedded.of(others).fuse(), rows_B, same_MBB.any(0) | alike_BB
+        )
 
 
 def same_labels(targets: Sequence[Tensor], rows: int) -> Tensor:

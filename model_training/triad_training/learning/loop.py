@@ -36,8 +36,8 @@ from triad_serving.inference.packing import pack_batch
 from triad_serving.media.example import ModelInputs
 from triad_training.config.train_config import OptimConfig
 from triad_training.data.dataset import LabelledInputs, collate
-from triad_training.data.labels import is_labelled
 from triad_training.data.files import ignore_ctrl_c
+from triad_training.data.labels import is_labelled
 from triad_training.evaluation.history import EpochRecord, Stopwatch, read_history, write_history
 from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score
 from triad_training.evaluation.retrieval import Retrieval, Subset, mean_recall, score_retrieval, search_sides
@@ -164,9 +164,7 @@ class Learner:
             step = self.schedule.last_epoch
             inputs, targets = pad_alike(batch["inputs"], ALIGNED), batch["targets"]
             items_BM = batch["rows"].get("items")
-            loss = self.objective(
-                inputs, targets, items_BM=items_BM, step=step, progress=step / self.steps
-            )
+            loss = self.objective(inputs, targets, items_BM=items_BM, step=step, progress=step / self.steps)
             self.accelerator.backward(loss)
             average_gradients(self.objective.parameters())
             self.accelerator.clip_grad_norm_(self.objective.parameters(), self.optim.clip_norm)

@@ -76,11 +76,14 @@ class Objective(nn.Module):
         encoded = self.model.encode(inputs)
         rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
         taught = self.teacher.encode(inputs) if self.teacher else None
+        loss = next(iter(encoded.values())).tokens_NPD.new_zeros(())
         losses = [
             self._subset_loss(encoded, subset, rows, targets, taught)
             for subset in draw_subsets(self.model.media, seed=(self.optim.seed, step))
+            if self.tasks
         ]
-        loss = torch.stack(losses).mean()
+        if losses:
+            loss = torch.stack(losses).mean()
         if self.optim.alignment and progress >= ALIGNED_FROM:
             loss = loss + self.optim.alignment * alignment_loss(self.model, self.tasks, encoded, rows)
         if self.contrast is not None and items_BM is not None:

@@ -21,7 +21,7 @@ QUERIES = 4  # of each medium: a single mean forgets in which order a word's syl
 
 
 class Embedded(NamedTuple):
-    """vectors_BME: L2-normalised, 0 where absent. weights_BM: how much each counts where several are fused."""
+    """vectors_BME: L2-normalised, 0 where absent. weights_BM: how much each counts where several fuse."""
 
     vectors_BME: Tensor
     weights_BM: Tensor

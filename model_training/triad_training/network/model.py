@@ -87,7 +87,7 @@ class TriadModel(nn.Module):
         self.heads = nn.ModuleDict({task.name: Head(width, task, dropout, **counts) for task in tasks})
         self.shared = (
             SharedSpace(self.media, width=width, size=config.model.embedding)
-            if config.optim.contrast
+            if config.has_shared_space
             else None
         )
 

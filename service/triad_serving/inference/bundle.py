@@ -77,7 +77,7 @@ class BundleManifest(BaseModel):
     description: str = ""
     parameters: int = Field(description="Weights in the network.")
     preprocess: PreprocessSpec
-    tasks: tuple[Task, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(description="None: it only embeds.")
     metrics: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         default_factory=dict, description="split -> subset of media -> task -> score -> value"
     )

@@ -26,6 +26,7 @@ OVERRIDES = (
     "optim.epochs=2",
     "optim.batch_size=10",
     "optim.alignment=0.3",
+    "optim.contrast=0.2",
     "optim.task_weights=uncertainty",
     "optim.l1=1e-4",
     "tasks.kind.imbalance=weights",
