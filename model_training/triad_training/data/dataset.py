@@ -118,7 +118,7 @@ def _by_chance(change: Change[Any], rng: np.random.Generator) -> Callable[[Any],
 
 
 def collate(examples: Sequence[LabelledInputs], spec: PreprocessSpec) -> dict[str, dict[str, Tensor]]:
-    """One batch: "inputs", packed by the session's own function, "targets" by task, [B] or [B, K], and "rows".
+    """One batch: "inputs", packed by the session's own function, "targets" by task, [B] or [B, K], "rows".
 
     rows: "items", [B, M], as ExampleDataset has them.
     """

@@ -18,7 +18,7 @@ SCORES = (
 RETRIEVAL = (
     "recall@k: per cent of the queries with a right item among the first k; map: mean average precision; in "
     "brackets what a random order reaches. By row, each distinct item searches once among the distinct items "
-    "of the other medium, and those are right that stand in a row with it; by a label, rows search among rows."
+    "of the other medium, and those are right that stand in a row with it; by a label, rows search rows."
 )
 
 

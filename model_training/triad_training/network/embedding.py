@@ -52,7 +52,9 @@ class SharedSpace(nn.Module):
         """media: whose tokens these are, of which mask_BMP names the valid ones."""
         places = torch.tensor([self.media.index(medium) for medium in media], device=own_BPD.device)
         asked_1SD = self.queries.index_select(0, places).flatten(0, 1)[None]
-        scores_BMQP = (asked_1SD @ own_BPD.transpose(1, 2)).unflatten(1, (len(media), QUERIES))
+        rows, length, _ = own_BPD.shape
+        scores_BSP = asked_1SD @ own_BPD.transpose(1, 2)
+        scores_BMQP = scores_BSP.reshape(rows, len(media), QUERIES, length)
         read_BMQD = masked_softmax(scores_BMQP, mask_BMP[:, :, None]) @ own_BPD[:, None]
         present_BM = mask_BMP.any(2).to(own_BPD.dtype)
         vectors, weights = [], []
