@@ -40,7 +40,7 @@ def start(index: int, port: int, folder: Path) -> subprocess.Popen[str]:
     place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", FIT, str(folder), "two", *OVERRIDES],
-        env=os.environ | place | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | place | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         stderr=subprocess.PIPE,
         text=True,
     )
