@@ -84,7 +84,7 @@ class Objective(nn.Module):
         ]
         if losses:
             loss = torch.stack(losses).mean()
-        if self.optim.alignment and progress >= ALIGNED_FROM:
+        if self.tasks and self.optim.alignment and progress >= ALIGNED_FROM:
             loss = loss + self.optim.alignment * alignment_loss(self.model, self.tasks, encoded, rows)
         if self.contrast is not None and items_BM is not None:
             term = self.contrast(self.model.embed(encoded, rows), items_BM, targets)
