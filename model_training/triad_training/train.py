@@ -46,6 +46,7 @@ from triad_training.evaluation.evaluate import (
 from triad_training.evaluation.history import read_history, run_folder
 from triad_training.evaluation.metrics import Answers, calibrate, score_subsets
 from triad_training.evaluation.report.page import PAGE_FILE, write_report
+from triad_training.evaluation.retrieval import search_split
 from triad_training.learning.blend import Solved, is_linear, needed_experts, solve_experts
 from triad_training.learning.loop import fit, make_accelerator
 from triad_training.learning.prepare import Prepared, build_model, prepare
@@ -152,6 +153,11 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     if baseline:
         judged = {task.name: judged_by(task, config.tasks[task.name]) for task in answering}
         _tell(baseline_table(baseline.scores, differences, judged))
+    retrieval = {
+        name: search_split(session, prepared.split(name), tasks)
+        for name in ("validation", "test")
+        if config.has_shared_space
+    }
     manifest = BundleManifest(
         name=config.name,
         version=config.version,
@@ -165,6 +171,7 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
             "validation": subset_intervals(validation, tasks, groups_E),
             "test": subset_intervals(test, tasks, test_groups_E),
         },
+        retrieval=retrieval,
         linear=baseline.scores if baseline else {},
         over_linear={task: (each.value, each.low, each.high) for task, each in differences.items()},
         provenance=config.provenance,
@@ -187,7 +194,14 @@ def write_trained_bundle(model: TriadModel, prepared: Prepared, destination: Pat
     bundle = write_bundle(destination, manifest, files)
     table = [*prepared.train.examples, *prepared.validation.examples, *prepared.test.examples]
     evaluation = evaluate_answers(
-        bundle, session, prepared.test, test, examples=table, robustness=True, removal=True
+        bundle,
+        session,
+        prepared.test,
+        test,
+        examples=table,
+        retrieval=retrieval.get("test", {}),
+        robustness=True,
+        removal=True,
     )
     page = report_page(bundle)
     write_report(page.parent, evaluation, history=read_history(page.parents[1]), doubts=doubts)

@@ -164,6 +164,7 @@ def _manifest(
         "tasks": tasks,
         "metrics": {"test": comparison.result.scores},
         "intervals": {"test": comparison.intervals},
+        "retrieval": {},  # which was the original's
         "compression": compression,
     }
     if small is not None:

@@ -17,6 +17,8 @@ from triad_training.media.encoders import spec_of
 from triad_training.media.preset import Preset
 from triad_training.media.section import Fraction, Section
 
+ContrastLoss = Literal["softmax", "sigmoid"]
+
 
 class DataConfig(MediaColumns):
     """The table of examples, its columns and its splits."""
@@ -133,6 +135,9 @@ class ModelConfig(EncodersConfig):
     """The network."""
 
     fusion_layers: int = Field(default=1, ge=0, description="Of self-attention over the tokens of all media.")
+    embedding: int = Field(
+        default=128, ge=8, description="Numbers of a vector in the space of optim.contrast."
+    )
 
 
 class OptimConfig(Section):
@@ -150,6 +155,15 @@ class OptimConfig(Section):
     )
     alignment: float = Field(
         default=0.0, ge=0, description="Of the term that draws attention to what each medium contributes."
+    )
+    contrast: float = Field(
+        default=0.0,
+        ge=0,
+        description="Of the term that puts the media of a row near each other in one space, to find one by "
+        "another; 0: no such space.",
+    )
+    contrast_loss: ContrastLoss = Field(
+        default="softmax", description="softmax: each among all of its batch; sigmoid: pair by pair."
     )
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="Of classification.")
@@ -202,7 +216,9 @@ class TrainConfig(MediaConfig, RunName):
         description="Of every option that is not set: as `triad train` finds it out from the table's rows.",
     )
     data: DataConfig
-    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(min_length=1)
+    tasks: dict[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], TaskConfig] = Field(
+        default={}, description="None: a model that only embeds; see optim.contrast."
+    )
     model: ModelConfig = ModelConfig()
     optim: OptimConfig = OptimConfig()
     transfer: TransferConfig = TransferConfig()
@@ -223,10 +239,23 @@ class TrainConfig(MediaConfig, RunName):
             raise ValueError(f"tasks.{written[0]}: a transcript is of {HEARD}, which the model does not read")
         return self
 
+    @model_validator(mode="after")
+    def _learns_something(self) -> TrainConfig:
+        if not self.tasks and not self.optim.contrast:
+            raise ValueError("tasks: at least one, or optim.contrast above 0")
+        if self.optim.contrast and len(self.spec.media) < 2:
+            raise ValueError("optim.contrast: needs two media that have a column")
+        return self
+
     @property
     def spec(self) -> PreprocessSpec:
         """What the model reads of each medium that has a column and is in data.subset."""
         return spec_of(self)
+
+    @property
+    def has_shared_space(self) -> bool:
+        """Whether its media are aligned, so that one can find another."""
+        return self.optim.contrast > 0
 
     def with_paths_from(self, folder: Path) -> TrainConfig:
         """Its relative paths are of this folder."""

@@ -83,6 +83,11 @@ def _transcripts(task: Task, config: TaskConfig, labels: Sequence[str | None]) -
     return symbols_NL
 
 
+def is_labelled(target: F32) -> bool:
+    """Whether any row is."""
+    return bool((~np.isnan(target)).any())
+
+
 def split_tags(cell: str, separator: str) -> list[str]:
     """Tags of a multilabel cell; the separator alone means "labelled: none of them"."""
     return [tag.strip() for tag in cell.split(separator) if tag.strip()]

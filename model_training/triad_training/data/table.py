@@ -46,7 +46,7 @@ def read_table(config: TrainConfig) -> Table:
     files = open_files(config)
     examples, problems = read_examples(config.data, config.tasks, config.spec, files=files)
     tasks = tuple(make_task(name, task, examples) for name, task in config.tasks.items())
-    problems += _check_coverage(examples, tasks, config.spec)
+    problems += _check_coverage(examples, () if config.optim.contrast else tasks, config.spec)
     learnt = _training_sources(examples)
     for medium, rows in learnt:
         problems += [f"{medium.serving.name}: {each}" for each in medium.problems(rows, config.data)]
@@ -110,7 +110,10 @@ def _require_columns(rows: Sequence[Row], named: set[str], table: Path) -> None:
 
 
 def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: PreprocessSpec) -> list[str]:
-    """Whether every split has rows, every encoder something to learn from, and validation a say."""
+    """Whether every split has rows, every encoder something to learn from, and validation a say.
+
+    tasks: those by which epochs are compared.
+    """
     problems = [f"no row is in the {name} split" for name in SPLITS if all(e.split != name for e in examples)]
     seen = {medium for example in examples if example.split == "train" for medium in example.media}
     problems += [
@@ -120,7 +123,11 @@ def _check_coverage(examples: Sequence[Example], tasks: Sequence[Task], spec: Pr
         if name not in seen
     ]
     validation = [example for example in examples if example.split == "validation"]
-    if validation and not any(task.name in example.labels for example in validation for task in tasks):
+    if (
+        tasks
+        and validation
+        and not any(task.name in example.labels for example in validation for task in tasks)
+    ):
         problems.append("no validation row is labelled, so that no epoch could be called the best")
     return problems
 

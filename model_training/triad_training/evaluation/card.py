@@ -8,6 +8,19 @@ from triad_training.config.train_config import TrainConfig
 from triad_training.evaluation.baseline import baseline_table, judged_by
 from triad_training.evaluation.bootstrap import Interval
 from triad_training.evaluation.evaluate import score_table
+from triad_training.evaluation.retrieval import retrieval_table
+
+SCORES = (
+    "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
+    "means over classes; `ece` is the expected calibration error after temperature scaling; `wer` and `cer` "
+    "are word and character error rates. In brackets the 95 % interval of the main score (bootstrap over the "
+    "rows, or their groups)."
+)
+RETRIEVAL = (
+    "recall@k: per cent of the queries with a right item among the first k; map: mean average precision; in "
+    "brackets what a random order reaches. By row, each distinct item searches once among the distinct items "
+    "of the other medium, and those are right that stand in a row with it; by a label, rows search rows."
+)
 
 MOST_SYMBOLS = 40  # of a transcript, named
 
@@ -22,16 +35,15 @@ def model_card(manifest: BundleManifest, *, drift: float | None = None, compress
         f"# {manifest.name}, version {manifest.version}",
         manifest.description,
         f"{manifest.parameters:,} weights. Reads {', '.join(manifest.preprocess.media)}, any of them absent.",
-        "## Tasks",
-        "\n".join(_describe(task) for task in manifest.tasks),
-        "## Scores",
-        "Every example of the split, asked with every subset of its media. Precision, recall and F1 are "
-        "means over classes; `ece` is the expected calibration error after temperature scaling; `wer` and "
-        "`cer` are word and character error rates. In brackets the 95 % interval (bootstrap over the rows, "
-        "or their groups).",
     ]
-    for split, scores in manifest.metrics.items():
-        sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
+    if manifest.tasks:
+        sections += ["## Tasks", "\n".join(_describe(task) for task in manifest.tasks), "## Scores", SCORES]
+        for split, scores in manifest.metrics.items():
+            sections += [f"### {split}", score_table(scores, manifest.intervals.get(split, {}))]
+    if manifest.retrieval:
+        sections += ["## Search between media", RETRIEVAL]
+        for split, found in manifest.retrieval.items():
+            sections += [f"### {split}", retrieval_table(found)]
     if manifest.linear:
         sections += ["### Beside linear models", _beside_linear(manifest)]
     if drift is not None:

@@ -31,6 +31,7 @@ from triad_training.evaluation.bootstrap import Intervals, group_examples, subse
 from triad_training.evaluation.breakdown import Breakdown, break_down
 from triad_training.evaluation.metrics import Answers, BatchAnswers, Scores, answer_subsets, score_subsets
 from triad_training.evaluation.removal import Removals, measure_removal, removal_table
+from triad_training.evaluation.retrieval import Retrieval, retrieval_table, search_split
 from triad_training.evaluation.robustness import Curve, measure_robustness, robustness_table
 from triad_training.evaluation.transcripts import open_decoders, stack_logits, transcribe_again
 from triad_training.media.example import Example
@@ -45,7 +46,8 @@ class Evaluation:
     examples: of the whole table. dataset, answers: of the split. scores: by subset of media; intervals: of
     the main ones. breakdowns: by task, with all media of each example. trust: whether the attention tells
     what the media contributed. curves: how the scores fall with the quality of the media; removals: by task,
-    how the answers fall as the parts of the media go; where these were asked for.
+    how the answers fall as the parts of the media go; where these were asked for. retrieval: where the media
+    were aligned.
     """
 
     bundle: Bundle
@@ -60,6 +62,7 @@ class Evaluation:
     trust: Trust
     curves: tuple[Curve, ...]
     removals: Mapping[str, Removals]
+    retrieval: Retrieval
 
     def table(self) -> str:
         """Markdown: scores by task and subset of media, attention by task, what else was measured."""
@@ -68,6 +71,7 @@ class Evaluation:
             trust_table(self.trust),
             robustness_table(self.curves),
             removal_table(self.removals),
+            retrieval_table(self.retrieval),
         ]
         return "\n\n".join(filter(None, tables))
 
@@ -82,6 +86,7 @@ class Evaluation:
             "media_use": {name: [asdict(each) for each in listed] for name, listed in use.items()},
             "robustness": [curve.json() for curve in self.curves],
             "removal": {name: asdict(each) for name, each in self.removals.items()},
+            "retrieval": self.retrieval,
         }
         return json.dumps(found, indent=2)
 
@@ -113,6 +118,7 @@ def evaluate_bundle(
         dataset,
         answer_split(session, dataset, bundle.tasks, bundle.path),
         examples=table.examples,
+        retrieval=search_split(session, dataset, bundle.tasks) if table.config.has_shared_space else {},
         robustness=robustness,
         removal=removal,
     )
@@ -160,6 +166,7 @@ def evaluate_answers(
     answers: Answers,
     *,
     examples: Sequence[Example],
+    retrieval: Retrieval,
     robustness: bool,
     removal: bool,
 ) -> Evaluation:
@@ -178,6 +185,7 @@ def evaluate_answers(
         trust=compare_attention(answers, bundle.tasks),
         curves=measure_robustness(session, dataset, bundle.tasks) if robustness else (),
         removals=measure_removal(session, dataset, bundle.tasks) if removal else {},
+        retrieval=retrieval,
     )
 
 

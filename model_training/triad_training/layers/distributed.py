@@ -105,6 +105,19 @@ def mean(values: Tensor) -> Tensor:
     return values.sum() * process_count() / count.clamp(min=1)
 
 
+def gather(part: Tensor) -> Tensor:
+    """The rows of all processes, each with its own, in the order of the processes; gradients flow."""
+    if process_count() == 1:
+        return part
+    counts_W = torch.zeros(process_count(), dtype=torch.int64, device=part.device)
+    counts_W[process_index()] = len(part)
+    distributed.all_reduce(counts_W)
+    before = int(counts_W[: process_index()].sum())
+    after = int(counts_W.sum()) - before - len(part)
+    padding = [part.new_zeros(rows, *part.shape[1:]) for rows in (before, after)]
+    return total(torch.cat([padding[0], part, padding[1]]))
+
+
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replaces each gradient by its mean over all processes; one that nobody has stays absent."""
     if process_count() == 1:

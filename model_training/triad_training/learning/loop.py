@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, send_to_device, set_seed
@@ -36,8 +37,10 @@ from triad_serving.media.example import ModelInputs
 from triad_training.config.train_config import OptimConfig
 from triad_training.data.dataset import LabelledInputs, collate
 from triad_training.data.files import ignore_ctrl_c
+from triad_training.data.labels import is_labelled
 from triad_training.evaluation.history import EpochRecord, Stopwatch, read_history, write_history
 from triad_training.evaluation.metrics import BatchAnswers, answer_subsets, mean_score
+from triad_training.evaluation.retrieval import Retrieval, Subset, mean_recall, score_retrieval, search_sides
 from triad_training.evaluation.transcripts import as_heard
 from triad_training.layers import distributed
 from triad_training.layers.distributed import Batches, average_gradients, pad_alike
@@ -166,7 +169,8 @@ class Learner:
             batch: Batch = send_to_device(read, self.accelerator.device, non_blocking=True)
             step = self.schedule.last_epoch
             inputs, targets = pad_alike(batch["inputs"], ALIGNED), batch["targets"]
-            loss = self.objective(inputs, targets, step=step, progress=step / self.steps)
+            items_BM = batch["rows"].get("items")
+            loss = self.objective(inputs, targets, items_BM=items_BM, step=step, progress=step / self.steps)
             self.accelerator.backward(loss)
             average_gradients(self.objective.parameters())
             self.accelerator.clip_grad_norm_(self.objective.parameters(), self.optim.clip_norm)
@@ -243,11 +247,35 @@ def _saving(path: Path) -> Iterator[None]:
 
 
 def validate(model: TriadModel, prepared: Prepared, device: torch.device) -> float:
-    """Mean score over all subsets of media. Every process computes all of it, so that all decide alike."""
+    """Mean score over all subsets of media; where no row is labelled, mean recall of search between media.
+
+    Every process computes all of it, so that all decide alike.
+    """
+    if not any(is_labelled(t) for t in prepared.validation.targets.values()):
+        return mean_recall(_search(model, prepared, device))
     run = _torch_runner(model, prepared, device)
     answers = answer_subsets(run, _validation_loader(prepared), prepared.tasks, media=model.media)
     uneven = [name for name, task in prepared.config.tasks.items() if task.imbalance != "none"]
     return mean_score(answers, prepared.tasks, balanced=uneven)
+
+
+@torch.inference_mode()
+def _search(model: TriadModel, prepared: Prepared, device: torch.device) -> Retrieval:
+    """Between the media of the validation rows."""
+    model.eval()
+    sides = search_sides(model.media)
+    found: dict[Subset, list[F32]] = {side: [] for side in sides}
+    for examples in _validation_loader(prepared):
+        packed = pack_batch([example.inputs for example in examples], prepared.config.spec)
+        inputs = {name: torch.from_numpy(array).to(device) for name, array in packed.items()}
+        rows = {medium: inputs[f"{medium}_row"] for medium in model.media}
+        embedded = model.embed(model.encode(inputs), rows)
+        for side in sides:
+            places = [model.media.index(medium) for medium in side]
+            found[side].append(embedded.of(places).fuse().float().cpu().numpy())
+    vectors = {side: np.concatenate(parts) for side, parts in found.items()}
+    validation = prepared.validation
+    return score_retrieval(vectors, model.media, validation.items_NM, prepared.tasks, validation.targets)
 
 
 def _train_loader(prepared: Prepared, batches: Batches) -> DataLoader[LabelledInputs]:

@@ -17,6 +17,7 @@ from triad_serving.contract.tasks import BLANK, Task, with_one_answer
 from triad_training.config.train_config import TaskConfig, TrainConfig
 from triad_training.layers import distributed
 from triad_training.learning.alignment import alignment_loss
+from triad_training.learning.contrast import Contrast
 from triad_training.learning.distillation import Teacher, soft_loss
 from triad_training.network.head import RAREST
 from triad_training.network.model import Encoded, TriadModel
@@ -57,31 +58,39 @@ class Objective(nn.Module):
         self.log_variances = nn.ParameterDict(
             {task.name: nn.Parameter(torch.zeros(())) for task in uncertain}
         )
+        self.contrast = Contrast(config.optim.contrast_loss, tasks) if config.optim.contrast else None
 
     def forward(
         self,
         inputs: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         *,
+        items_BM: Tensor | None = None,
         step: int = 0,
         progress: float = 1.0,
     ) -> Tensor:
         """Of all processes' rows together: see distributed.mean.
 
-        step: draws the pair of media. progress: share of the run that is done.
+        items_BM: as ExampleDataset has them, for optim.contrast. step: draws the pair of media. progress:
+        share of the run that is done.
         """
         encoded = self.model.encode(inputs)
         rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
         taught = self.teacher.encode(inputs) if self.teacher else None
+        loss = next(iter(encoded.values())).tokens_NPD.new_zeros(())
         losses = [
             self._subset_loss(encoded, subset, rows, targets, taught)
             for subset in draw_subsets(self.model.media, seed=(self.optim.seed, step))
+            if self.tasks
         ]
-        loss = torch.stack(losses).mean()
-        if self.optim.alignment and progress >= ALIGNED_FROM:
-            loss = loss + self.optim.alignment * alignment_loss(
-                self.model, with_one_answer(self.tasks), encoded, rows
-            )
+        if losses:
+            loss = torch.stack(losses).mean()
+        aligned = with_one_answer(self.tasks)
+        if aligned and self.optim.alignment and progress >= ALIGNED_FROM:
+            loss = loss + self.optim.alignment * alignment_loss(self.model, aligned, encoded, rows)
+        if self.contrast is not None and items_BM is not None:
+            term = self.contrast(self.model.embed(encoded, rows), items_BM, targets)
+            loss = loss + self.optim.contrast * term
         if self.optim.l1:
             learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
             matrices = [parameter for parameter in learning if parameter.ndim > 1]

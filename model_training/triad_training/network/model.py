@@ -23,6 +23,7 @@ from triad_training.media.encoders import build_encoders, build_experts
 from triad_training.media.pretrained.backbone import as_pretrained
 from triad_training.media.pretrained.frozen import FrozenTokens, is_frozen
 from triad_training.media.registry import present
+from triad_training.network.embedding import Embedded, SharedSpace
 from triad_training.network.fusion import Fusion, TaskAttention, between_media, roll_out, segment_masks
 from triad_training.network.head import Head, HeadAnswer
 from triad_training.network.transcript import TranscriptHead
@@ -92,6 +93,11 @@ class TriadModel(nn.Module):
                 for task in tasks
                 if task.type == "transcript"
             }
+        )
+        self.shared = (
+            SharedSpace(self.media, width=width, size=config.model.embedding)
+            if config.has_shared_space
+            else None
         )
 
     @property
@@ -208,12 +214,26 @@ class TriadModel(nn.Module):
         if fusion:
             for number, weights_BHPP in enumerate(fused.layers, start=1):
                 outputs[f"fusion.{number}"] = between_media(weights_BHPP, fused.mask_BMP)
-        summed_BMD = fused.mask_BMP.to(fused.own_BPD.dtype) @ fused.own_BPD
-        together_BD = torch.stack(read).mean(0) if read else summed_BMD.sum(1)
-        embedded_BMD = F.normalize(torch.cat([summed_BMD, together_BD[:, None]], dim=1), dim=2)
-        for m, part in enumerate((*gathered, "fused")):
-            outputs[f"embedding.{part}"] = embedded_BMD[:, m]
+        if self.shared is not None:
+            embedded = self.shared(fused.own_BPD, fused.mask_BMP, list(gathered))
+            vectors = [*embedded.vectors_BME.unbind(1), embedded.fuse()]
+        else:
+            summed_BMD = fused.mask_BMP.to(fused.own_BPD.dtype) @ fused.own_BPD
+            together_BD = torch.stack(read).mean(0) if read else summed_BMD.sum(1)
+            parts_BMD = torch.cat([summed_BMD, together_BD[:, None]], dim=1)
+            vectors = list(F.normalize(parts_BMD, dim=2).unbind(1))
+        for part, vectors_BE in zip((*gathered, "fused"), vectors, strict=True):
+            outputs[f"embedding.{part}"] = vectors_BE
         return outputs
+
+    def embed(self, encoded: Encoded, rows: Mapping[MediumName, Tensor]) -> Embedded:
+        """The vectors of each row's media in the shared space, which the model must have."""
+        assert self.shared is not None
+        gathered = {medium: _gather_rows(encoded[medium], rows_B) for medium, rows_B in rows.items()}
+        own_BPD = torch.cat([tokens.tokens_NPD for tokens in gathered.values()], dim=1)
+        mask_BMP = segment_masks([tokens.mask_NP for tokens in gathered.values()])
+        embedded: Embedded = self.shared(own_BPD, mask_BMP, list(gathered))
+        return embedded
 
     def say(self, encoded: Encoded, rows: Mapping[MediumName, Tensor]) -> dict[str, Tensor]:
         """By task, what the network's own reading of each medium adds for rows of these; see Head.say."""

@@ -79,7 +79,7 @@ class BundleManifest(BaseModel):
     description: str = ""
     parameters: int = Field(description="Weights in the network.")
     preprocess: PreprocessSpec
-    tasks: tuple[Task, ...] = Field(min_length=1)
+    tasks: tuple[Task, ...] = Field(description="None: it only embeds.")
     metrics: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
         default_factory=dict, description="split -> subset of media -> task -> score -> value"
     )
@@ -94,6 +94,11 @@ class BundleManifest(BaseModel):
         default_factory=dict,
         description="Task -> how much better its main score is than theirs, all media of each test row, and "
         "the ends of the 95 % interval.",
+    )
+    retrieval: dict[str, dict[str, dict[str, dict[str, float]]]] = Field(
+        default_factory=dict,
+        description="Search between media, where training aligned them: split -> direction -> what counts as "
+        "found, the same row or the same label of a task -> score -> value.",
     )
     provenance: Provenance = Provenance()
     training: dict[str, Any] = Field(default_factory=dict, description="The TrainConfig that made it.")

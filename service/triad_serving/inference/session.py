@@ -57,7 +57,8 @@ class Session:
         names = output_names(self._spec, self._tasks, wanted, layers=self._layers)
         padding = Padding(min_items=self._min_items, rounded=self._graph.replaying)
         feed = pack_batch(batch, self._spec, padding)
-        outputs = dict(zip(names, self._graph.run(names, feed), strict=True))
+        found = self._graph.run(names, feed) if names else ()  # ONNX Runtime takes none for all of them
+        outputs = dict(zip(names, found, strict=True))
         return [self._unpack_row(b, inputs, outputs, wanted) for b, inputs in enumerate(batch)]
 
     def replay(self) -> None:

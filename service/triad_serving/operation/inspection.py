@@ -25,10 +25,12 @@ def describe_bundle(bundle: Bundle) -> str:
             f"  {', '.join(made.steps)}, of {made.original} (SHA-256 of its graph {made.original_sha256})"
         )
     lines += ["", "what it expects", *_describe_media(bundle), "", "what it answers"]
-    lines += [_describe_task(task) for task in manifest.tasks]
-    for split, scores in manifest.metrics.items():
+    lines += [_describe_task(task) for task in manifest.tasks] or ["  no task: it embeds"]
+    for split, scores in manifest.metrics.items() if manifest.tasks else ():
         intervals = manifest.intervals.get(split, {})
         lines += ["", f"how good it is ({split})", *_describe_scores(scores, intervals)]
+    for split, found in manifest.retrieval.items():
+        lines += ["", f"how well one medium finds another ({split}, by row)", *_describe_search(found)]
     if manifest.over_linear:
         lines += ["", "how much better than linear models (test, all media)", *_describe_gains(manifest)]
     provenance = manifest.provenance
@@ -58,6 +60,15 @@ def _describe_task(task: Task) -> str:
 def _describe_gains(manifest: BundleManifest) -> Iterator[str]:
     for task, (gain, low, high) in manifest.over_linear.items():
         yield f"  {task:<12}  {100 * gain:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})"
+
+
+def _describe_search(found: Scores) -> Iterator[str]:
+    """found: direction -> what counts as right -> score -> value."""
+    for direction, by in found.items():
+        listed = "  ".join(
+            f"{name} {by['row'][name]:.3g}" for name in ("recall@1", "recall@5", "recall@10", "map")
+        )
+        yield f"  {direction:<21}  {listed}"
 
 
 def _describe_scores(scores: Scores, intervals: Intervals) -> Iterator[str]:

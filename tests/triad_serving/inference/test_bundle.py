@@ -130,7 +130,7 @@ def test_a_manifest_that_is_no_utf8_is_refused(bundle: Path) -> None:
     [
         (lambda manifest: manifest["preprocess"]["text"].update(max_tokens="many"), "max_tokens"),
         (lambda manifest: manifest["tasks"][0].update(type="guessing"), "type"),
-        (lambda manifest: manifest.update(tasks=[]), "tasks"),
+        (lambda manifest: manifest.update(tasks=[{}]), "tasks"),
         (lambda manifest: manifest.update(surprise=1), "surprise"),
         (lambda manifest: manifest.update(version="../2"), "version"),
         (lambda manifest: manifest.update(version="1.0"), "version"),

@@ -67,6 +67,7 @@ def test_an_override_may_be_a_bare_word_or_make_a_section(tmp_path: Path) -> Non
         ("tasks.size={type='regression', labels=['a']}", "a regression has no labels"),
         ("augment.image.invert=1.5", "augment.image.invert"),
         ("augment.image.scale=[1.2, 0.8]", "augment.image.scale: .*begins at 1.2, above its end 0.8"),
+        ("tasks={}", "tasks: at least one, or optim.contrast above 0"),
         ("augment.image.crop=[0, 1]", "augment.image.crop"),
         ("augment.audio.noise_folder=n", "augment.audio: .*noise_folder needs noise_snr_db"),
     ],
@@ -95,3 +96,10 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_a_saved_config_reads_back_the_same(tmp_path: Path) -> None:
     config = load_config(write(tmp_path))
     assert TrainConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_only_a_space_of_several_media_needs_no_task(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL.replace("[tasks.kind]\n", "[optim]\ncontrast = 1\n"))
+    assert load_config(path).tasks == {}
+    with pytest.raises(ConfigError, match=r"optim\.contrast: needs two media"):
+        load_config(path, ["data.text=", "data.audio="])

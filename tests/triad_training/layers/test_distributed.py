@@ -27,6 +27,7 @@ OVERRIDES = (
     "optim.epochs=2",
     "optim.batch_size=10",
     "optim.alignment=0.3",
+    "optim.contrast=0.2",
     "optim.task_weights=uncertainty",
     "optim.l1=1e-4",
     "tasks.kind.imbalance=weights",
@@ -40,7 +41,7 @@ def start(index: int, port: int, folder: Path) -> subprocess.Popen[str]:
     place |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         [sys.executable, "-c", FIT, str(folder), "two", *OVERRIDES],
-        env=os.environ | place | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | place | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -16,7 +16,7 @@ from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.ngrams import Ngrams
 from triad_serving.media.text.spec import TextInput, TextSpec
 from triad_serving.media.text.words import Vocabulary
-from triad_training.config.train_config import ModelConfig, TrainConfig
+from triad_training.config.train_config import ModelConfig, OptimConfig, TrainConfig
 from triad_training.media.text.expert import NgramExpert
 from triad_training.network.fusion import AttentionReading, segment_masks
 from triad_training.network.head import Head
@@ -117,6 +117,29 @@ def test_embeddings_have_length_one_and_are_zero_where_absent(model: TriadModel)
     outputs = run(model, [example(0), example(1).only("text")])
     assert np.allclose(np.linalg.norm(outputs["embedding.fused"], axis=1), 1, atol=1e-5)
     assert np.allclose(np.linalg.norm(outputs["embedding.image"], axis=1), [1, 0], atol=1e-5)
+
+
+@pytest.fixture
+def shared() -> TriadModel:
+    """With a space for all media."""
+    torch.manual_seed(0)
+    config = CONFIG.model_copy(update={"optim": OptimConfig(contrast=1.0)})
+    return TriadModel(config, SPEC, TASKS, ASSETS).eval()
+
+
+def test_in_a_shared_space_a_medium_has_one_vector_whatever_comes_with_it(shared: TriadModel) -> None:
+    rows = [example(0), example(0).only("image"), example(0).only("text", "audio"), example(1)]
+    together = run(shared, rows)
+    assert together["embedding.image"].shape == together["embedding.fused"].shape == (4, 128)
+    norms = np.linalg.norm([together[f"embedding.{m}"] for m in (*SPEC.media, "fused")], axis=2)
+    assert np.allclose(norms, [[1, 0, 1, 1], [1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 1, 1]], atol=1e-5)
+    assert np.allclose(together["embedding.image"][0], together["embedding.image"][1], atol=1e-5)
+    assert np.allclose(together["embedding.fused"][1], together["embedding.image"][1], atol=1e-5)
+    assert np.abs(together["embedding.fused"][0] - together["embedding.fused"][2]).max() > 1e-3
+    for b, row in enumerate(rows):
+        alone = run(shared, [row])
+        for name in (f"embedding.{part}" for part in (*SPEC.media, "fused")):
+            assert np.allclose(alone[name][0], together[name][b], atol=1e-5)
 
 
 def test_a_weight_on_a_medium_can_only_mean_that_this_medium_was_read(model: TriadModel) -> None:

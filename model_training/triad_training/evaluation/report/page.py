@@ -52,6 +52,7 @@ from triad_training.evaluation.report.quality import (
 from triad_training.evaluation.report.rows import count_rows, draw_labels, draw_lengths, open_sample
 from triad_training.evaluation.report.style import decimals, drawing, to_png
 from triad_training.evaluation.report.training_curves import draw_training
+from triad_training.evaluation.retrieval import SCORES as RETRIEVAL_SCORES
 from triad_training.media.registry import present
 
 PAGE_FILE = "report.html"
@@ -210,6 +211,8 @@ def _render(
         scores=evaluation.scores,
         intervals=evaluation.intervals,
         score_names=SCORE_NAMES,
+        retrieval=evaluation.retrieval,
+        retrieval_scores=RETRIEVAL_SCORES,
         decimals=decimals,
         headlines=[headline(part.breakdown) for part in parts],
         good=[
