@@ -2,9 +2,9 @@
 
     python -m benchmarks.growth [--series rows,text,sound,image,models,workers,table] [--seconds 3]
 
-Each series is measured, then kept in --out: a run of one replaces only that one. The larger sizes are answered a few
-times a second, so that their p99 is about the slowest answer. An exponent of 1 is linear growth; steps above 1.1 are
-named.
+Each series is measured, then kept in --out: a run of one replaces only that one. The larger sizes are
+answered a few times a second, so that their p99 is about the slowest answer. An exponent of 1 is linear
+growth; steps above 1.1 are named.
 """
 
 from __future__ import annotations
@@ -71,9 +71,8 @@ def markdown(found: Sequence[Series]) -> str:
         sizes = f"{series.name}: {_list(list(series.points))} {series.unit}"
         for cost in series.costs:
             values = _list([point[cost] for point in series.points.values()])
-            steep = "; ".join(
-                f"{before:g} to {after:g}: {slope:.2f}" for (before, after), slope in series.steep(cost).items()
-            )
+            steps = series.steep(cost).items()
+            steep = "; ".join(f"{before:g} to {after:g}: {slope:.2f}" for (before, after), slope in steps)
             lines.append(
                 f"| {sizes} | {cost.replace('_', ' ')} | {values} | {series.exponent(cost):.2f} | {steep} |"
             )

@@ -33,7 +33,8 @@ def rows(bundle: Path, seconds: float) -> Series:
         examples = make_examples()
         return batch_request([examples[n % EXAMPLES] for n in range(round(count))], "/v1/predict/batch")
 
-    return _requests("rows of a request", "rows", [1, 4, 16, 64, 256], request, bundle, seconds)
+    sizes = [1, 4, 16, 64, 256]
+    return _requests("rows of a request", "rows", sizes, request, bundle=bundle, seconds=seconds)
 
 
 def text(bundle: Path, seconds: float) -> Series:
@@ -43,8 +44,8 @@ def text(bundle: Path, seconds: float) -> Series:
         "characters",
         sizes,
         lambda size: multipart_request(text_of(round(size)), PREDICT),
-        bundle,
-        seconds,
+        bundle=bundle,
+        seconds=seconds,
     )
 
 
@@ -55,8 +56,8 @@ def sound(bundle: Path, seconds: float) -> Series:
         "s",
         sizes,
         lambda size: multipart_request(sound_of(size), PREDICT),
-        bundle,
-        seconds,
+        bundle=bundle,
+        seconds=seconds,
     )
 
 
@@ -67,8 +68,8 @@ def image(bundle: Path, seconds: float) -> Series:
         "megapixels",
         sizes,
         lambda size: multipart_request(image_of(size), PREDICT),
-        bundle,
-        seconds,
+        bundle=bundle,
+        seconds=seconds,
     )
 
 
@@ -122,9 +123,7 @@ def table(bundle: Path, _seconds: float) -> Series:
                 "cpu_s": cpu_s,
                 "s_per_1000": 1000 * took_s / count,
             }
-    return Series(
-        name="rows of `predict --table`", unit="rows", costs=("seconds", "cpu_s"), points=points
-    )
+    return Series(name="rows of `predict --table`", unit="rows", costs=("seconds", "cpu_s"), points=points)
 
 
 SERIES: Mapping[str, Callable[[Path, float], Series]] = {
@@ -143,6 +142,7 @@ def _requests(
     unit: str,
     sizes: Sequence[float],
     request: Callable[[float], bytes],
+    *,
     bundle: Path,
     seconds: float,
 ) -> Series:

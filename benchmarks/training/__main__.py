@@ -2,8 +2,8 @@
 
     python -m benchmarks.training [--table CSV] [--rows 640] [--part stages,workers,processes,compare]
 
-The network and recipe are those of examples/tridigits; --table is its manifest, or one of that shape is made by code.
-Each part runs in a process of its own and is kept in --out: a run of one replaces only that one.
+The network and recipe are those of examples/tridigits; --table is its manifest, or one of that shape is made
+by code. Each part runs in a process of its own and is kept in --out: a run of one replaces only that one.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def main() -> None:
         try:
             for part in options.part:
                 document["parts"][part] = measure(part, table, overrides, options.rounds)
+                document.setdefault("rows", {})[part] = options.rows
                 document["machine"] = describe_machine().sentence()
-                document["rows"] = options.rows
                 document["table"] = "TriDigits" if options.table else "made by code"
                 options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         finally:
@@ -73,7 +73,7 @@ def measure(part: str, table: Path, overrides: Sequence[str], rounds: int) -> Fo
         case "workers":
             return {str(workers): run("epochs", workers=workers) for workers in (0, 1, 2)}
         case "processes":
-            return {str(processes): run("epochs", workers=1, processes=processes) for processes in (1, 2)}
+            return {str(processes): run("epochs", processes=processes) for processes in (1, 2)}
         case "compare":
             return {str(workers): run("compare", workers=workers) for workers in (0, 2)}
     raise ValueError(f"{part} is none of {', '.join(PARTS)}")
@@ -129,7 +129,7 @@ def markdown(parts: Mapping[str, Found]) -> str:
         lines += ["| stage, one process | s per 1000 examples |", "| --- | ---: |"]
         lines += [f"| {name} | {s:.2f} |" for name, s in parts["stages"].items() if not name.endswith("_mb")]
         lines += ["", f"Peak memory {parts['stages']['peak_mb']:.0f} MiB.", ""]
-    for part, title in (("workers", "`optim.workers`"), ("processes", "processes, a worker each")):
+    for part, title in (("workers", "`optim.workers`"), ("processes", "processes, without workers")):
         if part in parts:
             lines += [f"| {title} | s per 1000 | waiting for data | peak MiB | of a worker |"]
             lines += ["| ---: | ---: | ---: | ---: | ---: |"]

@@ -71,9 +71,10 @@ class WholeLoss(nn.Module):
         self.tasks = tasks
 
     def forward(
-        self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], *, step: int, progress: float
+        self, inputs: Mapping[str, Tensor], targets: Mapping[str, Tensor], **_progress: float
     ) -> Tensor:
-        outputs = self.model(inputs)
+        rows = {medium: inputs[f"{medium}_row"] for medium in self.model.media}
+        outputs = self.model.answer(self.model.encode(inputs), rows)
         losses = []
         for task in self.tasks:
             logits, target = outputs[f"logits.{task.name}"], targets[task.name]

@@ -1,6 +1,6 @@
 """One measurement in a process of its own, printed as one line of JSON.
 
-    python -m benchmarks.training.run stages|epochs|compare TABLE [--workers 2] [--rounds 3] [--set KEY=VALUE ...]
+    python -m benchmarks.training.run stages|epochs|compare TABLE [--workers 2] [--rounds 3] [--set KEY=VALUE]
 
 Under `python -m torch.distributed.run --nproc-per-node 2` epochs are of two processes.
 """

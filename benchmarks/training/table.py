@@ -15,7 +15,12 @@ FIELDS = ("id", "text", "image", "audio", "label", "split", "ink", "tags")
 CLASSES = 10
 SAMPLE_RATE_HZ = 8000
 SHORTEST_S, LONGEST_S = 0.6, 2.4
-SENTENCES = ("看起来是数字{}，你觉得呢", "the number in the picture is {}", "我听到的好像是{}", "it says {}, I think")
+SENTENCES = (
+    "看起来是数字{}，你觉得呢",
+    "the number in the picture is {}",
+    "我听到的好像是{}",
+    "it says {}, I think",
+)
 
 
 def write_table(folder: Path, *, train: int, validation: int) -> Path:
