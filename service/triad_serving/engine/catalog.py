@@ -210,10 +210,8 @@ def _open(bundle: Bundle, settings: Settings) -> tuple[Session, Precision]:
             raise BundleError(f"Bundle {bundle.path} has no graph with 8-bit weights.")
         return session, bundle.precision
     narrow = _session(bundle, settings, bundle.int8_path)
-    if settings.precision == "auto":
-        told = json.loads(os.environ.get(FASTER, "{}")).get(bundle.manifest.files[MODEL_FILE])
-        if told != "int8" if told else not _is_faster(narrow, session, bundle):
-            return session, bundle.precision
+    if settings.precision == "auto" and not _prefers(narrow, session, bundle):
+        return session, bundle.precision
     return narrow, "int8"
 
 
@@ -226,6 +224,12 @@ def _session(bundle: Bundle, settings: Settings, graph: Path) -> Session:
         gpu_mode=settings.gpu_mode,
         gpu_memory_mib=settings.gpu_memory_mib,
     )
+
+
+def _prefers(narrow: Session, session: Session, bundle: Bundle) -> bool:
+    """As this process's supervisor has chosen, where it has one that did; else the faster."""
+    told = json.loads(os.environ.get(FASTER, "{}")).get(bundle.manifest.files[MODEL_FILE])
+    return told == "int8" if told else _is_faster(narrow, session, bundle)
 
 
 def _is_faster(session: Session, other: Session, bundle: Bundle) -> bool:
