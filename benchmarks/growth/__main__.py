@@ -44,7 +44,7 @@ def main() -> None:
         options.out.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         sys.stderr.write(f"{name} measured\n")
     found = [from_json(document["series"][name]) for name in SERIES if name in document["series"]]
-    draw(found, options.figure)
+    draw([each for each in found if len(each.points) > 2], options.figure)
     sys.stdout.write(f"{document['machine']}\n\n{markdown(found)}\n")
 
 

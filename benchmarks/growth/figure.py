@@ -15,7 +15,7 @@ from benchmarks.growth.series import Series
 
 GREY = "#8a8f98"  # between black and white
 COLOURS = ("#2f81f7", "#d9822b", "#3fa66b", "#b267d9")
-COLUMNS = 4
+COLUMNS = 3
 LABELS = {
     "cpu_ms": "CPU ms a request",
     "p99_ms": "p99 ms",
