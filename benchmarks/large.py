@@ -27,6 +27,7 @@ from triad_serving.media.text.lexicon import WordLexicon
 from triad_serving.media.text.words import Vocabulary
 from triad_training.config.reading import load_config
 from triad_training.config.train_config import TrainConfig
+from triad_training.media.encoders import with_fitted_spec
 from triad_training.network.export import export_graph
 from triad_training.network.model import TriadModel
 from triad_training.network.parity import check_parity
@@ -56,6 +57,7 @@ def main() -> None:
 def build_bundle(config: TrainConfig, destination: Path) -> Bundle:
     """The same weights every time. Raises BundleError where it exists, ExportError on drift."""
     torch.manual_seed(SEED)
+    config = with_fitted_spec(config)
     spec = config.spec
     lexicon = WordLexicon(vocabulary=Vocabulary(frequent_words(config.lexicon.max_words)))
     assets = {"text": lexicon}

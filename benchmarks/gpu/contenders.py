@@ -1,19 +1,19 @@
 """Ways to run one model on one batch, whose inputs are the same: the service's session and what bounds it.
 
+PyTorch is imported only by what runs it: the others take their time from a process without.
+
 B rows of a batch.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
-
-import torch
 
 from benchmarks.media import make_examples
 from benchmarks.pipeline import LIMITS, WANTED
@@ -22,67 +22,85 @@ from triad_serving.contract.device import GpuMode
 from triad_serving.contract.errors import TriadError
 from triad_serving.inference.bundle import Bundle
 from triad_serving.inference.packing import output_names, pack_batch
+from triad_serving.inference.runtime import cuda_options
 from triad_serving.inference.session import Session
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.preprocess import preprocess
 from triad_serving.settings import usable_cores
-from triad_training.network.rebuild import rebuild_network
 
 if TYPE_CHECKING:
     import onnxruntime
+    import torch
 
 Device = Literal["cpu", "cuda"]
 Run: TypeAlias = Callable[[], object]
 
 WARM_UPS = 3  # compilation, the arena's growth, the choice of convolution algorithms
 MIB = 2**20
+SESSION = "triad_serving.inference.session"
+BARE = "bare ONNX Runtime"
 
 
 class MissingError(Exception):
     """Why a contender cannot run here."""
 
 
-@dataclass(frozen=True, kw_only=True)
 class Model:
-    """One bundle on one device, in every way that it can be run."""
+    """One bundle on one device, in every way that it can be run; each is loaded when it is asked for."""
 
-    bundle: Bundle
-    device: Device
-    session: Session
-    bare: onnxruntime.InferenceSession
-    network: torch.nn.Module | None
-    compiled: Callable[[Mapping[str, torch.Tensor]], object] | None
+    def __init__(self, bundle: Bundle, device: Device, gpu_mode: GpuMode = "kernels") -> None:
+        """gpu_mode: of the service's session. Raises DeviceError where what was asked for cannot be had."""
+        self.bundle = bundle
+        self.device: Device = device
+        self.session = open_session(bundle, device, gpu_mode)  # first: it loads CUDA's libraries
+
+    @functools.cached_property
+    def bare(self) -> onnxruntime.InferenceSession:
+        return self._bare_session(cuda_options(None))
+
+    @functools.cached_property
+    def rounded(self) -> onnxruntime.InferenceSession:
+        """With products of numbers of 10 bits, which CUDA takes by default."""
+        if self.device == "cpu":
+            raise MissingError("A CPU has no TF32.")
+        return self._bare_session({**cuda_options(None), "use_tf32": "1"})
+
+    def _bare_session(self, options: Mapping[str, str]) -> onnxruntime.InferenceSession:
+        import onnxruntime  # behind triad_serving.inference.runtime, which turns its telemetry off
+
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = usable_cores()
+        settings.log_severity_level = 3
+        cuda = [("CUDAExecutionProvider", dict(options))] if self.device == "cuda" else []
+        return onnxruntime.InferenceSession(
+            str(self.bundle.model_path), settings, providers=[*cuda, "CPUExecutionProvider"]
+        )
+
+    @functools.cached_property
+    def network(self) -> torch.nn.Module:
+        """Raises MissingError."""
+        from triad_training.network.rebuild import rebuild_network
+
+        _require(self.device)
+        try:
+            return rebuild_network(self.bundle).to(self.device)
+        except TriadError as error:
+            raise MissingError(f"{self.bundle.path} holds no weights to rebuild its network from.") from error
 
 
-def load_model(bundle: Bundle, device: Device, gpu_mode: GpuMode = "kernels") -> Model:
-    """gpu_mode: of the service's session. Raises DeviceError where what was asked for cannot be had."""
-    import onnxruntime  # behind triad_serving.inference.runtime, which turns its telemetry off
-
-    threads = usable_cores()
+def open_session(bundle: Bundle, device: Device, gpu_mode: GpuMode = "kernels") -> Session:
+    """On a CPU with all cores; `graphs` replays there, too: the same code runs. Raises DeviceError."""
     session = Session(
         bundle.model_path,
         spec=bundle.spec,
         tasks=bundle.tasks,
         device=device,
-        threads=threads,
+        threads=usable_cores(),
         gpu_mode=gpu_mode,
     )
     if device == "cpu" and gpu_mode == "graphs":
         session.replay()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    providers = ["CUDAExecutionProvider"] if device == "cuda" else []
-    bare = onnxruntime.InferenceSession(
-        str(bundle.model_path), options, providers=[*providers, "CPUExecutionProvider"]
-    )
-    network = compiled = None
-    if device == "cpu" or torch.cuda.is_available():
-        try:
-            network = rebuild_network(bundle).to(device)
-        except TriadError:
-            network = None  # a bundle without weights; `contenders` tells
-        compiled = torch.compile(network) if network else None
-    return Model(bundle=bundle, device=device, session=session, bare=bare, network=network, compiled=compiled)
+    return session
 
 
 def contenders(model: Model, batch: Sequence[ModelInputs]) -> dict[str, Callable[[], Run]]:
@@ -90,16 +108,21 @@ def contenders(model: Model, batch: Sequence[ModelInputs]) -> dict[str, Callable
     feed = pack_batch(batch, model.bundle.spec)
     return {
         "copy to the device": lambda: _copy(feed, model.device),
-        "bare ONNX Runtime": lambda: _bare(model, feed),
-        "triad_serving.inference.session": lambda: lambda: model.session.run(batch, WANTED),
-        "PyTorch": lambda: _network(model, feed, model.network),
-        "PyTorch compiled": lambda: _network(model, feed, model.compiled),
+        BARE: lambda: _bare(model, model.bare, feed),
+        "bare ONNX Runtime, TF32": lambda: _bare(model, model.rounded, feed),
+        SESSION: lambda: lambda: model.session.run(batch, WANTED),
+        "PyTorch": lambda: _network(model, feed),
     }
 
 
 def make_batch(bundle: Bundle, size: int, *, sound_s: float) -> list[ModelInputs]:
     """Examples in turn, each an item of its own: a repeated one would be encoded only once."""
-    prepared = [preprocess(raw, bundle.spec, bundle.assets, LIMITS) for raw in make_examples(sound_s=sound_s)]
+    media = bundle.spec.media
+    prepared = [
+        preprocess(raw, bundle.spec, bundle.assets, LIMITS)
+        for each in make_examples(sound_s=sound_s)
+        for raw in (dataclasses.replace(each, **{m: None for m in each.media if m not in media}),)
+    ]
     return [_copied(inputs) for inputs in itertools.islice(itertools.cycle(prepared), size)]
 
 
@@ -132,11 +155,13 @@ def _copied(inputs: ModelInputs) -> ModelInputs:
 
 def _copy(feed: Feed, device: Device) -> Run:
     """Nothing but the transfer, from pinned memory: no model can take batches faster."""
+    import torch
+
+    _require(device)
+    host = {name: torch.from_numpy(array) for name, array in feed.items()}
     if device == "cpu":
-        host = {name: torch.from_numpy(array) for name, array in feed.items()}
         return lambda: [tensor.clone() for tensor in host.values()]
-    _require_cuda()
-    pinned = {name: torch.from_numpy(array).pin_memory() for name, array in feed.items()}
+    pinned = {name: tensor.pin_memory() for name, tensor in host.items()}
 
     def run() -> None:
         for tensor in pinned.values():
@@ -146,11 +171,11 @@ def _copy(feed: Feed, device: Device) -> Run:
     return run
 
 
-def _bare(model: Model, feed: Feed) -> Run:
+def _bare(model: Model, session: onnxruntime.InferenceSession, feed: Feed) -> Run:
     """Inputs lie on the device already, outputs stay there."""
     import onnxruntime
 
-    binding = model.bare.io_binding()
+    binding = session.io_binding()
     for name, array in feed.items():
         value = onnxruntime.OrtValue.ortvalue_from_numpy(array, model.device, 0)
         binding.bind_ortvalue_input(name, value)
@@ -158,18 +183,17 @@ def _bare(model: Model, feed: Feed) -> Run:
         binding.bind_output(name, model.device)
 
     def run() -> None:
-        model.bare.run_with_iobinding(binding)
+        session.run_with_iobinding(binding)
         binding.synchronize_outputs()
 
     return run
 
 
-def _network(model: Model, feed: Feed, network: Callable[[Mapping[str, torch.Tensor]], object] | None) -> Run:
+def _network(model: Model, feed: Feed) -> Run:
     """Inputs lie on the device already, outputs stay there. Raises MissingError."""
-    if model.device == "cuda":
-        _require_cuda()
-    if network is None:
-        raise MissingError(f"{model.bundle.path} holds no weights to rebuild its network from.")
+    import torch
+
+    network = model.network
     tensors = {name: torch.from_numpy(array).to(model.device) for name, array in feed.items()}
 
     @torch.inference_mode()
@@ -181,6 +205,8 @@ def _network(model: Model, feed: Feed, network: Callable[[Mapping[str, torch.Ten
     return run
 
 
-def _require_cuda() -> None:
-    if not torch.cuda.is_available():
+def _require(device: Device) -> None:
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
         raise MissingError("This PyTorch has no CUDA, or finds no GPU.")

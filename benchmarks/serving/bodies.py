@@ -28,6 +28,21 @@ def multipart_request(raw: RawInputs, path: str) -> bytes:
     return _request(path, body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
 
 
+def batch_request(examples: Sequence[RawInputs], path: str) -> bytes:
+    """Many rows in one request: JSON Lines that name the parts which hold their files."""
+    rows, files = [], []
+    for n, raw in enumerate(examples):
+        row = {"text": raw.text} if raw.text is not None else {}
+        for name, (file_name, kind) in FILES.items():
+            if (data := getattr(raw, name)) is not None:
+                row[name] = f"{name}-{n}"
+                head = f'name="{row[name]}"; filename="{file_name}"\r\nContent-Type: {kind}'
+                files.append(_part(head, data))
+        rows.append(json.dumps(row, ensure_ascii=False))
+    body = _part('name="rows"', "\n".join(rows).encode()) + b"".join(files) + f"--{BOUNDARY}--\r\n".encode()
+    return _request(path, body, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})
+
+
 def tensor_request(raw: RawInputs, path: str) -> bytes:
     """One BYTES tensor per medium, empty where absent; the answer likewise.
 

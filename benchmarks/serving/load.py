@@ -1,4 +1,4 @@
-"""The load generator: wrk (wg/wrk 4.1 or newer, package `wrk` of Debian), driven by rotate.lua."""
+"""The load generator: wrk (wg/wrk 4.1 or newer, package `wrk` of Debian), driven by rotate.lua; or Python."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.serving.python_load import count_answers, percentiles_ms
 
 SCRIPT = Path(__file__).with_name("rotate.lua")
 TIMEOUT_S = 60  # of one request; wrk counts a slower one as lost
@@ -37,9 +39,26 @@ class LoadError(Exception):
 
 
 def drive(requests: Sequence[Path], *, port: int, concurrency: int, seconds: float) -> Load:
-    """Raises LoadError."""
+    """By wrk, or without it by Python, which takes more of the machine. Raises LoadError."""
+    if shutil.which("wrk") is None:
+        return _drive_by_python(requests, port, concurrency, seconds)
     load = start(requests, port=port, concurrency=concurrency, seconds=seconds)
     return finish(load)
+
+
+def _drive_by_python(requests: Sequence[Path], port: int, concurrency: int, seconds: float) -> Load:
+    bodies = [path.read_bytes() for path in requests]
+    counted = count_answers(bodies, port=port, concurrency=concurrency, seconds=seconds, timeout_s=TIMEOUT_S)
+    p50_ms, p99_ms = percentiles_ms(counted.ok_s)
+    return Load(
+        seconds=seconds,
+        ok=len(counted.ok_s),
+        refused=counted.refused,
+        failed=counted.failed,
+        lost=counted.lost,
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
+    )
 
 
 def start(requests: Sequence[Path], *, port: int, concurrency: int, seconds: float) -> subprocess.Popen[str]:

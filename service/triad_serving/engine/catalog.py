@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import statistics
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +14,7 @@ from pathlib import Path
 from triad_serving.contract.device import Precision
 from triad_serving.contract.errors import BundleError, ModelLostError, NotFoundError
 from triad_serving.contract.outputs import ModelOutputs, Wanted
-from triad_serving.inference.bundle import Bundle, find_bundles, read_bundle
+from triad_serving.inference.bundle import MODEL_FILE, Bundle, find_bundles, read_bundle
 from triad_serving.inference.graph_file import check_graphs
 from triad_serving.inference.session import Session
 from triad_serving.inference.signature import check_signature
@@ -23,6 +25,9 @@ from triad_serving.settings import Settings
 logger = logging.getLogger(__name__)
 
 TRIALS = 5  # of each of two graphs, to take the faster
+FASTER = (
+    "TRIAD_FASTER_GRAPHS"  # in a worker's environment: what its supervisor has chosen, so that all run alike
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,6 +129,18 @@ def load_catalog(path: Path, settings: Settings) -> Catalog:
     return Catalog(models, settings.default_versions)
 
 
+def choose_graphs(path: Path, settings: Settings) -> None:
+    """Tells processes that this one starts which graph of each bundle is the faster, where that shall decide.
+
+    Raises BundleError.
+    """
+    bundles = map(read_bundle, find_bundles(path)) if settings.precision == "auto" else ()
+    two = [bundle for bundle in bundles if bundle.int8_path is not None]
+    os.environ.pop(FASTER, None)
+    chosen = {bundle.manifest.files[MODEL_FILE]: _open(bundle, settings)[1] for bundle in two}
+    os.environ[FASTER] = json.dumps(chosen)
+
+
 def reload_catalog(before: Catalog, path: Path, settings: Settings) -> Catalog:
     """What is under the path now; every bundle is verified again, and those that are new are loaded.
 
@@ -193,7 +210,7 @@ def _open(bundle: Bundle, settings: Settings) -> tuple[Session, Precision]:
             raise BundleError(f"Bundle {bundle.path} has no graph with 8-bit weights.")
         return session, bundle.precision
     narrow = _session(bundle, settings, bundle.int8_path)
-    if settings.precision == "auto" and not _is_faster(narrow, session, bundle):
+    if settings.precision == "auto" and not _prefers(narrow, session, bundle):
         return session, bundle.precision
     return narrow, "int8"
 
@@ -207,6 +224,12 @@ def _session(bundle: Bundle, settings: Settings, graph: Path) -> Session:
         gpu_mode=settings.gpu_mode,
         gpu_memory_mib=settings.gpu_memory_mib,
     )
+
+
+def _prefers(narrow: Session, session: Session, bundle: Bundle) -> bool:
+    """As this process's supervisor has chosen, where it has one that did; else the faster."""
+    told = json.loads(os.environ.get(FASTER, "{}")).get(bundle.manifest.files[MODEL_FILE])
+    return told == "int8" if told else _is_faster(narrow, session, bundle)
 
 
 def _is_faster(session: Session, other: Session, bundle: Bundle) -> bool:

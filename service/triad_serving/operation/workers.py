@@ -28,11 +28,12 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
 from triad_serving.contract.errors import NotFoundError, SetupError, TriadError, UnavailableError
+from triad_serving.engine.catalog import choose_graphs
 from triad_serving.engine.engine import Engine, Reload
 from triad_serving.http.app import create_app
 from triad_serving.http.counts import reserve_counts
 from triad_serving.inference.bundle import find_bundles, read_bundle
-from triad_serving.inference.runtime import fork_safe
+from triad_serving.inference.runtime import cuda_within_reach, fork_safe
 from triad_serving.operation.quiet import quiet_libraries
 from triad_serving.operation.server import (
     RED_S,
@@ -74,6 +75,7 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
         tune_garbage_collector()
         supervisor = _Supervisor(config, bound, settings, engine)
     else:
+        _choose_graphs(settings)
         config = uvicorn.Config(
             "triad_serving.operation.workers:create_worker", factory=True, workers=workers, **options
         )
@@ -82,6 +84,12 @@ def serve_with_workers(settings: Settings, bound: socket.socket, workers: int) -
         supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SetupError("The workers did not start; the log says why.")
+
+
+def _choose_graphs(settings: Settings) -> None:
+    """Once for all workers, each of which would time them for itself. Not where a GPU may take them."""
+    if settings.device == "cpu" or not cuda_within_reach():
+        choose_graphs(settings.models, settings)
 
 
 def may_fork(settings: Settings) -> bool:
@@ -294,9 +302,19 @@ class _Supervisor(multiprocess.Multiprocess):
 
     def restart_all(self) -> None:
         """On SIGHUP, worker by worker, so that changed models are served without a gap."""
-        if self._engine is None or take_changed(self._engine):
+        if self._take_changed():
             tune_garbage_collector()
             super().restart_all()
+
+    def _take_changed(self) -> bool:
+        if self._engine is not None:
+            return take_changed(self._engine)
+        try:
+            _choose_graphs(self._settings)
+        except SetupError as error:
+            logger.error("The models in service stay. %s", error.detail)
+            return False
+        return True
 
     def handle_signals(self) -> None:
         """And what was seen in the models folder, and what workers were asked to reload."""
@@ -324,6 +342,7 @@ class _Supervisor(multiprocess.Multiprocess):
         self._settings = self._settings.model_copy(
             update={"default_versions": defaults | ({name: version} if version else {})}
         )
+        _choose_graphs(self._settings)
         os.environ["TRIAD_DEFAULT_VERSIONS"] = json.dumps(self._settings.default_versions)
 
     def terminate_all(self) -> None:

@@ -68,6 +68,19 @@ def test_by_default_the_faster_one_runs(
     assert ask(bundle) == (("int8", 1.2) if faster else ("single", 0.2))
 
 
+@pytest.mark.parametrize("faster", [True, False])
+def test_what_a_supervisor_has_chosen_runs_in_all_of_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: bool
+) -> None:
+    bundle = write(tmp_path / "tiny")
+    monkeypatch.setenv(catalog.FASTER, "{}")  # so that it is as before afterwards
+    monkeypatch.setattr(catalog, "_is_faster", lambda *_: faster)
+    catalog.choose_graphs(bundle.path, Settings(models=bundle.path, device="cpu"))
+    monkeypatch.setattr(catalog, "_is_faster", lambda *_: not faster)
+    assert ask(bundle)[0] == ("int8" if faster else "single")
+    assert ask(bundle, precision="single")[0] == "single"
+
+
 @pytest.mark.parametrize(("asked", "says"), [("single", ("single", 0.2)), ("int8", ("int8", 1.2))])
 def test_a_setting_decides(tmp_path: Path, asked: str, says: tuple[str, float]) -> None:
     assert ask(write(tmp_path / "tiny"), precision=asked) == says

@@ -98,6 +98,7 @@ def test_cuda_is_told_that_shapes_change_and_what_it_may_take() -> None:
     assert cuda_options(None) == {
         "cudnn_conv_algo_search": "HEURISTIC",
         "arena_extend_strategy": "kSameAsRequested",
+        "use_tf32": "0",
     }
     assert cuda_options(1024)["gpu_mem_limit"] == "1073741824"
     assert cuda_options(None, "graphs")["enable_cuda_graph"] == "1"

@@ -1,0 +1,1 @@
+"""Cost against size: what each input, and what surrounds them, takes as it grows."""
