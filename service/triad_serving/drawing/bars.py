@@ -26,7 +26,7 @@ def share(value: float) -> str:
 
 def label_bars(answer: TaskPrediction, phrases: Phrases) -> Bars | None:
     """None for a regression or transcript."""
-    if answer.type in ("regression", "transcript"):
+    if isinstance(answer, Regression | Transcript):
         return None
     top = answer.top[:MOST_LABELS]
     probabilities = [each.probability for each in top]
