@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from triad_serving.contract.outputs import MediumName
 from triad_serving.drawing.phrases import Phrases
 from triad_serving.drawing.scene import Bars, Column, shorten
-from triad_serving.inference.answer import Attribution, TaskPrediction
+from triad_serving.inference.answer import Attribution, Regression, TaskPrediction, Transcript
 from triad_serving.media.figures import Rows
 from triad_serving.media.registry import NAMES, by_name, present
 
