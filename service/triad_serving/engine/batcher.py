@@ -28,6 +28,7 @@ from triad_serving.contract.errors import (
     UnavailableError,
 )
 from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.engine.occupancy import Occupancy
 from triad_serving.media.example import ModelInputs
 from triad_serving.media.registry import MEDIA
 
@@ -71,9 +72,16 @@ class Batcher:
     """
 
     def __init__(
-        self, *, workers: int, runners: int, max_batch: int, max_queue: int, max_queue_s: float
+        self,
+        *,
+        workers: int,
+        runners: int,
+        max_batch: int,
+        max_queue: int,
+        max_queue_s: float,
+        occupancy: Occupancy | None = None,
     ) -> None:
-        """runners: most workers that run a graph at once. max_batch: rows.
+        """runners: most workers that run a graph at once. max_batch: rows. occupancy: told its depth.
 
         max_queue: most examples accepted and not yet answered; fewer where the last of them would wait more
         than max_queue_s.
@@ -83,6 +91,7 @@ class Batcher:
         self._max_batch = max_batch
         self._max_queue = max_queue
         self._max_queue_s = max_queue_s
+        self._occupancy = occupancy or Occupancy()
         lock = threading.Lock()  # guards everything below
         self._arrived = threading.Condition(lock)
         self._drained = threading.Condition(lock)
@@ -154,6 +163,7 @@ class Batcher:
                 self._answered_s = time.perf_counter()
             answer: Answer = Future()
             self._accepted.add(answer)
+            self._occupancy.set(len(self._accepted))
         answer.add_done_callback(self._release)
         return answer
 
@@ -180,6 +190,7 @@ class Batcher:
         with self._arrived:
             self._check_open()
             self._accepted.add(done)
+            self._occupancy.set(len(self._accepted))
         done.add_done_callback(self._release)
         self.prepare(functools.partial(_do, done, work))
         return done
@@ -228,6 +239,7 @@ class Batcher:
             self._service_s += (now_s - self._answered_s - self._service_s) / self._answered
             self._answered_s = now_s
             self._accepted.discard(answer)
+            self._occupancy.set(len(self._accepted))
             if not self._accepted:
                 self._drained.notify_all()
             waiting = self._take_waiting()

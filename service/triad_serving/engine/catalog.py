@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from triad_serving.contract.device import Precision
 from triad_serving.contract.errors import BundleError, ModelLostError, NotFoundError
 from triad_serving.contract.outputs import ModelOutputs, Wanted
+from triad_serving.engine.side_by_side import SideBySide
 from triad_serving.inference.bundle import MODEL_FILE, Bundle, find_bundles, read_bundle
 from triad_serving.inference.graph_file import check_graphs
 from triad_serving.inference.session import Session
@@ -45,6 +47,10 @@ class Model:
     @property
     def version(self) -> str:
         return self.bundle.manifest.version
+
+    @functools.cached_property
+    def side_by_side(self) -> SideBySide:
+        return SideBySide(self.bundle, self.session)
 
     def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
         """The session's answers. What it raises is the batch's fault where it still answers a blank example.
@@ -223,6 +229,7 @@ def _session(bundle: Bundle, settings: Settings, graph: Path) -> Session:
         device=settings.device,
         gpu_mode=settings.gpu_mode,
         gpu_memory_mib=settings.gpu_memory_mib,
+        in_parts=True,
     )
 
 
@@ -267,6 +274,8 @@ def warm_up(session: Session, bundle: Bundle, *, largest: int, extremes: bool = 
             batch = [_resized(inputs, bundle.spec, longest=size > 1) for inputs in batch]
         try:
             session.run(batch, Wanted(attention=True))
+            if size == 1 and session.encodes:
+                session.run([session.encoded(batch[0])], Wanted(attention=True))
         except Exception as error:  # whatever the runtime raises, where that many do not fit its memory
             if size == 1:
                 raise BundleError(f"Bundle {bundle.path}: the graph does not run: {error}") from error

@@ -15,7 +15,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -31,6 +31,7 @@ from triad_serving.contract.outputs import ModelOutputs, Wanted
 from triad_serving.engine.admission import Admission
 from triad_serving.engine.batcher import Answer, Batcher, BatchResult, Run, fail
 from triad_serving.engine.catalog import Catalog, Model, load_catalog, reload_catalog, reload_model
+from triad_serving.engine.occupancy import Occupancy
 from triad_serving.explanation.explain import Plan, check_target, explain, join_variants, plan
 from triad_serving.inference.answer import Prediction
 from triad_serving.inference.embedding import Embedding, EmbedOptions, require_finite
@@ -44,7 +45,7 @@ from triad_serving.inference.postprocess import (
 from triad_serving.media.example import ModelInputs, RawInputs, require_media
 from triad_serving.media.preprocess import preprocess, preprocess_whole
 from triad_serving.media.windows import Window
-from triad_serving.settings import Settings
+from triad_serving.settings import Settings, usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +110,8 @@ class Engine:
         self._catalog: Catalog | None = None
         self._loading = threading.Lock()
         self._batcher: Batcher | None = None
+        self._aside: Executor | None = None  # for half of a request that has the machine alone
+        self.occupancy = Occupancy()
         self.draining = False
         self.supervisor: Reload | None = None  # where this process is one of several: they change together
         self.admission: Admission | None = None  # asked by a server before it reads a body; while open
@@ -160,14 +163,19 @@ class Engine:
             max_batch=self.settings.max_batch,
             max_queue=self.settings.max_queue,
             max_queue_s=self.settings.max_queue_s,
+            occupancy=self.occupancy,
         )
         batcher = self._batcher
+        if usable_cores() > 1:
+            self._aside = ThreadPoolExecutor(1, thread_name_prefix="triad-aside")
         self.admission = Admission(lambda: batcher.capacity, fair=self.settings.fair != "off")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._batcher is not None:
             self._batcher.close()
+        if self._aside is not None:
+            self._aside.shutdown()
 
     async def __aenter__(self) -> Engine:
         return await asyncio.to_thread(self.__enter__)
@@ -367,6 +375,10 @@ class Engine:
             windows: Sequence[Window] = ()
             if bundle.decoders:
                 pending.inputs, windows = preprocess_whole(raw, bundle.spec, bundle.assets, self._limits)
+            elif self._aside is not None and len(raw.media) > 1 and self.occupancy.total == 1:
+                encode = options.explain == "none"
+                read = pending.model.side_by_side.prepare
+                pending.inputs = read(raw, self._limits, self._aside, encode=encode)
             else:
                 pending.inputs = preprocess(raw, bundle.spec, bundle.assets, self._limits)
             planned = plan(pending.inputs, options, bundle.spec, most_parts=most_parts, windows=windows)

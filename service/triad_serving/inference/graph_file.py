@@ -95,8 +95,17 @@ def _needs(model: memoryview) -> Needs:
 
 def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Number and content of each field that holds bytes. Raises ValueError, IndexError."""
+    return ((number, content) for number, content, _ in fields(message) if content is not None)
+
+
+def fields(message: memoryview) -> Iterator[tuple[int, memoryview | None, memoryview]]:
+    """Number of each field, its content where it holds bytes, and all of it as written.
+
+    Raises ValueError, IndexError.
+    """
     at = 0
     while at < len(message):
+        start, content = at, None
         tag, at = _varint(message, at)
         kind = tag & 7
         if kind == VARINT:
@@ -105,12 +114,13 @@ def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
             length, at = _varint(message, at)
             if at + length > len(message):
                 raise ValueError("a field is cut off")
-            yield tag >> 3, message[at : at + length]
+            content = message[at : at + length]
             at += length
         elif kind in (FIXED_32, FIXED_64):
             at += 4 if kind == FIXED_32 else 8
         else:
             raise ValueError(f"a field has the unknown wire type {kind}")
+        yield tag >> 3, content, message[start:at]
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

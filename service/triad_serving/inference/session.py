@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from triad_serving.contract.arrays import F32
+import numpy as np
+
+from triad_serving.contract.arrays import F32, Feed
 from triad_serving.contract.device import Device, GpuMode
 from triad_serving.contract.errors import BundleError
 from triad_serving.contract.outputs import MediumName, ModelOutputs, Wanted
 from triad_serving.contract.tasks import HEARD, Task
-from triad_serving.inference.packing import graph_inputs, output_names, pack_batch
+from triad_serving.inference.packing import EXACT, graph_inputs, output_names, pack_batch
 from triad_serving.inference.runtime import Graph
+from triad_serving.inference.split_graph import SplitGraph
 from triad_serving.media.example import ModelInputs, PreprocessSpec
 from triad_serving.media.padding import Padding
-from triad_serving.media.registry import present
+from triad_serving.media.registry import by_name, present
 
 EVERYTHING = Wanted(attention=True, fusion=True, embeddings=True)
+ONLY_ROW = np.zeros(1, dtype=np.int64)  # uses the first item of a medium; of no items that is the blank one
 FUSION_LAYER = re.compile(r"fusion\.[1-9][0-9]*")
 
 
@@ -34,8 +39,9 @@ class Session:
         threads: int = 1,
         gpu_mode: GpuMode = "kernels",
         gpu_memory_mib: int | None = None,
+        in_parts: bool = False,
     ) -> None:
-        """threads, gpu_mode, gpu_memory_mib: see Graph.
+        """threads, gpu_mode, gpu_memory_mib: see Graph. in_parts: load it so, too, where that can be done.
 
         Raises DeviceError where what was asked for cannot be had, BundleError where the graph cannot
         be loaded or its inputs and outputs are not those of the spec and tasks.
@@ -51,15 +57,50 @@ class Session:
         self._min_items = 1 if self.device == "cuda" else 0
         self._layers = sum(bool(FUSION_LAYER.fullmatch(node.name)) for node in self._graph.outputs)
         self._verify()
+        self._split: SplitGraph | None = None
+        if in_parts and self.device == "cpu":
+            self._split = SplitGraph.load(model, {m.name: m.pack([], own, EXACT) for m, own in present(spec)})
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it is loaded in parts, so that `encode` can be asked."""
+        return self._split is not None
+
+    def encode(self, medium: MediumName, item: object) -> Feed:
+        """What ModelInputs.encoded holds of one item of a medium."""
+        assert self._split is not None
+        return self._split.encode(medium, by_name(medium).pack([item], self._spec.of(medium), EXACT))
+
+    def encoded(self, inputs: ModelInputs) -> ModelInputs:
+        """The same example with all of its media encoded."""
+        encoded = {medium.name: self.encode(medium.name, item) for medium, item in present(inputs)}
+        return dataclasses.replace(inputs, encoded=encoded)
 
     def run(self, batch: Sequence[ModelInputs], wanted: Wanted) -> list[ModelOutputs]:
         """The graph's answer for each example, in order; items shared by identity are encoded once."""
         names = output_names(self._spec, self._tasks, wanted, layers=self._layers)
+        if (
+            self._split is not None
+            and names
+            and len(batch) == 1
+            and (batch[0].encoded or len(batch[0].media) == 1)
+        ):
+            return [self._run_in_parts(self._split, names, batch[0], wanted)]
         padding = Padding(min_items=self._min_items, rounded=self._graph.replaying)
         feed = pack_batch(batch, self._spec, padding)
         found = self._graph.run(names, feed) if names else ()  # ONNX Runtime takes none for all of them
         outputs = dict(zip(names, found, strict=True))
         return [self._unpack_row(b, inputs, outputs, wanted) for b, inputs in enumerate(batch)]
+
+    def _run_in_parts(
+        self, split: SplitGraph, names: Sequence[str], inputs: ModelInputs, wanted: Wanted
+    ) -> ModelOutputs:
+        """Runs neither encoders of absent media nor those that have run already."""
+        if not inputs.encoded:
+            inputs = self.encoded(inputs)
+        rows: Feed = {f"{medium}_row": ONLY_ROW for medium in self._spec.media}
+        outputs = dict(zip(names, split.answer(names, rows, inputs.encoded), strict=True))
+        return self._unpack_row(0, inputs, outputs, wanted)
 
     def replay(self) -> None:
         """See Graph."""

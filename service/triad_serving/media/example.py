@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from triad_serving.contract.arrays import Feed
 from triad_serving.contract.errors import ParameterError
 from triad_serving.contract.outputs import MediumName
 from triad_serving.media.audio.spec import AudioInput, AudioSpec
@@ -49,12 +51,16 @@ class RawInputs:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelInputs:
-    """One example ready for the graph. Rows of a batch that share an item (by identity) encode it once."""
+    """One example ready for the graph. Rows of a batch that share an item (by identity) encode it once.
+
+    encoded: of all its media, what the graph's encoders made of them, where they have run already.
+    """
 
     text: TextInput | None = None
     image: ImageInput | None = None
     audio: AudioInput | None = None
     fields: FieldsInput | None = None
+    encoded: Mapping[MediumName, Feed] = field(default_factory=dict)
 
     @property
     def media(self) -> tuple[MediumName, ...]:
@@ -66,7 +72,7 @@ class ModelInputs:
 
     def having(self, medium: MediumName, item: Any) -> ModelInputs:
         """The same example with another item of one medium; the others stay shared."""
-        return replace(self, **{medium: item})
+        return replace(self, **{medium: item}, encoded={})
 
     def only(self, *media: MediumName) -> ModelInputs:
         """The same example with every other medium removed; items stay shared."""

@@ -54,6 +54,7 @@ LAST_CONNECTIONS_S = 5.0  # longest that a worker which ends waits until its sup
 ALIVE_S = 0.5  # how old a worker's last sign of life may be before others get its connections
 FULL_S = 0.01  # until workers that have not taken the last hundreds of connections are asked again
 RETRY_S = 0.1  # after a connection could not be accepted, say for want of file descriptors
+NUMBERS = itertools.count(1)  # of workers; 0 is their supervisor
 ACCEPTING = threading.Lock()  # held while a connection is open here: a copy made then would keep it open
 PASSES_CONNECTIONS = hasattr(
     socket, "send_fds"
@@ -186,6 +187,7 @@ class _Worker(multiprocess.Process):
         self._sender.setblocking(False)
         self._questions, self._asking = multiprocessing.Pipe()
         self._alive_s = multiprocessing.RawValue(c_double, time.monotonic())
+        self.number = next(NUMBERS)
         self.ready = False
         self._copies = not isinstance(config.app, str)
         if self._copies:
@@ -264,6 +266,7 @@ class _Worker(multiprocess.Process):
         for number in multiprocess.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, multiprocess.SIGNALS)
+        self.config.app.state.engine.occupancy.take_place(self.number)  # type: ignore[union-attr]
         self.target([])
 
 
@@ -323,6 +326,8 @@ class _Supervisor(multiprocess.Multiprocess):
             self.models_changed.clear()
             self.restart_all()
         workers = [process for process in self.processes if isinstance(process, _Worker)]
+        if self._engine is not None:
+            self._engine.occupancy.keep([each.number for each in workers if each.process.is_alive()])
         reloaded = [worker.answer_reload(self._reload) for worker in workers]
         if any(reloaded):
             tune_garbage_collector()
