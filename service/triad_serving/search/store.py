@@ -13,7 +13,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -131,14 +131,13 @@ class Store:
         return cls(folder)
 
     def _read_about(self, folder: Path) -> tuple[About, bool]:
-        connection = _connect(self.path)
         try:
-            found = dict(connection.execute("SELECT name, value FROM about"))
+            connection = _connect(self.path)
+            with closing(connection):
+                found = dict(connection.execute("SELECT name, value FROM about"))
             return About.model_validate_json(found["about"]), bool(found["complete"])
         except (sqlite3.DatabaseError, KeyError, ValidationError) as error:
             raise SetupError(f"{folder} is no index that can be read: {error}.") from error
-        finally:
-            connection.close()
 
     @property
     def _connection(self) -> sqlite3.Connection:
