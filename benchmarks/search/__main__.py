@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import resource
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.search.directly import K, ask_directly
 from benchmarks.search.vectors import QUERIES, WIDTH, random_vectors, real_vectors
 from benchmarks.serving.bodies import BOUNDARY, write_requests
 from benchmarks.serving.load import drive
@@ -30,7 +30,6 @@ from triad_serving.search.store import About, NewRow, Store
 from triad_serving.search.vectors import best
 from triad_serving.settings import SHIPPED_MODELS, usable_cores
 
-K = 10
 PART = "image"
 RESULTS = Path(__file__).parents[1] / "results" / "search.json"
 SHOPS = 50
@@ -160,45 +159,13 @@ def measure_index(asked: argparse.Namespace) -> None:
         "recall_at_10_real": round(float(np.mean(hits_Q[QUERIES:])), 4) if len(hits_Q) > QUERIES else None,
         "vector_files_mib": sum(file.stat().st_size for file in files.iterdir()) // 2**20,
         "rows_file_mib": (asked.out / "rows.sqlite").stat().st_size // 2**20,
-        "directly": _directly(files, queries_QD, asked.seconds, cores),
+        "directly": ask_directly(files / f"{PART}.usearch", queries_QD, asked.seconds, cores),
     }
     measured["http"] = list(_through_http(asked, queries_QD, cores))
     most = max(each["per_s"] for each in measured["http"])
     measured["http_of_directly"] = round(most / measured["directly"]["per_s"], 3)
     asked.results.write_text(json.dumps(measured, indent=2) + "\n")
     sys.stdout.write(json.dumps(measured, indent=2) + "\n")
-
-
-def _directly(files: Path, queries_QD: F32, seconds: float, processes: int) -> dict[str, float]:
-    """usearch alone: so many processes that map its file, each asking one query after another."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool:
-        ask = (files, queries_QD, seconds)
-        times_s = pool.starmap(_ask_usearch, [(n, *ask) for n in range(processes)], chunksize=1)
-    spent_s = np.concatenate(times_s)
-    return {"processes": processes, "per_s": round(len(spent_s) / seconds, 1), **_percentiles(1000 * spent_s)}
-
-
-def _ask_usearch(number: int, files: Path, queries_QD: F32, seconds: float) -> list[float]:
-    from usearch.index import Index as Graph
-
-    from triad_serving.search.vectors import WIDTH_SEARCHING
-
-    graph = Graph.restore(files / f"{PART}.usearch", view=True)
-    graph.expansion_search = WIDTH_SEARCHING
-    for query_D in queries_QD:  # until it is in memory
-        graph.search(query_D, K)
-    times_s = []
-    end_s = time.perf_counter() + seconds
-    while (started_s := time.perf_counter()) < end_s:
-        graph.search(queries_QD[(number + len(times_s)) % len(queries_QD)], K)
-        times_s.append(time.perf_counter() - started_s)
-    return times_s
-
-
-def _percentiles(times_ms: np.ndarray[Any, Any]) -> dict[str, float]:
-    p50, p99 = np.percentile(times_ms, [50, 99])
-    return {"p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3)}
 
 
 def _through_http(asked: argparse.Namespace, queries_QD: F32, cores: int) -> Iterator[dict[str, float]]:

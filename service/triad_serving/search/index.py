@@ -87,6 +87,10 @@ class Index:
             "of different models cannot be compared."
         )
 
+    def map_files(self) -> None:
+        """As the first search does. Raises SetupError."""
+        self._refreshed()
+
     def search(self, query: Query) -> list[Hit]:
         """The k closest rows that meet the condition, the closest first."""
         view = self._refreshed()

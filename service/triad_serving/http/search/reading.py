@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic_core import from_json
 
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.errors import ParameterError
@@ -54,7 +55,7 @@ def _read_k(data: bytes | None) -> int:
 
 def _read_vector(data: bytes, width: int) -> F32:
     try:
-        vector_D = np.asarray(strict_json(data), np.float32)
+        vector_D = np.asarray(from_json(data, allow_inf_nan=False), np.float32)
     except (ValueError, TypeError, OverflowError) as error:
         raise ParameterError("vector: send a JSON list of numbers.", field=VECTOR) from error
     if vector_D.shape != (width,):
