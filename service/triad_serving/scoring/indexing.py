@@ -55,7 +55,7 @@ class Indexing:
         self._folder = table.parent
         self._out = out
         self._ids = _row_ids(self._rows, recipe.row_id)
-        media = {self._source.text, self._source.image, self._source.audio}
+        media = self._source.media.values()
         known = list(
             dict.fromkeys(name for _, cells in self._rows if isinstance(cells, Mapping) for name in cells)
         )
@@ -129,7 +129,7 @@ class Indexing:
         except TriadError as error:
             return _Failure(line=line, error=error.without_tracebacks())
         about = self._store.about
-        paths = {name: cells.get(getattr(self._source, name), "").strip() for name in ("image", "audio")}
+        paths = {name: cells.get(column, "").strip() for name, column in self._source.media.items()}
         return NewRow(
             id=self._ids[line],
             columns={name: _cell(cells.get(name, ""), kind) for name, kind in about.columns.items()},

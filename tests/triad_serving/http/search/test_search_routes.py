@@ -17,39 +17,17 @@ import httpx
 import pytest
 
 from tests.conftest import client_of, png_bytes, tiny_model, wav_bytes, write_tiny_bundle
+from tests.triad_serving.search.made import make_index
 from triad_serving.contract.errors import IndexRefusedError, SetupError
-from triad_serving.engine.engine import Engine
 from triad_serving.http.access.keys import key_line, new_key
 from triad_serving.http.app import create_app
 from triad_serving.http.schemas import Problem
 from triad_serving.http.search.schemas import IndexList, SearchAnswer
 from triad_serving.inference.bundle import read_bundle, write_bundle
-from triad_serving.scoring.indexing import Indexing, Recipe
 from triad_serving.settings import Settings
 
 Client = httpx.AsyncClient
 ROWS = "/v1/indexes/i/rows"
-TABLE = """text,image_file_name,audio_file_name,shop,age
-seven,,,Lyon,1
-hello,grey.png,a.wav,Paris,2
-,white.png,,Lyon,3
-"""
-ALIGNED = {"optim": {"contrast": 1.0}}
-
-
-def make_index(root: Path, *, aligned: bool = True, name: str = "i", **recipe: Any) -> tuple[Path, Path]:
-    """The models and the indexes."""
-    models = root / "models"
-    bundle = write_tiny_bundle(models, training=ALIGNED if aligned else {})
-    (root / "grey.png").write_bytes(png_bytes(value=51))  # x = 0.8
-    (root / "white.png").write_bytes(png_bytes())
-    (root / "a.wav").write_bytes(wav_bytes(0.1))
-    (root / "table.csv").write_text(TABLE)
-    with Engine.open(bundle) as engine:
-        indexing = Indexing(engine, root / "table.csv", root / "indexes" / name, Recipe(**recipe))
-        assert len(list(indexing.run(1))) == 3
-        assert indexing.finish(1, on_vectors=lambda done, total: None) == {}
-    return models, root / "indexes"
 
 
 @pytest.fixture(scope="module")
