@@ -37,7 +37,7 @@ def media_of(raw: RawInputs, inputs: InputsReport, paths: Mapping[str, str]) -> 
     for medium, content in present(raw):
         name = medium.name
         if isinstance(content, str):
-            media[name] = Medium(type=PLAIN_TEXT, text=content)
+            media[name] = Medium(type=PLAIN_TEXT, content=content)
         elif isinstance(content, bytes):
             kind = TYPES.get(getattr(inputs, name).format.upper(), UNKNOWN)
             path = paths.get(name)

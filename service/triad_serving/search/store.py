@@ -54,12 +54,11 @@ class About(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Medium:
-    """What can be shown of a row's medium: a text, a file by its path, or its bytes."""
+    """What can be shown of a row's medium: a file by its path, or what was sent itself."""
 
     type: str
-    text: str | None = None
     path: str | None = None
-    content: bytes | None = None
+    content: str | bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +182,8 @@ class Store:
                     data = np.ascontiguousarray(vector_D, "<f4").tobytes()
                     connection.execute(f"INSERT INTO {_table(part)} VALUES (?, ?)", (key, data))
                 for name, each in row.media.items():
-                    content = each.text if each.text is not None else each.content
-                    if content is not None:
-                        connection.execute("INSERT INTO contents VALUES (?, ?, ?)", (key, name, content))
+                    if each.content is not None:
+                        connection.execute("INSERT INTO contents VALUES (?, ?, ?)", (key, name, each.content))
 
     def delete(self, row_id: str) -> bool:
         """Whether it was there."""
