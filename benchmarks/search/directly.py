@@ -38,10 +38,10 @@ def _ask(number: int, file: Path, queries_QD: F32, seconds: float) -> list[float
     assert graph is not None
     graph.expansion_search = WIDTH_SEARCHING
     for query_D in queries_QD:  # until it is in memory
-        graph.search(query_D, K)
+        graph.search(query_D, K, threads=1)
     times_s: list[float] = []
     end_s = time.perf_counter() + seconds
     while (started_s := time.perf_counter()) < end_s:
-        graph.search(queries_QD[(number + len(times_s)) % len(queries_QD)], K)
+        graph.search(queries_QD[(number + len(times_s)) % len(queries_QD)], K, threads=1)
         times_s.append(time.perf_counter() - started_s)
     return times_s

@@ -70,8 +70,9 @@ class Graph:
         return len(self._index)
 
     def nearest(self, query_D: F32, count: int) -> Found:
+        stored_D = _stored(query_D[None], self._storage)[0]
         with self._lock:
-            found = self._index.search(_stored(query_D[None], self._storage)[0], min(count, len(self)))
+            found = self._index.search(stored_D, min(count, len(self)), threads=1)
         scores_N = 1 - found.distances.astype(np.float32)
         return found.keys.astype(np.int64), scores_N
 
