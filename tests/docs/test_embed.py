@@ -47,7 +47,7 @@ def test_an_index_is_made_searched_and_changed_while_it_is_served() -> None:
         indexed, found, embedded, searched, _image, added, deleted = printed
     assert indexed.startswith("10 rows")
     assert found.split()[1:4] == ["audio", "row", "9"]  # the line of the table that says seven
-    assert json.loads(embedded)["width"] == 64
+    assert json.loads(embedded)["width"] == 96
     first = json.loads(searched)["results"][0]
     assert (first["columns"]["digit"], first["matched"], first["text"]) == (7, "audio", "The digit is seven.")
     assert (ROOT / "runs/seven.png").read_bytes() == (ROOT / "examples/seven.png").read_bytes()
