@@ -113,7 +113,13 @@ class Indexing:
         self._put(embedded)
 
     def finish(self, jobs: int, *, on_vectors: Callable[[int, int], object]) -> dict[int, dict[str, object]]:
-        """Makes the files of vectors; returns the lines that failed, and why. on_vectors: see `fold`."""
+        """Makes the files of vectors; returns the lines that failed, and why. on_vectors: see `fold`.
+
+        Raises DiskError, SetupError.
+        """
+        if not self._store.about.width:
+            first = next(iter(self._store.failures().values()))["detail"]
+            raise SetupError(f"No row of the table can be embedded; the first: {first}")
         if not self._store.complete:
             self._store.finish()
         fold(self._out, threads=jobs, on_vectors=on_vectors)

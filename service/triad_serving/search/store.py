@@ -10,6 +10,7 @@ Shape letters: D numbers of a vector, N rows.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from triad_serving.contract.errors import OverloadedError, SetupError
 from triad_serving.inference.embedding import PARTS
 
 ROWS_FILE = "rows.sqlite"
+ROW_ID = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")  # one segment of a path
 BUSY_S = 10.0  # how long a change waits for another process's
 AT_ONCE = 500  # keys of one statement; SQLite takes 32766 variables
 Kind: TypeAlias = Literal["number", "string"]

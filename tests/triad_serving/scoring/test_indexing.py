@@ -91,6 +91,12 @@ def test_columns_that_are_not_there_are_refused(
         build(tiny_bundle, table, **recipe)
 
 
+def test_a_table_of_which_nothing_can_be_embedded_makes_no_index(tiny_bundle: Path, table: Path) -> None:
+    table.write_text("text,image_file_name\n,none.png\n")
+    with pytest.raises(SetupError, match="No row of the table can be embedded; the first: none.png cannot"):
+        build(tiny_bundle, table)
+
+
 def test_other_options_do_not_go_on_with_an_index(tiny_bundle: Path, table: Path) -> None:
     build(tiny_bundle, table, most=1)
     with pytest.raises(SetupError, match="begun with another table, model or options"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,14 +15,13 @@ from triad_serving.contract.strict_json import strict_json
 from triad_serving.search.conditions import FIELD as FILTER
 from triad_serving.search.conditions import cell_of, read_condition
 from triad_serving.search.query import unit
-from triad_serving.search.store import EVERYTHING, About, Cell, Condition
+from triad_serving.search.store import EVERYTHING, ROW_ID, About, Cell, Condition
 
 K, VECTOR, ROW, COLUMNS = "k", "vector", "row", "columns"
 DEFAULT_K, MOST_K = 10, 1000
 KIB = 1024
 SEARCH_FIELDS = {K: 16, FILTER: 64 * KIB, VECTOR: 256 * KIB}  # most bytes of each
 ROW_FIELDS = {ROW: KIB, COLUMNS: 64 * KIB}
-ROW_ID = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")
 
 
 @dataclass(frozen=True, kw_only=True)
