@@ -156,9 +156,9 @@ def _row_ids(rows: Sequence[Row], column: str) -> dict[int, str]:
     problems, seen = [], set()
     for line, cells in rows:
         row_id = cells.get(column, "").strip() if column and isinstance(cells, Mapping) else str(line)
-        if not row_id or "/" in row_id or row_id in seen:
+        if row_id in seen or not ROW_ID.fullmatch(row_id):
             problems.append(
-                f"line {line}: {row_id!r} names no row: it is empty, has a /, or stood there before"
+                f"line {line}: {row_id[:80]!r} names no row: it is empty, has a /, or stood there before"
             )
         seen.add(row_id)
         found[line] = row_id
