@@ -18,7 +18,7 @@ from triad_serving.media.table import Columns
 from triad_serving.scoring.score import AHEAD, describe_failure, read_table
 from triad_serving.search.index import fold
 from triad_serving.search.media import media_of
-from triad_serving.search.store import ROWS_FILE, About, Cell, Kind, NewRow, Storage, Store
+from triad_serving.search.store import ROW_ID, ROWS_FILE, About, Cell, Kind, NewRow, Storage, Store
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")  # no 007: that is a name
 ROWS_AT_ONCE = 64  # of one transaction: what a kill costs
