@@ -25,6 +25,10 @@ MAY_NAME = {
     "triad_serving/inference/answer.py",
     "triad_serving/http/schemas.py",
     "triad_serving/http/openapi.py",
+    "triad_serving/http/embedding.py",
+    "triad_serving/http/search/schemas.py",
+    "triad_serving/http/search/openapi.py",
+    "triad_serving/inference/embedding.py",
     "triad_serving/cli.py",
     "triad_serving/client/media.py",
     "triad_serving/contract/log_format.py",  # lines of text

@@ -9,7 +9,7 @@ import pytest
 
 from tests.docs.pages import ROOT, blocks, played
 
-MOUNTED, HTTP, _PAGE = blocks("embed.md", "console")
+MOUNTED, HTTP, _PAGE, SEARCH = blocks("embed.md", "console")
 
 
 def test_the_engine_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,3 +38,17 @@ def test_the_service_and_its_client() -> None:
     assert predicted["predictions"]["digit"]["attention"]["audio"]
     assert [model["name"] for model in models["models"]] == ["digits"]
     assert [line.split(" (")[0] for line in lines] == ["examples/seven.png: 7", "examples/seven.jpg: 7"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_an_index_is_made_searched_and_changed_while_it_is_served() -> None:
+    shutil.rmtree(ROOT / "runs/indexes/digits", ignore_errors=True)
+    with played(SEARCH) as (printed, _):
+        indexed, found, embedded, searched, _image, added, deleted = printed
+    assert indexed.startswith("10 rows")
+    assert found.split()[1:4] == ["audio", "row", "9"]  # the line of the table that says seven
+    assert json.loads(embedded)["width"] == 96
+    first = json.loads(searched)["results"][0]
+    assert (first["columns"]["digit"], first["matched"], first["text"]) == (7, "audio", "The digit is seven.")
+    assert (ROOT / "runs/seven.png").read_bytes() == (ROOT / "examples/seven.png").read_bytes()
+    assert (json.loads(added)["row"], deleted) == ("new", "")

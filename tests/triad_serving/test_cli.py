@@ -201,7 +201,19 @@ def test_the_version_is_printed() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["predict"], ["explain"], ["inspect"], ["init"], ["train"], ["evaluate"]]
+    "command",
+    [
+        [],
+        ["serve"],
+        ["predict"],
+        ["explain"],
+        ["inspect"],
+        ["init"],
+        ["train"],
+        ["evaluate"],
+        ["index"],
+        ["search"],
+    ],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     result = triad(*command, "--help")
@@ -221,6 +233,9 @@ def test_every_command_explains_itself(command: list[str]) -> None:
         (["explain", "--text", "seven", "--png", "no-such-folder/a.png"], "no-such-folder/a.png cannot be"),
         (["inspect", "no-such-bundle"], "No bundle under no-such-bundle"),
         (["serve", "--models", "no-such-folder"], "no-such-folder does not exist"),
+        (["search", "no-such-index", "--text", "seven"], "no-such-index is no index"),
+        (["reindex", "no-such-index"], "no-such-index is no index"),
+        (["serve", "--index", "no-such-index"], "no-such-index does not exist"),
         (["key", "a b"], "No key can be named 'a b'"),
         (["serve", "--host", "256.256.256.256"], "Cannot listen on 256.256.256.256"),
     ],

@@ -13,12 +13,19 @@ from triad_serving.client.blocking import CONNECTIONS, RETRIES, TIMEOUT_S
 from triad_serving.client.calls import (
     Asked,
     Call,
+    EmbedAsked,
     Representation,
+    RowAsked,
+    SearchAsked,
+    delete_row_call,
+    embed_call,
     explain_call,
     model_call,
     predict_call,
+    put_row_call,
     read,
     reload_call,
+    search_call,
 )
 from triad_serving.client.many import each_in_order_async, progress_bar
 from triad_serving.client.rows import Answer, Rows, in_groups
@@ -31,7 +38,9 @@ from triad_serving.contract.errors import (
     UnexpectedAnswerError,
 )
 from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
+from triad_serving.http.search.schemas import IndexList, RowStored, SearchAnswer
 from triad_serving.inference.answer import Prediction
+from triad_serving.inference.embedding import EmbeddingAnswer
 
 
 class AsyncTriadClient:
@@ -101,6 +110,25 @@ class AsyncTriadClient:
                     for answer in answers:
                         advance()
                         yield answer
+
+    async def embed(self, **asked: Unpack[EmbedAsked]) -> EmbeddingAnswer:
+        """Vectors of each medium and of all together."""
+        return read(EmbeddingAnswer, await self._send(await asyncio.to_thread(embed_call, asked)))
+
+    async def search(self, **asked: Unpack[SearchAsked]) -> SearchAnswer:
+        """The rows of an index that are closest to the media, or to a vector."""
+        return read(SearchAnswer, await self._send(await asyncio.to_thread(search_call, asked)))
+
+    async def indexes(self) -> IndexList:
+        return read(IndexList, await self._send(Call(method="GET", path="/v1/indexes")))
+
+    async def put_row(self, index: str, **asked: Unpack[RowAsked]) -> RowStored:
+        """Adds a row, or replaces the one of the same id. Needs an admin key."""
+        return read(RowStored, await self._send(await asyncio.to_thread(put_row_call, index, asked)))
+
+    async def delete_row(self, index: str, row: str) -> None:
+        """Needs an admin key. Raises NotFoundError where it is not there."""
+        await self._send(delete_row_call(index, row))
 
     async def models(self) -> ModelList:
         return read(ModelList, await self._send(Call(method="GET", path="/v1/models")))

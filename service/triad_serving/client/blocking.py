@@ -11,11 +11,18 @@ import httpx
 from triad_serving.client.calls import (
     Asked,
     Call,
+    EmbedAsked,
+    RowAsked,
+    SearchAsked,
+    delete_row_call,
+    embed_call,
     explain_call,
     model_call,
     predict_call,
+    put_row_call,
     read,
     reload_call,
+    search_call,
 )
 from triad_serving.client.many import progress_bar
 from triad_serving.client.rows import Answer, Rows, in_groups
@@ -29,7 +36,9 @@ from triad_serving.contract.errors import (
 )
 from triad_serving.contract.in_order import each_in_order
 from triad_serving.http.schemas import ModelList, ModelReport, ModelVersion, Reload
+from triad_serving.http.search.schemas import IndexList, RowStored, SearchAnswer
 from triad_serving.inference.answer import Prediction
+from triad_serving.inference.embedding import EmbeddingAnswer
 
 TIMEOUT_S, RETRIES, CONNECTIONS = 30.0, 5, 32
 
@@ -113,6 +122,25 @@ class TriadClient:
                 for answer in answers:
                     advance()
                     yield answer
+
+    def embed(self, **asked: Unpack[EmbedAsked]) -> EmbeddingAnswer:
+        """Vectors of each medium and of all together."""
+        return read(EmbeddingAnswer, self._send(embed_call(asked)))
+
+    def search(self, **asked: Unpack[SearchAsked]) -> SearchAnswer:
+        """The rows of an index that are closest to the media, or to a vector."""
+        return read(SearchAnswer, self._send(search_call(asked)))
+
+    def indexes(self) -> IndexList:
+        return read(IndexList, self._send(Call(method="GET", path="/v1/indexes")))
+
+    def put_row(self, index: str, **asked: Unpack[RowAsked]) -> RowStored:
+        """Adds a row, or replaces the one of the same id. Needs an admin key."""
+        return read(RowStored, self._send(put_row_call(index, asked)))
+
+    def delete_row(self, index: str, row: str) -> None:
+        """Needs an admin key. Raises NotFoundError where it is not there."""
+        self._send(delete_row_call(index, row))
 
     def models(self) -> ModelList:
         return read(ModelList, self._send(Call(method="GET", path="/v1/models")))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import quote
@@ -36,11 +37,41 @@ class Asked(Media, total=False):
     request_id: str | None
 
 
+class EmbedAsked(Media, total=False):
+    """An example, and which model's vectors of it; see `/v1/embed`."""
+
+    model: str | None
+    version: str | None
+    timeout_s: float | None
+    request_id: str | None
+
+
+class SearchAsked(Media, total=False):
+    """What to search by, media or a `vector`, and where; see `/v1/search`."""
+
+    vector: Sequence[float] | None
+    index: str | None
+    by: str | None
+    k: int | None
+    filter: Mapping[str, Any] | None
+    timeout_s: float | None
+    request_id: str | None
+
+
+class RowAsked(Media, total=False):
+    """A row for an index: its media, `columns`, and its id, `row`; see `/v1/indexes/{index}/rows`."""
+
+    row: str | None
+    columns: Mapping[str, str | int | float] | None
+    timeout_s: float | None
+    request_id: str | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call:
     """timeout_s: None for the client's."""
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "DELETE"]
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     parts: Mapping[str, Part] | None = None
@@ -55,25 +86,63 @@ def predict_call(
 
     Raises DecodeError, NothingToPredictError, ParameterError.
     """
-    unknown = sorted(asked.keys() - Asked.__annotations__.keys())
+    return _post(path, asked, Asked, accept=accept)
+
+
+def embed_call(asked: Mapping[str, Any]) -> Call:
+    """Raises what `predict_call` raises."""
+    return _post("/v1/embed", asked, EmbedAsked)
+
+
+def search_call(asked: Mapping[str, Any]) -> Call:
+    """Raises what `predict_call` raises."""
+    return _post("/v1/search", asked, SearchAsked, fields=("k", "filter", "vector"), instead="vector")
+
+
+def put_row_call(index: str, asked: Mapping[str, Any]) -> Call:
+    """Raises what `predict_call` raises."""
+    path = f"/v1/indexes/{quote(index, safe='')}/rows"
+    return _post(path, asked, RowAsked, fields=("row", "columns"))
+
+
+def delete_row_call(index: str, row: str) -> Call:
+    return Call(method="DELETE", path=f"/v1/indexes/{quote(index, safe='')}/rows/{quote(row, safe='')}")
+
+
+def _post(
+    path: str,
+    asked: Mapping[str, Any],
+    kind: type,
+    *,
+    accept: Representation = "application/json",
+    fields: Collection[str] = (),
+    instead: str = "",
+) -> Call:
+    """Media and `fields` go into the body, other options into the query. instead: what may replace media."""
+    unknown = sorted(asked.keys() - kind.__annotations__.keys())
     if unknown:
-        known = ", ".join(Asked.__annotations__)
+        known = ", ".join(kind.__annotations__)
         raise ParameterError(f"There is no {unknown[0]!r} to ask; known: {known}.", field=unknown[0])
-    media = {name: asked[name] for name in Media.__annotations__ if asked.get(name) is not None}
-    if not media:
+    given = {key: value for key, value in asked.items() if value is not None}
+    media = {name: given.pop(name) for name in Media.__annotations__ if name in given}
+    if not media and instead not in given:
         known = ", ".join(Media.__annotations__)
         raise NothingToPredictError(f"Nothing to predict from: give at least one of {known}.")
-    options = {key: value for key, value in asked.items() if key not in Media.__annotations__}
-    timeout_s, request_id = options.pop("timeout_s", None), options.pop("request_id", None)
+    timeout_s, request_id = given.pop("timeout_s", None), given.pop("request_id", None)
+    parts = parts_of(media)
+    for name in fields:
+        if name in given:
+            parts[name] = (None, _written(given.pop(name)).encode(), None)
     headers = {"Accept": accept} | ({"X-Request-ID": request_id} if request_id else {})
-    return Call(
-        method="POST",
-        path=path,
-        query={key: str(value) for key, value in options.items() if value is not None},
-        parts=parts_of(media),
-        headers=headers,
-        timeout_s=timeout_s,
-    )
+    query = {key: str(value) for key, value in given.items()}
+    return Call(method="POST", path=path, query=query, parts=parts, headers=headers, timeout_s=timeout_s)
+
+
+def _written(value: Any) -> str:
+    """A field of the body: a string as it is, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps([float(each) for each in value] if isinstance(value, Sequence) else value)
 
 
 def explain_call(asked: Mapping[str, Any], accept: Representation) -> Call:

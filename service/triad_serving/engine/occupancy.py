@@ -6,14 +6,13 @@ import mmap
 from collections.abc import Collection
 
 PLACES = 64  # a count each; more processes share them
-COUNT = "Q"  # 64 bits, written at once
 
 
 class Occupancy:
     """Made before a process is copied, it is shared by the copies; elsewhere each has its own."""
 
     def __init__(self) -> None:
-        self._counts = memoryview(mmap.mmap(-1, PLACES * 8)).cast(COUNT)
+        self._counts = memoryview(mmap.mmap(-1, PLACES * 8)).cast("Q")  # written at once
         self._place = 0
 
     def take_place(self, number: int) -> None:

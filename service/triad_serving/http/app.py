@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     engine = engine or Engine.open(settings.models, settings)
     metrics = Metrics(engine)
     budget = UploadBudget(settings.max_upload_mib * MIB)
+    indexes = Indexes.open(settings.index, settings.models)
     guard = RequireKey(KeyFile(settings.api_keys_file)) if settings.api_keys_file else None
     app = _Application(
         title="Triad",
@@ -77,7 +79,9 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
         openapi_tags=TAGS,
         docs_url=None,  # FastAPI's own load their scripts from elsewhere
         redoc_url=None,
-        lifespan=_lifespan_of(engine, functools.partial(_serve_grpc, engine, metrics, budget, guard)),
+        lifespan=_lifespan_of(
+            engine, indexes, functools.partial(_serve_grpc, engine, metrics, budget, guard)
+        ),
         telemetry=TRACES,
         middleware=[Middleware(Observe, metrics=metrics, engine=engine), *other_sites(settings.cors_origins)],
         exception_handlers={
@@ -88,7 +92,6 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     )
     guarded: dict[str, Any] = {"dependencies": [Security(guard)], "responses": KEY_RESPONSES} if guard else {}
     app.include_router(build_router(engine, budget), **guarded)
-    indexes = Indexes.open(settings.index, settings.models)
     app.include_router(build_search_router(engine, indexes, budget), **guarded)
     app.include_router(build_v2_health_router(engine))
     v2_guarded = guarded | {"responses": V2_KEY_RESPONSES} if guard else {}
@@ -146,7 +149,7 @@ def _build_metrics_router(metrics: Metrics) -> APIRouter:
 
 
 def _lifespan_of(
-    engine: Engine, beside: Callable[[], AbstractAsyncContextManager[None]]
+    engine: Engine, indexes: Indexes, beside: Callable[[], AbstractAsyncContextManager[None]]
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Engine]]]:
     """Tells the server its engine, too: it drains it before it stops."""
 
@@ -155,6 +158,7 @@ def _lifespan_of(
         async with AsyncExitStack() as stack:
             if not engine.opened:
                 await stack.enter_async_context(engine)
+            await asyncio.to_thread(indexes.map_files)
             await stack.enter_async_context(beside())
             yield {"engine": engine}
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from starlette.requests import Request
 
 from triad_serving.contract.errors import NotAcceptableError
+from triad_serving.http.access.headers import VECTOR_HEADERS
 from triad_serving.http.negotiation import preferred_type
 from triad_serving.http.openapi import (
     EXAMPLE_ID,
@@ -23,7 +24,7 @@ from triad_serving.inference.embedding import Embedding, EmbeddingAnswer, EmbedO
 Form = Literal["application/json", "application/octet-stream"]
 FORMS: tuple[Form, ...] = get_args(Form)
 NUMBERS = {"float32": "<f4", "float16": "<f2"}
-VECTORS, WIDTH, DTYPE = "X-Vectors", "X-Vector-Width", "X-Vector-Dtype"
+VECTORS, WIDTH, DTYPE, MODEL = VECTOR_HEADERS
 
 DESCRIPTION = """\
 The same body as `predict`; what comes back are vectors of length 1: one of each medium that was sent, and one
@@ -59,7 +60,7 @@ def embedding_response(embedding: Embedding, form: Form, dtype: Literal["float32
         VECTORS: ",".join(vectors),
         WIDTH: str(len(next(iter(vectors.values())))),
         DTYPE: dtype,
-        "X-Model": f"{embedding.model}/{embedding.version}",
+        MODEL: f"{embedding.model}/{embedding.version}",
     }
     content = b"".join(np.asarray(vector_D, NUMBERS[dtype]).tobytes() for vector_D in vectors.values())
     return Response(content, media_type=form, headers=headers)
@@ -101,7 +102,7 @@ RESPONSES: Responses = {
             VECTORS: _header("Which vectors, in their order.", "text,image,fused"),
             WIDTH: _header("Numbers in each.", "64"),
             DTYPE: _header("Type of each number, little-endian.", "float32"),
-            "X-Model": _header("Name and version of the model.", "digits/1"),
+            MODEL: _header("Name and version of the model.", "digits/1"),
         },
     },
     406: problem(

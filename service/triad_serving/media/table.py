@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from triad_serving.contract.errors import DecodeError
+from triad_serving.contract.outputs import MediumName
 from triad_serving.media.example import PreprocessSpec, RawInputs
 from triad_serving.media.fields.decode import Fields
 from triad_serving.media.fields.spec import FieldsSpec
@@ -33,8 +34,14 @@ class Columns:
         )
 
     @property
+    def media(self) -> dict[MediumName, str]:
+        """The column of each medium that has one of its own."""
+        columns = {"text": self.text, "image": self.image, "audio": self.audio}
+        return {medium: column for medium, column in columns.items() if column}
+
+    @property
     def names(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.text, self.image, self.audio, *self.fields.names)))
+        return (*self.media.values(), *self.fields.names)
 
     def read(self, cells: Mapping[str, str], folder: Path) -> RawInputs:
         """cells: by column, as CSV holds them; empty means absent. Raises DecodeError."""

@@ -18,7 +18,7 @@ from triad_serving.media.table import Columns
 from triad_serving.scoring.score import AHEAD, describe_failure, read_table
 from triad_serving.search.index import fold
 from triad_serving.search.media import media_of
-from triad_serving.search.store import ROWS_FILE, About, Cell, Kind, NewRow, Storage, Store
+from triad_serving.search.store import ROW_ID, ROWS_FILE, About, Cell, Kind, NewRow, Storage, Store
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")  # no 007: that is a name
 ROWS_AT_ONCE = 64  # of one transaction: what a kill costs
@@ -55,7 +55,7 @@ class Indexing:
         self._folder = table.parent
         self._out = out
         self._ids = _row_ids(self._rows, recipe.row_id)
-        media = {self._source.text, self._source.image, self._source.audio}
+        media = self._source.media.values()
         known = list(
             dict.fromkeys(name for _, cells in self._rows if isinstance(cells, Mapping) for name in cells)
         )
@@ -113,7 +113,13 @@ class Indexing:
         self._put(embedded)
 
     def finish(self, jobs: int, *, on_vectors: Callable[[int, int], object]) -> dict[int, dict[str, object]]:
-        """Makes the files of vectors; returns the lines that failed, and why. on_vectors: see `fold`."""
+        """Makes the files of vectors; returns the lines that failed, and why. on_vectors: see `fold`.
+
+        Raises DiskError, SetupError.
+        """
+        if not self._store.about.width:
+            first = next(iter(self._store.failures().values()))["detail"]
+            raise SetupError(f"No row of the table can be embedded; the first: {first}")
         if not self._store.complete:
             self._store.finish()
         fold(self._out, threads=jobs, on_vectors=on_vectors)
@@ -129,7 +135,7 @@ class Indexing:
         except TriadError as error:
             return _Failure(line=line, error=error.without_tracebacks())
         about = self._store.about
-        paths = {name: cells.get(getattr(self._source, name), "").strip() for name in ("image", "audio")}
+        paths = {name: cells.get(column, "").strip() for name, column in self._source.media.items()}
         return NewRow(
             id=self._ids[line],
             columns={name: _cell(cells.get(name, ""), kind) for name, kind in about.columns.items()},
@@ -150,9 +156,9 @@ def _row_ids(rows: Sequence[Row], column: str) -> dict[int, str]:
     problems, seen = [], set()
     for line, cells in rows:
         row_id = cells.get(column, "").strip() if column and isinstance(cells, Mapping) else str(line)
-        if not row_id or "/" in row_id or row_id in seen:
+        if row_id in seen or not ROW_ID.fullmatch(row_id):
             problems.append(
-                f"line {line}: {row_id!r} names no row: it is empty, has a /, or stood there before"
+                f"line {line}: {row_id[:80]!r} names no row: it is empty, has a /, or stood there before"
             )
         seen.add(row_id)
         found[line] = row_id

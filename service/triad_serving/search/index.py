@@ -87,6 +87,10 @@ class Index:
             "of different models cannot be compared."
         )
 
+    def map_files(self) -> None:
+        """As the first search does. Raises SetupError."""
+        self._refreshed()
+
     def search(self, query: Query) -> list[Hit]:
         """The k closest rows that meet the condition, the closest first."""
         view = self._refreshed()
@@ -107,7 +111,7 @@ class Index:
                 return hits
             asked *= MORE
             if asked > MOST_ASKED:
-                return self._among(view, query, self.store.keys(query.condition, most=total))
+                return self._among(view, query, self.store.keys(query.condition, most=view.state.last))
 
     def _among(self, view: _View, query: Query, keys_N: I64) -> list[Hit]:
         found = {part: view.parts[part].among(q_D, keys_N) for part, q_D in query.vectors_D.items()}

@@ -40,6 +40,11 @@ class Indexes:
             index.require_model((same or manifests)[0])
         return indexes
 
+    def map_files(self) -> None:
+        """Before the first search would; in the process that searches. Raises SetupError."""
+        for index in self.all:
+            index.map_files()
+
     @property
     def all(self) -> list[Index]:
         return list(self._indexes.values())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from triad_serving.inference.answer import InputsReport
 from triad_serving.media.example import RawInputs
+from triad_serving.media.registry import present
 from triad_serving.search.store import Medium, Row, Store
 
 TYPES = {
@@ -24,6 +25,7 @@ TYPES = {
     "MPEG": "audio/mpeg",
     "AIFF": "audio/aiff",
 }
+PLAIN_TEXT = "text/plain; charset=utf-8"
 UNKNOWN = "application/octet-stream"
 
 
@@ -32,14 +34,24 @@ def media_of(raw: RawInputs, inputs: InputsReport, paths: Mapping[str, str]) -> 
     media_root; others are stored themselves.
     """
     media = {}
-    if raw.text is not None:
-        media["text"] = Medium(type="text/plain; charset=utf-8", text=raw.text)
-    for name, content, report in (("image", raw.image, inputs.image), ("audio", raw.audio, inputs.audio)):
-        if content is not None and report is not None:
-            kind = TYPES.get(report.format.upper(), UNKNOWN)
+    for medium, content in present(raw):
+        name = medium.name
+        if isinstance(content, str):
+            media[name] = Medium(type=PLAIN_TEXT, content=content)
+        elif isinstance(content, bytes):
+            kind = TYPES.get(getattr(inputs, name).format.upper(), UNKNOWN)
             path = paths.get(name)
             media[name] = Medium(type=kind, path=path, content=content if path is None else None)
     return media
+
+
+def text_of(store: Store, row: Row) -> str | None:
+    """The row's text, where it is shown."""
+    for name, each in row.media.items():
+        if each["type"] == PLAIN_TEXT:
+            content = content_of(store, row, name)
+            return content if isinstance(content, str) else None
+    return None
 
 
 def content_of(store: Store, row: Row, medium: str) -> str | bytes | Path | None:

@@ -10,10 +10,11 @@ Shape letters: D numbers of a vector, N rows.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -26,6 +27,7 @@ from triad_serving.contract.errors import OverloadedError, SetupError
 from triad_serving.inference.embedding import PARTS
 
 ROWS_FILE = "rows.sqlite"
+ROW_ID = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")  # one segment of a path
 BUSY_S = 10.0  # how long a change waits for another process's
 AT_ONCE = 500  # keys of one statement; SQLite takes 32766 variables
 Kind: TypeAlias = Literal["number", "string"]
@@ -54,12 +56,11 @@ class About(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class Medium:
-    """What can be shown of a row's medium: a text, a file by its path, or its bytes."""
+    """What can be shown of a row's medium: a file by its path, or what was sent itself."""
 
     type: str
-    text: str | None = None
     path: str | None = None
-    content: bytes | None = None
+    content: str | bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,14 +132,13 @@ class Store:
         return cls(folder)
 
     def _read_about(self, folder: Path) -> tuple[About, bool]:
-        connection = _connect(self.path)
         try:
-            found = dict(connection.execute("SELECT name, value FROM about"))
+            connection = _connect(self.path)
+            with closing(connection):
+                found = dict(connection.execute("SELECT name, value FROM about"))
             return About.model_validate_json(found["about"]), bool(found["complete"])
         except (sqlite3.DatabaseError, KeyError, ValidationError) as error:
             raise SetupError(f"{folder} is no index that can be read: {error}.") from error
-        finally:
-            connection.close()
 
     @property
     def _connection(self) -> sqlite3.Connection:
@@ -184,9 +184,8 @@ class Store:
                     data = np.ascontiguousarray(vector_D, "<f4").tobytes()
                     connection.execute(f"INSERT INTO {_table(part)} VALUES (?, ?)", (key, data))
                 for name, each in row.media.items():
-                    content = each.text if each.text is not None else each.content
-                    if content is not None:
-                        connection.execute("INSERT INTO contents VALUES (?, ?, ?)", (key, name, content))
+                    if each.content is not None:
+                        connection.execute("INSERT INTO contents VALUES (?, ?, ?)", (key, name, each.content))
 
     def delete(self, row_id: str) -> bool:
         """Whether it was there."""

@@ -22,7 +22,7 @@ from triad_serving.contract.errors import SetupError
 from triad_serving.search.store import Storage
 
 SCANNED_BYTES = 16 * 2**20  # of vectors that are all looked at: 2 ms; past it the graph is faster
-NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 96, 96  # M, efConstruction, ef of HNSW
+NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 64, 64  # M, efConstruction, ef of HNSW
 TYPES = {"float32": "f32", "float16": "f16", "int8": "i8"}
 Found: TypeAlias = tuple[I64, F32]  # keys and their scores, the closest first
 
@@ -70,8 +70,9 @@ class Graph:
         return len(self._index)
 
     def nearest(self, query_D: F32, count: int) -> Found:
+        stored_D = _stored(query_D[None], self._storage)[0]
         with self._lock:
-            found = self._index.search(_stored(query_D[None], self._storage)[0], min(count, len(self)))
+            found = self._index.search(stored_D, min(count, len(self)), threads=1)
         scores_N = 1 - found.distances.astype(np.float32)
         return found.keys.astype(np.int64), scores_N
 

@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
+from triad_serving.contract.schema import Schema
 from triad_serving.engine.engine import Engine
 from triad_serving.http.app import create_app
 from triad_serving.http.schemas import Problem
+from triad_serving.http.search.schemas import SearchAnswer
 from triad_serving.http.view import MEDIA_TYPES
 from triad_serving.inference.answer import Prediction
+from triad_serving.inference.embedding import EmbeddingAnswer
 from triad_serving.settings import Settings
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
-OPERATIONS = ("get", "post")
+OPERATIONS = ("get", "post", "delete")
 
 
 def describe() -> dict[str, Any]:
@@ -47,6 +50,12 @@ def test_operation_ids_make_readable_client_methods() -> None:
         "get_model",
         "get_model_version",
         "reload_model",
+        "embed",
+        "search",
+        "list_indexes",
+        "put_row",
+        "delete_row",
+        "get_row_medium",
         "get_health",
         "get_readiness",
         "get_metrics",
@@ -62,7 +71,14 @@ def test_operation_ids_make_readable_client_methods() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "more"), [("predict", set()), ("explain", {"406"}), ("predict/batch", {"406"})]
+    ("path", "more"),
+    [
+        ("predict", set()),
+        ("explain", {"406"}),
+        ("predict/batch", {"406"}),
+        ("embed", {"406"}),
+        ("search", {"409"}),
+    ],
 )
 def test_every_error_is_described_with_a_true_example(path: str, more: set[str]) -> None:
     responses = describe()["paths"][f"/v1/{path}"]["post"]["responses"]
@@ -83,6 +99,14 @@ def test_the_examples_of_an_answer_are_answers() -> None:
     for example in examples.values():
         prediction = Prediction.model_validate(example["value"])
         assert json.loads(prediction.to_json()) == example["value"]
+
+
+def test_the_examples_of_vectors_and_of_a_search_are_answers() -> None:
+    kinds: dict[str, type[Schema]] = {"embed": EmbeddingAnswer, "search": SearchAnswer}
+    for path, kind in kinds.items():
+        content = describe()["paths"][f"/v1/{path}"]["post"]["responses"]["200"]["content"]
+        example = content["application/json"]["example"]
+        assert json.loads(kind.model_validate(example).to_json()) == example
 
 
 def test_an_explanation_comes_in_three_types_each_with_what_it_holds() -> None:

@@ -180,7 +180,7 @@ def test_a_row_of_the_same_id_replaces_the_old_one(tmp_path: Path, kind: str) ->
     index.put(NewRow(id="7", columns={"shop": "Rome"}, vectors_D={"text": VECTORS_ND[55]}))
     (hit,) = ask(index, 55, k=1)
     assert (hit.row.id, hit.row.columns) == ("7", {"shop": "Rome"})
-    assert "7" not in ids(ask(index, 7, k=1))
+    assert ask(index, 7, k=1)[0].score < 0.99
     assert index.store.count() == 40
 
 

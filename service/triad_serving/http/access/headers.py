@@ -10,6 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 RawHeaders = list[tuple[bytes, bytes]]
 
 # Source: OWASP's REST Security Cheat Sheet. Pages have policies of their own.
+VECTOR_HEADERS = ("X-Vectors", "X-Vector-Width", "X-Vector-Dtype", "X-Model")  # of /v1/embed as bare numbers
 DEFAULTS: RawHeaders = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
@@ -32,6 +33,6 @@ def other_sites(origins: Sequence[str]) -> list[Middleware]:
         allow_origins=origins,
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "X-Request-ID", "X-Request-Timeout-Ms"],
-        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID", *VECTOR_HEADERS],
     )
     return [cors]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic_core import from_json
 
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.errors import ParameterError
@@ -15,14 +15,13 @@ from triad_serving.contract.strict_json import strict_json
 from triad_serving.search.conditions import FIELD as FILTER
 from triad_serving.search.conditions import cell_of, read_condition
 from triad_serving.search.query import unit
-from triad_serving.search.store import EVERYTHING, About, Cell, Condition
+from triad_serving.search.store import EVERYTHING, ROW_ID, About, Cell, Condition
 
 K, VECTOR, ROW, COLUMNS = "k", "vector", "row", "columns"
 DEFAULT_K, MOST_K = 10, 1000
 KIB = 1024
 SEARCH_FIELDS = {K: 16, FILTER: 64 * KIB, VECTOR: 256 * KIB}  # most bytes of each
 ROW_FIELDS = {ROW: KIB, COLUMNS: 64 * KIB}
-ROW_ID = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ def _read_k(data: bytes | None) -> int:
 
 def _read_vector(data: bytes, width: int) -> F32:
     try:
-        vector_D = np.asarray(strict_json(data), np.float32)
+        vector_D = np.asarray(from_json(data, allow_inf_nan=False), np.float32)
     except (ValueError, TypeError, OverflowError) as error:
         raise ParameterError("vector: send a JSON list of numbers.", field=VECTOR) from error
     if vector_D.shape != (width,):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from triad_serving.http.search.schemas import ColumnReport, IndexReport, SearchResult
 from triad_serving.inference.embedding import FUSED
 from triad_serving.search.index import Hit, Index
+from triad_serving.search.media import text_of
 from triad_serving.search.store import Kind
 
 DECIMALS = 6  # of scores
@@ -41,12 +42,11 @@ def describe_hit(index: Index, hit: Hit) -> SearchResult:
     row = hit.row
     shown = row.media if index.about.media_root is not None else {}
     at = f"/v1/indexes/{quote(index.name, safe='')}/rows/{quote(row.id, safe='')}"
-    text = index.store.content(row.key, "text") if "text" in shown else None
     return SearchResult(
         row=row.id,
         score=round(hit.score, DECIMALS),
         matched=hit.matched,
         columns={name: value for name, value in row.columns.items() if value is not None},
-        text=text if isinstance(text, str) else None,
+        text=text_of(index.store, row),
         media={name: f"{at}/{name}" for name in shown},
     )

@@ -126,7 +126,7 @@ def build_search_router(engine: Engine, indexes: Indexes, budget: UploadBudget) 
     def get_row_medium(
         index: IndexName,
         row: RowId,
-        medium: Annotated[Medium, Path(description="Which of the row's media.", examples=["image"])],
+        medium: Annotated[Medium, Path(description="Which of the row's media.")],
     ) -> Response:
         found = indexes.find(index)
         stored = found.store.find(row)

@@ -1,0 +1,1 @@
+"""Search through HTTP beside the library called directly."""
