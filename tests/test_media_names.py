@@ -32,8 +32,18 @@ MAY_NAME = {
     "triad_serving/cli.py",
     "triad_serving/client/media.py",
     "triad_serving/contract/log_format.py",  # lines of text
+    "triad_serving/contract/tasks.py",  # what a transcript is of
+    "triad_serving/http/v2/outputs.py",  # names of a protocol's tensors
 }
-NOT_A_MEDIUM = {"dataclasses.fields", "run.text", "canvas.text", "axes.text"}  # of other libraries
+# Of other libraries, and of a transcript.
+NOT_A_MEDIUM = {
+    "dataclasses.fields",
+    "run.text",
+    "canvas.text",
+    "axes.text",
+    "answer.text",
+    "_as(Transcript, answer).text",
+}
 
 
 OF_A_MEDIUM = re.compile(rf"\.media\.({'|'.join(NAMES)})\.")

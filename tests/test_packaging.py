@@ -159,7 +159,7 @@ def test_the_base_install_brings_nothing_of_training() -> None:
             "service/triad_serving",
             PROJECT["dependencies"]
             + SERVING_EXTRAS
-            + [line for extra in ("gpu", "ray", "remote") for line in EXTRAS[extra]],
+            + [line for extra in ("gpu", "ray", "remote", "search") for line in EXTRAS[extra]],
         ),
         ("model_training/triad_training", PROJECT["dependencies"] + TRAINING),
         ("tests", PROJECT["dependencies"] + SERVING_EXTRAS + TRAINING + EXTRAS["dev"]),

@@ -124,7 +124,7 @@ def _with_sizes(prepared: Prepared, tasks: Sequence[Task]) -> Prepared:
 
 def _too_long(task: Task, prepared: Prepared, tokens: Mapping[Split, Sequence[int]]) -> Iterator[str]:
     """Transcripts that the tokens of their sounds cannot hold. Played faster, sounds have fewer."""
-    fastest = {"train": prepared.config.augment.audio.speed[1]}
+    fastest = {"train": getattr(prepared.config.augment, HEARD).speed[1]}
     lines = [
         example.line
         for split, counts in tokens.items()
