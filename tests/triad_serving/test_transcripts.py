@@ -203,7 +203,7 @@ def test_hiding_a_moment_costs_what_was_said_in_it(engine: Engine, raw: RawInput
 
 def test_too_long_a_recording_is_not_explained(tmp_path: Path) -> None:
     with Engine.open(write_spoken_bundle(tmp_path, max_s=0.2)) as engine:
-        raw = RawInputs(text="seven", image=png_bytes(), audio=wav_bytes(200.0))
+        raw = RawInputs(text="seven", image=png_bytes(), audio=wav_bytes(60.0))
         assert transcript_of(engine.predict_sync(raw)).text == "mid"
         with pytest.raises(TooLargeError, match="takes more than 2048 rows") as caught:
             engine.predict_sync(raw, Options(explain="all"))

@@ -3,8 +3,8 @@
 import { make } from "./dom.js";
 import { known, number, percent, plain, t } from "./language/language.js";
 
-const SHARES = new Set(["accuracy", "precision", "recall", "f1", "ece"]);
-const SCORES = ["accuracy", "f1", "mae", "r2"]; // what is worth a column; the JSON has them all
+const SHARES = new Set(["accuracy", "precision", "recall", "f1", "ece", "wer"]);
+const SCORES = ["accuracy", "f1", "mae", "r2", "wer"]; // what is worth a column; the JSON has them all
 const MANY_LABELS = 24;
 const MANY_CATEGORIES = 6;
 

@@ -200,10 +200,12 @@ export const en = {
   type_classification: "(one of)",
   type_multilabel: "(any of)",
   type_regression: "(a number)",
+  type_transcript: "(what was said, in these symbols)",
   score_accuracy: "accuracy",
   score_f1: "F1",
   score_mae: "mean error",
   score_r2: "R²",
+  score_wer: "word errors",
   split_test: "test split",
   split_validation: "validation split",
 

@@ -200,10 +200,12 @@ export const zh = {
   type_classification: "（其中之一）",
   type_multilabel: "（可有多个）",
   type_regression: "（数值）",
+  type_transcript: "（所说的话，由这些符号组成）",
   score_accuracy: "准确率",
   score_f1: "F1",
   score_mae: "平均误差",
   score_r2: "R²",
+  score_wer: "词错误率",
   split_test: "测试集",
   split_validation: "验证集",
 
