@@ -122,8 +122,10 @@ class Indexing:
             raise SetupError(f"No row of the table can be embedded; the first: {first}")
         if not self._store.complete:
             self._store.finish()
+        failures = self._store.failures()
+        self._store.close()
         fold(self._out, threads=jobs, on_vectors=on_vectors)
-        return self._store.failures()
+        return failures
 
     def _embed(self, row: Row) -> NewRow | _Failure:
         line, cells = row

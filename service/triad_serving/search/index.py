@@ -210,6 +210,7 @@ def fold(
                 on_piece=lambda done: on_vectors(done, total),
             )
     store.fold(generation, state.last)
+    store.close()
     for old in folder.glob("vectors-*"):
         if old.name not in (target.name, vectors_folder(folder, state.generation).name):
             shutil.rmtree(old)

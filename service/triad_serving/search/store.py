@@ -10,6 +10,7 @@ Shape letters: D numbers of a vector, N rows.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -23,12 +24,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from triad_serving.contract.arrays import F32, I64
-from triad_serving.contract.errors import OverloadedError, SetupError
+from triad_serving.contract.errors import ForbiddenError, OverloadedError, SetupError
 from triad_serving.inference.embedding import PARTS
 
 ROWS_FILE = "rows.sqlite"
 ROW_ID = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")  # one segment of a path
 BUSY_S = 10.0  # how long a change waits for another process's
+MAPPED_BYTES = 2**31 - 1  # of the file: pages are read without a system call each
 AT_ONCE = 500  # keys of one statement; SQLite takes 32766 variables
 Kind: TypeAlias = Literal["number", "string"]
 Storage: TypeAlias = Literal["float32", "float16", "int8"]
@@ -147,9 +149,18 @@ class Store:
             connection = self._local.connection = _connect(self.path)
         return connection
 
+    def close(self) -> None:
+        """This thread's connection; the last of all takes the write-ahead log into the file."""
+        if getattr(self._local, "connection", None) is not None:
+            self._local.connection.close()
+            self._local.connection = None
+
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction, on the disk when it ends. Raises OverloadedError where others hold it up."""
+        """A transaction, on the disk when it ends.
+
+        Raises OverloadedError where others hold it up, ForbiddenError where the folder may only be read.
+        """
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -157,6 +168,11 @@ class Store:
             raise OverloadedError(f"The index is being changed by others for {BUSY_S:g} s.") from error
         try:
             yield connection
+        except sqlite3.OperationalError as error:
+            connection.rollback()
+            if error.sqlite_errorname == "SQLITE_READONLY":
+                raise ForbiddenError("The index lies in a folder that may not be written to.") from error
+            raise
         except BaseException:
             connection.rollback()
             raise
@@ -324,7 +340,14 @@ def _table(part: str) -> str:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    if path.exists() and not os.access(path.parent, os.W_OK):  # nobody writes it, there can be no WAL
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise SetupError(f"{path} was left by a kill; open it once where it may be written to.")
+        uri = f"{path.absolute().as_uri()}?immutable=1"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
     return connection

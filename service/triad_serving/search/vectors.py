@@ -22,7 +22,7 @@ from triad_serving.contract.errors import SetupError
 from triad_serving.search.store import Storage
 
 SCANNED_BYTES = 16 * 2**20  # of vectors that are all looked at: 2 ms; past it the graph is faster
-NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 64, 64  # M, efConstruction, ef of HNSW
+NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 64, 128  # M, efConstruction, ef of HNSW
 TYPES = {"float32": "f32", "float16": "f16", "int8": "i8"}
 Found: TypeAlias = tuple[I64, F32]  # keys and their scores, the closest first
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from triad_serving.contract.arrays import F32
-from triad_serving.contract.errors import IndexRefusedError, OverloadedError, ParameterError, SetupError
+from triad_serving.contract.errors import (
+    ForbiddenError,
+    IndexRefusedError,
+    OverloadedError,
+    ParameterError,
+    SetupError,
+)
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.search import index as index_module
 from triad_serving.search import store as store_module
@@ -56,6 +62,7 @@ def make(folder: Path, count: int = 40, about: About = ABOUT, *, folded: bool = 
     store = Store.create(folder, about)
     store.put([row(n) for n in range(count)])
     store.finish()
+    store.close()
     if folded:
         fold(folder, threads=1)
     return Index(folder)
@@ -234,6 +241,19 @@ def test_whoever_waits_too_long_to_change_it_is_told_so(
     other = Index(tmp_path / "i")
     with index.store.changing(), pytest.raises(OverloadedError, match="being changed by others"):
         other.delete("1")
+
+
+def test_an_index_in_a_folder_that_may_only_be_read_is_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "i")
+    assert {each.name for each in (tmp_path / "i").iterdir()} == {"rows.sqlite", "vectors-1"}
+    monkeypatch.setattr(store_module.os, "access", lambda path, mode: False)
+    index = Index(tmp_path / "i")
+    assert ids(ask(index, 7)) == expected(7, list(range(40)))
+    assert sorted(each.name for each in (tmp_path / "i").iterdir()) == ["rows.sqlite", "vectors-1"]
+    with pytest.raises(ForbiddenError, match="may not be written"):
+        index.delete("7")
 
 
 def test_vectors_of_another_width_are_refused(tmp_path: Path) -> None:

@@ -40,13 +40,15 @@ def _describe_column(index: Index, name: str, kind: Kind) -> ColumnReport:
 
 def describe_hit(index: Index, hit: Hit) -> SearchResult:
     row = hit.row
-    shown = row.media if index.about.media_root is not None else {}
-    at = f"/v1/indexes/{quote(index.name, safe='')}/rows/{quote(row.id, safe='')}"
+    media = {}
+    if index.about.media_root is not None and row.media:
+        at = f"/v1/indexes/{quote(index.name, safe='')}/rows/{quote(row.id, safe='')}"
+        media = {name: f"{at}/{name}" for name in row.media}
     return SearchResult(
         row=row.id,
         score=round(hit.score, DECIMALS),
         matched=hit.matched,
         columns={name: value for name, value in row.columns.items() if value is not None},
         text=text_of(index.store, row),
-        media={name: f"{at}/{name}" for name in shown},
+        media=media,
     )
