@@ -15,12 +15,12 @@ const inSight = new IntersectionObserver((entries) => {
     loads.get(target)();
   }
 }, { rootMargin: "300px" });
-let sounds = []; // addresses that players hold
+let players = [];
 
 /** hits: as /v1/search answers them, nearest first; similar(hit): to look for what is like one. */
 export function showHits(list, hits, similar) {
-  for (const address of sounds) URL.revokeObjectURL(address);
-  sounds = [];
+  for (const player of players) empty(player);
+  players = [];
   list.replaceChildren(...hits.map((hit) => card(hit, similar)));
 }
 
@@ -57,16 +57,25 @@ function sound(address, name) {
   const box = make("div", {}, player);
   whenInSight(box, address, (blob) => {
     player.src = URL.createObjectURL(blob);
-    sounds.push(player.src);
+    players.push(player);
   });
   return box;
+}
+
+/** One that still loads would complain of an address that is gone. */
+function empty(player) {
+  const address = player.src;
+  player.removeAttribute("src");
+  player.load();
+  URL.revokeObjectURL(address);
 }
 
 /** By fetch, which sends the API key along. */
 function whenInSight(box, address, take) {
   loads.set(box, async () => {
     try {
-      take(await fetchMedium(address));
+      const blob = await fetchMedium(address);
+      if (box.isConnected) take(blob); // others may have been found meanwhile
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       box.replaceChildren(make("p", { class: "hint", text: t("not_there") }));

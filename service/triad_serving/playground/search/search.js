@@ -26,6 +26,7 @@ const page = {
   indexes: [],
   index: null, // the chosen one, as /v1/indexes tells of it
   model: null, // whose vectors it holds
+  filled: false, // with what the address says; before, what a person gave would be written over
   asked: null, // what was found for
   found: null, // the answer
   problem: null, // of the search
@@ -162,8 +163,9 @@ function showIndex() {
   const { indexes, index, model } = page;
   fillSelect(by("index"), indexes.map((each) => [each.name, each.name]), index?.name ?? "");
   by("index-choice").hidden = indexes.length < 2;
-  by("query").hidden = index === null || model === null;
-  if (by("query").hidden) return;
+  const usable = index !== null && model !== null;
+  by("query").hidden = !(usable && page.filled);
+  if (!usable) return;
   const digits = reads(model);
   for (const medium of MEDIA) by(`${medium}-card`).hidden = !model.inputs[medium];
   for (const input of [text, image, sound]) input.refresh(digits);
@@ -234,6 +236,8 @@ async function open() {
   if (page.index && page.model) {
     await fillIn(link, null);
     if (link.carried) await takeCarried();
+    page.filled = true;
+    showIndex();
   }
   show();
   showFound();
