@@ -1,6 +1,6 @@
 """Batch normalisation whose statistics are of all processes.
 
-Shape letters: N items, C channels.
+Shape letters: C channels.
 """
 
 from __future__ import annotations
