@@ -105,6 +105,8 @@ def run_all(record: Record, plan: Plan, folder: str) -> None:
 
 
 def check(record: Record, plan: Plan, name: str, path: str) -> None:
+    sound_s = SOUND_S[name]
+    record.step(f"{name}: placement", "placement", 60, path=path, device=plan.device, sound_s=sound_s)
     for mode in plan.modes:
         agree(record, plan, name, path, reference=path, mode=mode, limit=SINGLE_LIMIT)
     if name == "digits":
@@ -247,7 +249,7 @@ def _words(steps: Mapping[str, Found]) -> Iterator[tuple[str, str]]:
                 title,
                 f"{verdict}: at most {float(worst[1]):.1e} ({worst[0]}), allowed {found['limit']:.0e}",
             )
-        elif "probability" in found:
+        elif "probability" in found or "memcpy" in found:
             yield title, ", ".join(f"{name} {value}" for name, value in found.items())
         for name, reason in found.get("missing", {}).items():
             yield title, f"{name}: {reason}"

@@ -27,13 +27,14 @@ def make_bundle(name: str, folder: Path) -> Path:
     """The bundle of this name, made where it is not there already. Raises what keeps it from being made."""
     if name == "digits":
         return DIGITS
+    config = CONFIGS[name]
     if (made := KEPT / name / "1").is_dir():
         return made
     from benchmarks.large import build_bundle
     from triad_training.config.reading import load_config
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is not installed
-    return build_bundle(load_config(CONFIGS[name]), folder / name / "1").path
+    return build_bundle(load_config(config), folder / name / "1").path
 
 
 def make_half(original: Path, folder: Path) -> Path:

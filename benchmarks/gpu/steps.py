@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -42,6 +43,7 @@ from triad_serving.contract.device import GpuMode
 from triad_serving.contract.errors import TriadError
 from triad_serving.engine.engine import Engine
 from triad_serving.inference.bundle import read_bundle
+from triad_serving.inference.packing import pack_batch
 from triad_serving.inference.session import Session
 from triad_serving.media.example import RawInputs
 from triad_serving.settings import Settings, usable_cores
@@ -83,6 +85,37 @@ def bundle(*, name: str, folder: str) -> dict[str, Any]:
 
 def half(*, original: str, folder: str) -> dict[str, Any]:
     return {"path": str(make_half(Path(original), Path(folder)))}
+
+
+def placement(*, path: str, device: Device, sound_s: float) -> dict[str, Any]:
+    """How many nodes ran where, those on the CPU by their operator; shapes belong there.
+
+    memcpy: copies between the two in the middle of the graph, any of which keeps CUDA graphs from recording.
+    ONNX Runtime moves a node whose operator's version has no kernel on CUDA (its issue 27729).
+    """
+    import onnxruntime  # behind triad_serving.inference.runtime, which turns its telemetry off
+
+    from triad_serving.inference.runtime import cuda_options
+
+    bundle = read_bundle(Path(path))
+    open_session(bundle, device)  # loads CUDA's libraries
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory(prefix="triad-profile-") as folder:
+        options.profile_file_prefix = f"{folder}/profile"
+        cuda = [("CUDAExecutionProvider", cuda_options(None))] if device == "cuda" else []
+        session = onnxruntime.InferenceSession(
+            str(bundle.model_path), options, providers=[*cuda, "CPUExecutionProvider"]
+        )
+        session.run(None, pack_batch(make_batch(bundle, 2, sound_s=sound_s), bundle.spec))
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    ran = [event["args"] for event in events if event.get("cat") == "Node" and "provider" in event["args"]]
+    on_cpu = Counter(each["op_name"] for each in ran if each["provider"] == "CPUExecutionProvider")
+    return {
+        "nodes": dict(Counter(each["provider"] for each in ran)),
+        "on the CPU": dict(on_cpu) if device == "cuda" else {},
+        "memcpy": sum(each["op_name"].startswith("Memcpy") for each in ran),
+    }
 
 
 def agree(
@@ -216,7 +249,8 @@ def train(*, device: Device, table: str | None, rows: int, precision: str, worke
 
 
 STEPS: Mapping[str, Callable[..., dict[str, Any]]] = {
-    step.__name__: step for step in (versions, bundle, half, agree, engine, memory, speed, serve, train)
+    step.__name__: step
+    for step in (versions, bundle, half, placement, agree, engine, memory, speed, serve, train)
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,9 @@ class Server:
 
     def variables(self, bundle: Path, *, port: int, workers: int) -> dict[str, str]:
         """What its environment has beside ours."""
-        told = {BUNDLE: str(bundle), PORT: str(port), WORKERS: str(workers), "PYTHONPATH": str(ROOT)}
+        own = os.environ.get("PYTHONPATH", "") if self.peer is None else ""  # where Triad is not installed
+        path = os.pathsep.join(filter(None, (str(ROOT), own)))
+        told = {BUNDLE: str(bundle), PORT: str(port), WORKERS: str(workers), "PYTHONPATH": path}
         return {**told, **self.environment}
 
 

@@ -22,7 +22,7 @@ from benchmarks.gpu.contenders import (
     open_session,
 )
 from benchmarks.gpu.record import Record, run_step
-from benchmarks.gpu.steps import memory, speed, versions
+from benchmarks.gpu.steps import memory, placement, speed, versions
 from benchmarks.gpu.utilisation import mean_share, watch
 from triad_serving.contract.device import GpuMode
 from triad_serving.engine.engine import Engine
@@ -89,6 +89,13 @@ def test_engines_are_compared_by_whole_requests(tiny_bundle: Path) -> None:
         found = compare_engines(one, two, requests=9, sound_s=0.1)
     assert (found["answered"], found["precision"], found["probability"]) == (9, "single", 0.0)
     assert float(found["Shapley values do not sum up by"]) < 1e-3
+
+
+def test_every_node_is_counted_where_it_ran(tiny_bundle: Path) -> None:
+    found = placement(path=str(tiny_bundle), device="cpu", sound_s=0.1)
+    assert found["nodes"].keys() == {"CPUExecutionProvider"}
+    assert found["nodes"]["CPUExecutionProvider"] > 5
+    assert (found["memcpy"], found["on the CPU"]) == (0, {})
 
 
 def test_a_cap_on_memory_says_nothing_of_a_cpu(tiny_bundle: Path) -> None:

