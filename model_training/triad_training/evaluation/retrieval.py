@@ -29,7 +29,7 @@ BY_ROW = "row"
 RANKS = (1, 5, 10)
 SCORES = (*(f"recall@{rank}" for rank in RANKS), "map")
 EXAMPLES_PER_RUN = 16  # times the sides that are asked for
-PAIRS_AT_ONCE = 4_000_000  # of a query and an item: some 50 MB
+PAIRS_AT_ONCE = 1_000_000  # of a query and an item, some 40 bytes each
 LABEL_QUERIES = 2000  # at most, evenly from all rows: each has many items to find
 
 
