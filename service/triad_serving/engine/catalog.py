@@ -202,6 +202,7 @@ def _check(bundle: Bundle, settings: Settings) -> None:
 def _load(bundle: Bundle, settings: Settings) -> Model:
     _check(bundle, settings)
     session, precision = _open(bundle, settings)
+    session.take_apart()
     on_gpu = session.device == "cuda"
     warm_up(
         session,
@@ -235,7 +236,6 @@ def _session(bundle: Bundle, settings: Settings, graph: Path) -> Session:
         device=settings.device,
         gpu_mode=settings.gpu_mode,
         gpu_memory_mib=settings.gpu_memory_mib,
-        in_parts=True,
     )
 
 

@@ -39,9 +39,8 @@ class Session:
         threads: int = 1,
         gpu_mode: GpuMode = "kernels",
         gpu_memory_mib: int | None = None,
-        in_parts: bool = False,
     ) -> None:
-        """threads, gpu_mode, gpu_memory_mib: see Graph. in_parts: load it so, too, where that can be done.
+        """threads, gpu_mode, gpu_memory_mib: see Graph.
 
         Raises DeviceError where what was asked for cannot be had, BundleError where the graph cannot
         be loaded or its inputs and outputs are not those of the spec and tasks.
@@ -57,9 +56,14 @@ class Session:
         self._min_items = 1 if self.device == "cuda" else 0
         self._layers = sum(bool(FUSION_LAYER.fullmatch(node.name)) for node in self._graph.outputs)
         self._verify()
+        self._model = model
         self._split: SplitGraph | None = None
-        if in_parts and self.device == "cpu":
-            self._split = SplitGraph.load(model, {m.name: m.pack([], own, EXACT) for m, own in present(spec)})
+
+    def take_apart(self) -> None:
+        """Loads the graph in parts, too, where that can be done."""
+        if self.device == "cpu":
+            blanks = {medium.name: medium.pack([], own, EXACT) for medium, own in present(self._spec)}
+            self._split = SplitGraph.load(self._model, blanks)
 
     @property
     def encodes(self) -> bool:

@@ -29,7 +29,9 @@ def bundle(tiny_bundle: Path) -> Bundle:
 
 
 def in_parts(graph: Path | bytes, bundle: Bundle) -> Session:
-    return Session(graph, spec=bundle.spec, tasks=bundle.tasks, device="cpu", in_parts=True)
+    session = Session(graph, spec=bundle.spec, tasks=bundle.tasks, device="cpu")
+    session.take_apart()
+    return session
 
 
 @pytest.fixture(scope="module")
