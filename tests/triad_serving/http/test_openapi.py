@@ -95,7 +95,7 @@ def test_every_error_is_described_with_a_true_example(path: str, more: set[str])
 def test_the_examples_of_an_answer_are_answers() -> None:
     content = describe()["paths"]["/v1/predict"]["post"]["responses"]["200"]["content"]
     examples = content["application/json"]["examples"]
-    assert set(examples) == {"modality", "full", "explain"}
+    assert set(examples) == {"modality", "full", "transcript", "explain"}
     for example in examples.values():
         prediction = Prediction.model_validate(example["value"])
         assert json.loads(prediction.to_json()) == example["value"]
