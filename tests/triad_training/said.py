@@ -44,8 +44,8 @@ bands = 0.0
 weight_decay = 0.0
 average = 0.0
 label_smoothing = 0.0
-epochs = 8
-patience = 8
+epochs = 6
+patience = 6
 batch_size = 8
 learning_rate = 0.02
 workers = 0
@@ -62,7 +62,7 @@ def say(words: list[str], rng: np.random.Generator) -> np.ndarray:
     return wave_T + 0.005 * rng.standard_normal(len(wave_T))
 
 
-def make_said_folder(folder: Path, *, rows: int = 120) -> Path:
+def make_said_folder(folder: Path, *, rows: int = 96) -> Path:
     """metadata.csv with its sounds, and config.toml; two thirds train; some rows lack text, sound, label."""
     rng = np.random.default_rng(0)
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
