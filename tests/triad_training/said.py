@@ -44,9 +44,9 @@ bands = 0.0
 weight_decay = 0.0
 average = 0.0
 label_smoothing = 0.0
-epochs = 12
-patience = 12
-batch_size = 16
+epochs = 6
+patience = 6
+batch_size = 8
 learning_rate = 0.02
 workers = 0
 """

@@ -41,6 +41,8 @@ LEVEL = 0.95
 BLOCK = 2**21  # counts held at once
 FEW_ROWS, FEW_OF_A_CLASS = 100, 10  # of validation: fewer, and chance chooses the epoch and the thresholds
 
+ALL_ALIKE = {"accuracy": (0.0, 1.0), "symbol_accuracy": (1.0,), "wer": (0.0,), "cer": (0.0,)}
+
 Intervals = dict[str, dict[str, dict[str, tuple[float, float]]]]  # subset of media -> task -> score -> ends
 
 
@@ -70,7 +72,7 @@ def score_interval(
 
     groups: of each row, what is drawn together: the patient, the speaker. Rows without a target do not count.
     Where all answers of a classification are right, or all wrong, resampling cannot say more: its interval is
-    then Wilson's.
+    then Wilson's. So is that of a transcript without an edit, as if a row could have no more than one.
     """
     score = score or MAIN_SCORE[task.type]
     labelled = _counted(task, logits_NK, targets)
@@ -81,7 +83,7 @@ def score_interval(
     if not math.isfinite(value):
         return None
     unit_N = _units(groups, labelled)
-    if score == "accuracy" and value in (0.0, 1.0):
+    if value in ALL_ALIKE.get(score, ()):
         low, high = wilson(value, len(np.unique(unit_N)))
         return Interval(value=value, low=max(low, 0.0), high=min(high, 1.0))
     drawn_R = np.concatenate([sums.score(counts_RN) for counts_RN in _resample(unit_N, seed)])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from triad_serving.contract.outputs import MediumName
 from triad_serving.drawing.phrases import Phrases
 from triad_serving.drawing.scene import Bars, Column, shorten
-from triad_serving.inference.answer import Attribution, TaskPrediction
+from triad_serving.inference.answer import Attribution, Classification, Multilabel, TaskPrediction
 from triad_serving.media.figures import Rows
 from triad_serving.media.registry import NAMES, by_name, present
 
@@ -26,7 +26,7 @@ def share(value: float) -> str:
 
 def label_bars(answer: TaskPrediction, phrases: Phrases) -> Bars | None:
     """None for a regression or transcript."""
-    if answer.type in ("regression", "transcript"):
+    if not isinstance(answer, Classification | Multilabel):
         return None
     top = answer.top[:MOST_LABELS]
     probabilities = [each.probability for each in top]

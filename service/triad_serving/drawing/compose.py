@@ -11,7 +11,7 @@ from triad_serving.drawing.bars import MOST_LABELS, contributions_of, label_bars
 from triad_serving.drawing.layers import attention_layer, draw_layer, drop_layer
 from triad_serving.drawing.phrases import PHRASES, Phrases
 from triad_serving.drawing.scene import Scene, TaskPart, shorten
-from triad_serving.inference.answer import Prediction, TaskPrediction
+from triad_serving.inference.answer import Classification, Multilabel, Prediction, TaskPrediction
 from triad_serving.media.example import PreprocessSpec, RawInputs
 from triad_serving.media.figures import Canvas, Figure, Mark, Marks, Tone
 from triad_serving.media.limits import MediaLimits
@@ -122,7 +122,7 @@ def _answer(answer: TaskPrediction, phrases: Phrases) -> str:
 def _remarks(answer: TaskPrediction, phrases: Phrases) -> Iterator[str]:
     if answer.type == "classification" and answer.abstained:
         yield phrases.abstained
-    if answer.type in ("classification", "multilabel") and len(answer.top) > MOST_LABELS:
+    if isinstance(answer, Classification | Multilabel) and len(answer.top) > MOST_LABELS:
         yield phrases.more_labels.format(count=len(answer.top) - MOST_LABELS)
     found = answer.attribution
     explained = found or answer.occlusion

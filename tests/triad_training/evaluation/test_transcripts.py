@@ -112,6 +112,15 @@ def test_the_interval_holds_the_score_and_draws_groups_together() -> None:
     assert errors.ends == pytest.approx((1 - one_by_one.high, 1 - one_by_one.low))
 
 
+def test_transcripts_without_an_edit_have_an_interval_all_the_same() -> None:
+    spoken, targets = heard(*[[1]] * 20), np.full((20, 1), 1, dtype=np.float32)
+    right, wrong = (score_interval(SAID, spoken, targets, score=score) for score in ("", "wer"))
+    assert right is not None
+    assert wrong is not None
+    assert right.ends == pytest.approx((1 / (1 + 1.96**2 / 20), 1))  # Wilson's, of 20 rows
+    assert wrong.ends == pytest.approx((0, 1 - right.low))
+
+
 def test_probabilities_that_are_too_sure_become_honest() -> None:
     """Right in 7 of 10, always sure by 0.99."""
     spoken = heard(*[[1] if n % 10 < 7 else [2] for n in range(200)])

@@ -76,3 +76,11 @@ def test_texts_are_read_to_their_usual_end(words: list[int], read: int) -> None:
 
 def test_without_a_text_its_length_is_left_open() -> None:
     assert "text" not in media_options("fast", MediaColumns(), [{"text": ""}], own={})["preprocess"]
+
+
+def test_a_transcript_gets_tokens_as_short_as_its_symbols() -> None:
+    rows = [{"text": "words"}]
+    for kind, frames in (("transcript", 2), ("classification", 8)):
+        own: Options = {"tasks": {"said": {"type": kind}}}
+        audio = media_options("default", MediaColumns(), rows, own=own)["preprocess"]["audio"]
+        assert audio["frames_per_token"] == frames

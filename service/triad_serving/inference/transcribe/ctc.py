@@ -77,6 +77,8 @@ def align(posterior_SK: F64, symbols_U: Sequence[int] | I64) -> I64:
 
     There must be one: see log_probability.
     """
+    if not len(symbols_U):
+        return np.zeros((0, 2), dtype=np.int64)
     states_X, skips_X = _with_blanks(symbols_U)
     log_SX = np.log(np.maximum(posterior_SK[:, states_X], FAINTEST))
     skips_X = np.where(skips_X > 0, 0.0, -np.inf)

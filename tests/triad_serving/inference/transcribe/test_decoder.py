@@ -43,6 +43,13 @@ def test_probabilities_are_scaled_as_the_task_says() -> None:
     assert all(_logit(scaled) == pytest.approx(2 * _logit(own) - 1) for scaled, own in pairs)
 
 
+@pytest.mark.parametrize("beam", [1, 4])
+def test_no_sound_says_nothing(beam: int) -> None:
+    task = Task(**{**vars(DIGITS), "decoding": Decoding(beam=beam)})
+    heard = Decoder(task).decode(np.zeros((0, 4), dtype=np.float32))
+    assert (list(heard.symbols_U), heard.spans_U2.shape, heard.probability) == ([], (0, 2), 1.0)
+
+
 def _logit(probability: float) -> float:
     return math.log(probability / (1 - probability))
 
