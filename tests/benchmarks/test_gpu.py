@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gpu import record as record_module
-from benchmarks.gpu.__main__ import markdown
+from benchmarks.gpu.__main__ import Plan, markdown, run_all
 from benchmarks.gpu.agreement import compare_engines, compare_sessions, difference
 from benchmarks.gpu.contenders import (
     BARE,
@@ -22,7 +23,7 @@ from benchmarks.gpu.contenders import (
     open_session,
 )
 from benchmarks.gpu.record import Record, run_step
-from benchmarks.gpu.steps import memory, placement, speed, versions
+from benchmarks.gpu.steps import STEPS, memory, placement, speed, versions
 from benchmarks.gpu.utilisation import mean_share, watch
 from triad_serving.contract.device import GpuMode
 from triad_serving.engine.engine import Engine
@@ -129,6 +130,36 @@ def test_without_time_left_a_step_is_skipped(tmp_path: Path, monkeypatch: pytest
     record = Record(tmp_path / "gpu.json", about={}, limit_s=1)
     assert record.step("late", "versions", 60, device="cpu") is None
     assert record.steps["late"] == {"skipped": "No time left of 1 s."}
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_step_is_asked_for_as_it_wants_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    asked: list[str] = []
+
+    def answer(name: str, arguments: dict[str, object], most_s: float) -> dict[str, object]:
+        inspect.signature(STEPS[name]).bind(**arguments)
+        asked.append(name)
+        return {"found": {"path": "models/made/1"}}
+
+    monkeypatch.setattr(record_module, "run_step", answer)
+    record = Record(tmp_path / "gpu.json", about={"machine": "", "device": device}, limit_s=100)
+    plan = Plan(
+        device=device,
+        models=("digits", "large"),
+        modes=("kernels", "graphs"),
+        sizes=(1, 4),
+        seconds=0.1,
+        serve_seconds=1,
+        concurrency=4,
+        workers=(1, 2),
+        rows=128,
+        table=None,
+    )
+    run_all(record, plan, str(tmp_path))
+    assert set(asked) == STEPS.keys()
+    assert "error" not in str(record.steps)
 
 
 def test_the_service_is_compared_with_the_best_batch_of_the_bare_graph() -> None:
