@@ -26,7 +26,7 @@ SECONDS: dict[Language, str] = {
 Section = Sequence[SoundAttention | SoundOcclusion]
 
 
-def wave_of(data: bytes, spec: AudioSpec, limits: MediaLimits, *, whole: bool) -> Wave:
+def wave_of(data: bytes, spec: AudioSpec, limits: MediaLimits, *, whole: bool = False) -> Wave:
     """Of a sound file that was decoded before, what the model hears of it; raises as decode_audio does."""
     decoded = decode_audio(data, spec, limits, whole=whole)
     wave_T = decoded.samples_T
