@@ -4,7 +4,8 @@ Real: the pictures of MNIST (pixels 0 to 1, their mean taken off) on their first
 Random: points of LATENT numbers around as many centres as there are CLUSTERS, centres and deviations normal,
 the latter times SPREAD; mapped to 256 numbers by a normal matrix; normal noise of NOISE times the deviation
 on top. With 256 independent numbers all points would be almost equally far from each other, which no data is:
-no graph finds a way among them (40 500 in 5000 such clusters: recall at 10 was 0.43). All have length 1.
+graphs lose their way among them (40 500 in 5000 such clusters, looked through at half the width: recall at 10
+was 0.43). All have length 1.
 Shape letters: N vectors, D numbers, C clusters, L latent numbers.
 """
 
