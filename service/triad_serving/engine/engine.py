@@ -331,13 +331,7 @@ class Engine:
             fusion=describe_fusion(outputs.fusion_HMM, pending.inputs, manifest.preprocess) if full else None,
             warnings=warnings_about(pending.inputs, manifest.preprocess, decoders),
         )
-        timings = Timings(
-            preprocess_s=pending.preprocess_s,
-            queue_s=result.queue_s,
-            inference_s=result.inference_s,
-            postprocess_s=time.perf_counter() - started_s,
-        )
-        return prediction, timings
+        return prediction, _timings(pending, result, started_s)
 
     def finish_embedding(self, pending: Pending, result: BatchResult) -> tuple[Embedding, Timings]:
         """Raises UnanswerableError where a vector is not finite."""
@@ -352,13 +346,7 @@ class Engine:
             vectors_D=require_finite(result.rows[0].embeddings_D),
             warnings=warnings_about(pending.inputs, manifest.preprocess),
         )
-        timings = Timings(
-            preprocess_s=pending.preprocess_s,
-            queue_s=result.queue_s,
-            inference_s=result.inference_s,
-            postprocess_s=time.perf_counter() - started_s,
-        )
-        return embedding, timings
+        return embedding, _timings(pending, result, started_s)
 
     def offload(self, work: Callable[[], T]) -> Future[T]:
         """Does other work for a request in a worker: no more are busy at once than were asked for."""
@@ -411,6 +399,16 @@ class Engine:
 
 def _ignore(*_: object) -> None:
     """Where nobody observes."""
+
+
+def _timings(pending: Pending, result: BatchResult, started_s: float) -> Timings:
+    """started_s: when its postprocessing began, which ends now."""
+    return Timings(
+        preprocess_s=pending.preprocess_s,
+        queue_s=result.queue_s,
+        inference_s=result.inference_s,
+        postprocess_s=time.perf_counter() - started_s,
+    )
 
 
 def new_request_id() -> str:
