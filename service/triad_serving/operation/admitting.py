@@ -25,7 +25,7 @@ from triad_serving.http.record import record_of
 from triad_serving.operation.connection import LimitedProtocol
 from triad_serving.settings import Fairness
 
-COSTLY = re.compile(r"/v1/(predict(/batch)?|explain)|/v2/models/.+/infer")
+COSTLY = re.compile(r"/v1/(predict(/batch)?|explain|embed|search|indexes/.+/rows)|/v2/models/.+/infer")
 SENDING_S = 1.0  # how long a request has a place while its body comes in
 MOST_REFUSALS_PER_S = 10.0  # of one process, on connections that rested: 1.5 % of the time of both sides
 MOST_IGNORED_BYTES = 2**20  # of a refused body; a longer one ends the connection

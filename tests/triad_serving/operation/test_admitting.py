@@ -120,7 +120,14 @@ def test_without_a_place_it_is_told_so_and_the_application_never_sees_it() -> No
 
 
 @pytest.mark.parametrize(
-    ("path", "key"), [(b"/v1/predict/batch", "detail"), (b"/v2/models/m/versions/1/infer", "error")]
+    ("path", "key"),
+    [
+        (b"/v1/predict/batch", "detail"),
+        (b"/v1/embed", "detail"),
+        (b"/v1/search?index=digits", "detail"),
+        (b"/v1/indexes/digits/rows", "detail"),
+        (b"/v2/models/m/versions/1/infer", "error"),
+    ],
 )
 def test_it_is_told_as_the_path_has_errors(path: bytes, key: str) -> None:
     async def talk(service: Service, reader: Any, writer: Any, _: Any) -> None:
