@@ -40,6 +40,11 @@ def augment_sound(
         wave_T = wave_T + np.float32(math.sqrt(power / ratio)) * noise.draw(len(wave_T), rng)
     if config.tilt_db:
         wave_T = _tilt(wave_T, rng.uniform(-config.tilt_db, config.tilt_db))
+    if config.step_db:
+        moment = rng.integers(len(wave_T) + 1)
+        later_T = np.arange(len(wave_T)) >= moment
+        softer_T = later_T if rng.random() < 0.5 else ~later_T
+        wave_T = np.where(softer_T, wave_T * np.float32(10 ** (-rng.uniform(0, config.step_db) / 20)), wave_T)
     gain = np.float32(10 ** (rng.uniform(*config.gain_db) / 20))
     return dataclasses.replace(decoded, samples_T=(wave_T * gain).clip(-1, 1), seconds=len(wave_T) / rate_hz)
 

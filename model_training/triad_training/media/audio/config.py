@@ -33,6 +33,11 @@ class AudioAugment(Section):
         "from hiss to rumble.",
     )
     tilt_db: float = Field(default=0.0, ge=0, description="Largest treble boost or cut of a microphone.")
+    step_db: float = Field(
+        default=0.0,
+        ge=0,
+        description="Largest jump of loudness at some moment, up or down: recordings that were joined.",
+    )
     gain_db: Range = Field(
         default=(0.0, 0.0),
         description="Change of loudness, which log-mel features do not show: for encoders of the raw wave.",

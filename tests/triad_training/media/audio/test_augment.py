@@ -72,6 +72,22 @@ def test_gain_silence_and_noise_are_as_asked() -> None:
     assert snr_db == pytest.approx(10, abs=0.2)
 
 
+def test_before_or_after_some_moment_it_is_softer() -> None:
+    steps_db, moments = [], []
+    for seed in range(40):
+        stepped = augment_sound(tone(), AudioAugment(step_db=20), NOISE, rng(seed)).samples_T
+        ratios_T = stepped[1::16] / tone().samples_T[1::16]
+        jumps = np.flatnonzero(abs(np.diff(ratios_T)) > 1e-3)
+        assert len(jumps) <= 1
+        assert max(ratios_T) == pytest.approx(1)
+        steps_db.append(20 * np.log10(ratios_T[-1] / ratios_T[0]))
+        moments += (jumps / len(ratios_T)).tolist()
+    assert -20 <= min(steps_db) < -15
+    assert 15 < max(steps_db) <= 20
+    assert min(moments) < 0.1
+    assert max(moments) > 0.9
+
+
 @pytest.mark.parametrize("samples", [200, 6560, 6561, 7919])
 def test_any_length_of_sound_keeps_its_length(samples: int) -> None:
     config = AudioAugment(noise_snr_db=(5, 5), tilt_db=6)
