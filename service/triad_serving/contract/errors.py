@@ -203,6 +203,7 @@ class BundleError(SetupError):
 
 
 class DiskError(SetupError):
+    status = 507
     title = "Cannot write"
 
 

@@ -9,9 +9,12 @@ Shape letters: D numbers of a vector, N rows.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -167,13 +170,13 @@ class Index:
         self._tails = {part: Tail(about.width) for part in about.parts}
 
     def put(self, row: NewRow) -> None:
-        """On the disk when this returns. Raises OverloadedError, ParameterError."""
+        """On the disk when this returns. Raises OverloadedError, DiskError, ParameterError."""
         if any(len(vector_D) != self.about.width for vector_D in row.vectors_D.values()):
             raise ParameterError(f"Vectors of this index have {self.about.width} numbers.")
         self.store.put([row])
 
     def delete(self, row_id: str) -> bool:
-        """Whether it was there. On the disk when this returns. Raises OverloadedError."""
+        """Whether it was there. On the disk when this returns. Raises OverloadedError, DiskError."""
         return self.store.delete(row_id)
 
 
@@ -186,8 +189,26 @@ def fold(
 ) -> None:
     """Makes the files of vectors anew, from all that is stored; who serves the index goes over to them.
 
-    on_vectors: told how many vectors more are done, and how many there are. Raises DiskError, SetupError.
+    on_vectors: told how many vectors more are done, and how many there are.
+    Raises DiskError; SetupError also where another process does the same.
     """
+    with _alone(folder):
+        _fold(folder, threads=threads, on_vectors=on_vectors)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise SetupError(f"The files of {folder} are being made anew by another process.") from error
+    finally:
+        os.close(opened)
+
+
+def _fold(folder: Path, *, threads: int, on_vectors: Callable[[int, int], object]) -> None:
     store = Store(folder)
     state, about = store.state(), store.about
     counts = {part: store.count_vectors(part) for part in about.parts}

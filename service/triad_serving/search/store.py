@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from triad_serving.contract.arrays import F32, I64
-from triad_serving.contract.errors import ForbiddenError, OverloadedError, SetupError
+from triad_serving.contract.errors import DiskError, ForbiddenError, OverloadedError, SetupError
 from triad_serving.inference.embedding import PARTS
 
 ROWS_FILE = "rows.sqlite"
@@ -159,7 +159,8 @@ class Store:
     def changing(self) -> Iterator[sqlite3.Connection]:
         """A transaction, on the disk when it ends.
 
-        Raises OverloadedError where others hold it up, ForbiddenError where the folder may only be read.
+        Raises OverloadedError where others hold it up, ForbiddenError where the folder may only be read,
+        DiskError where the disk is full.
         """
         connection = self._connection
         try:
@@ -168,15 +169,17 @@ class Store:
             raise OverloadedError(f"The index is being changed by others for {BUSY_S:g} s.") from error
         try:
             yield connection
+            connection.commit()
         except sqlite3.OperationalError as error:
             connection.rollback()
             if error.sqlite_errorname == "SQLITE_READONLY":
                 raise ForbiddenError("The index lies in a folder that may not be written to.") from error
+            if error.sqlite_errorname == "SQLITE_FULL":
+                raise DiskError("The disk that the index lies on is full.") from error
             raise
         except BaseException:
             connection.rollback()
             raise
-        connection.commit()
 
     # Changes
 

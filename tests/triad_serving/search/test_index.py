@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.errors import (
+    DiskError,
     ForbiddenError,
     IndexRefusedError,
     OverloadedError,
@@ -203,6 +205,17 @@ def test_folding_takes_changes_into_the_files_under_whoever_searches(tmp_path: P
     assert ids(ask(index, 7, k=40)) == expected(7, [n for n in range(40) if n != 7] + [50], k=40)
 
 
+def test_only_one_process_makes_the_files_anew(tmp_path: Path) -> None:
+    index = make(tmp_path / "i")
+
+    def begin_another(_done: int, _all: int) -> None:
+        with pytest.raises(SetupError, match="by another process"):
+            fold(tmp_path / "i", threads=1)
+
+    fold(tmp_path / "i", threads=1, on_vectors=begin_another)
+    assert index.store.state().generation == 2
+
+
 def test_many_deleted_rows_do_not_hide_the_others(tmp_path: Path, kind: str) -> None:
     index = make(tmp_path / "i")
     for each in expected(7, list(range(40)), k=35):
@@ -241,6 +254,20 @@ def test_whoever_waits_too_long_to_change_it_is_told_so(
     other = Index(tmp_path / "i")
     with index.store.changing(), pytest.raises(OverloadedError, match="being changed by others"):
         other.delete("1")
+
+
+def test_a_full_disk_takes_no_row_and_loses_none(tmp_path: Path) -> None:
+    index = make(tmp_path / "i")
+    with index.store.changing() as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    more = [dataclasses.replace(row(n % 60), id=str(n)) for n in range(40, 1000)]
+    with pytest.raises(DiskError, match="is full"):
+        index.store.put(more)
+    assert index.store.count() == 40
+    assert index.delete("7")
+    index.put(row(7))
+    assert ids(ask(index, 7, k=1)) == ["7"]
 
 
 def test_an_index_in_a_folder_that_may_only_be_read_is_searched(

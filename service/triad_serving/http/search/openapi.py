@@ -97,6 +97,7 @@ _REFUSED = problem(
 _WRONG = problem(
     422, "Invalid parameter", "k: send a whole number from 1 to 1000.", field="k", limit=1000, value="0"
 )
+_FULL = problem(507, "Cannot write", "The disk that the index lies on is full.")
 _ID_HEADER = {"X-Request-ID": PREDICT_RESPONSES[200]["headers"]["X-Request-ID"]}
 
 
@@ -145,6 +146,7 @@ ROW_RESPONSES: Responses = {
     **ADMIN_RESPONSES,
     404: _UNKNOWN_INDEX,
     409: _REFUSED,
+    507: _FULL,
 }
 _NO_ROW = problem(404, "Not found", "The index digits has no row '18'.", field="row", value="18")
 ROW_DELETED_RESPONSES: Responses = {
@@ -152,6 +154,7 @@ ROW_DELETED_RESPONSES: Responses = {
     **ADMIN_RESPONSES,
     404: _NO_ROW,
     422: _WRONG,
+    507: _FULL,
     **UNAVAILABLE,
 }
 MEDIUM_RESPONSES: Responses = {
