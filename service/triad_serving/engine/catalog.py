@@ -214,16 +214,23 @@ def _load(bundle: Bundle, settings: Settings) -> Model:
 
 
 def _open(bundle: Bundle, settings: Settings) -> tuple[Session, Precision]:
-    """The graph to serve. Raises BundleError, DeviceError."""
+    """The graph to serve: where two may be, as this process's supervisor chose, where it has one that did.
+
+    Raises BundleError, DeviceError.
+    """
+    chosen = json.loads(os.environ.get(FASTER, "{}")) if settings.precision == "auto" else {}
+    told = chosen.get(bundle.manifest.files[MODEL_FILE])
+    if told == "int8" and bundle.int8_path is not None:
+        return _session(bundle, settings, bundle.int8_path), "int8"
     session = _session(bundle, settings, bundle.model_path)
-    if session.device != "cpu" or settings.precision == "single":
+    if told or session.device != "cpu" or settings.precision == "single":
         return session, bundle.precision
     if bundle.int8_path is None:
         if settings.precision == "int8" and bundle.precision != "int8":
             raise BundleError(f"Bundle {bundle.path} has no graph with 8-bit weights.")
         return session, bundle.precision
     narrow = _session(bundle, settings, bundle.int8_path)
-    if settings.precision == "auto" and not _prefers(narrow, session, bundle):
+    if settings.precision == "auto" and not _is_faster(narrow, session, bundle):
         return session, bundle.precision
     return narrow, "int8"
 
@@ -237,12 +244,6 @@ def _session(bundle: Bundle, settings: Settings, graph: Path) -> Session:
         gpu_mode=settings.gpu_mode,
         gpu_memory_mib=settings.gpu_memory_mib,
     )
-
-
-def _prefers(narrow: Session, session: Session, bundle: Bundle) -> bool:
-    """As this process's supervisor has chosen, where it has one that did; else the faster."""
-    told = json.loads(os.environ.get(FASTER, "{}")).get(bundle.manifest.files[MODEL_FILE])
-    return told == "int8" if told else _is_faster(narrow, session, bundle)
 
 
 def _is_faster(session: Session, other: Session, bundle: Bundle) -> bool:

@@ -77,7 +77,11 @@ def test_what_a_supervisor_has_chosen_runs_in_all_of_its_workers(
     monkeypatch.setattr(catalog, "_is_faster", lambda *_: faster)
     catalog.choose_graphs(bundle.path, Settings(models=bundle.path, device="cpu"))
     monkeypatch.setattr(catalog, "_is_faster", lambda *_: not faster)
+    opened: list[Path] = []
+    session = catalog._session
+    monkeypatch.setattr(catalog, "_session", lambda *asked: opened.append(asked[2]) or session(*asked))
     assert ask(bundle)[0] == ("int8" if faster else "single")
+    assert opened == [bundle.int8_path if faster else bundle.model_path]
     assert ask(bundle, precision="single")[0] == "single"
 
 
