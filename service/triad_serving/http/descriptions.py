@@ -50,6 +50,7 @@ def describe_version(catalog: Catalog, name: str, version: str) -> ModelVersion:
             for task in manifest.tasks
         ],
         metrics=manifest.metrics,
+        retrieval=manifest.retrieval or None,
         data=manifest.provenance.data,
         licence=manifest.provenance.licence,
         intended_use=manifest.provenance.intended_use,

@@ -101,6 +101,12 @@ class ModelVersion(Schema):
         description="split -> subset of media -> task -> score -> value",
         examples=[{"test": {"text+image+audio": {"digit": {"accuracy": 0.997}}}}],
     )
+    retrieval: dict[str, Any] | Absent = Field(
+        default=None,
+        description="Of a model that searches between media: split -> direction -> what counts as found "
+        "-> score -> value",
+        examples=[{"test": {"text -> image": {"digit": {"recall@1": 0.89}}}}],
+    )
     data: str = Field(description="What it was trained on.", examples=["MNIST, FSDD, written sentences."])
     licence: str = Field(description="Licence of the weights.", examples=["Apache-2.0"])
     intended_use: str = Field(examples=["Demonstration; not for cheques."])

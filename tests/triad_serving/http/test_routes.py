@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from tests.conftest import client_of, png_bytes, wav_bytes
+from tests.conftest import client_of, png_bytes, wav_bytes, write_tiny_bundle
 from triad_serving.engine.batcher import BatchResult
 from triad_serving.engine.engine import Engine, Pending, Timings
 from triad_serving.http.app import create_app
@@ -430,8 +430,19 @@ def test_the_models_are_described(tiny_bundle: Path) -> None:
     assert version.json()["inputs"]["text"] == {"max_tokens": 8, "vocabulary": 6}
     assert [task["name"] for task in version.json()["tasks"]] == ["kind", "tags", "size"]
     assert version.json()["metrics"]["test"]["text+image+audio"]["kind"]["accuracy"] == 0.5
+    assert "retrieval" not in version.json()
     assert [problem_of(response).status for response in missing] == [404, 404, 404]
     assert all(response.headers["x-request-id"] for response in (listed, model, version))
+
+
+def test_a_model_that_searches_says_how_well(tmp_path: Path) -> None:
+    found = {"test": {"text -> image": {"row": {"recall@1": 0.5}}}}
+    bundle = write_tiny_bundle(tmp_path, retrieval=found)
+
+    async def talk(client: Client) -> httpx.Response:
+        return await client.get("/v1/models/tiny/versions/1")
+
+    assert ask(bundle, talk).json()["retrieval"] == found
 
 
 def test_the_router_lives_in_somebody_elses_application(tiny_bundle: Path) -> None:
