@@ -22,7 +22,7 @@ from triad_serving.contract.errors import SetupError
 from triad_serving.search.store import Storage
 
 SCANNED_BYTES = 16 * 2**20  # of vectors that are all looked at: 2 ms; past it the graph is faster
-NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 64, 128  # M, efConstruction, ef of HNSW
+NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 128, 128  # M, efConstruction, ef of HNSW
 TYPES = {"float32": "f32", "float16": "f16", "int8": "i8"}
 Found: TypeAlias = tuple[I64, F32]  # keys and their scores, the closest first
 
@@ -205,6 +205,8 @@ def _stored(vectors_ND: F32, storage: Storage) -> Any:
 
 
 def _usearch() -> Any:
+    import onnxruntime  # noqa: F401 - first: after usearch 2.26 its import crashes (libstdc++'s locale)
+
     try:
         import usearch.index
     except ModuleNotFoundError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -203,6 +205,25 @@ def test_folding_takes_changes_into_the_files_under_whoever_searches(tmp_path: P
     assert sorted(each.name for each in (tmp_path / "i").glob("vectors-*")) == ["vectors-2", "vectors-3"]
     assert ids(ask(index, 50, k=1)) == ["50"]
     assert ids(ask(index, 7, k=40)) == expected(7, [n for n in range(40) if n != 7] + [50], k=40)
+
+
+def test_a_graph_grows_in_all_parts_of_a_table_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it is sorted: a region that is full before the next begins is hard to find a way to."""
+    monkeypatch.setattr(store_module, "PIECE", 50)
+    store = Store.create(tmp_path / "i", ABOUT)
+    store.put([dataclasses.replace(row(n % 60), id=str(n)) for n in range(500)])
+    pieces = [keys_N for keys_N, _ in store.vectors("text", after=100, until=400)]
+    assert sorted(np.concatenate(pieces).tolist()) == list(range(101, 401))
+    for keys_N in pieces:
+        assert np.abs(np.histogram(keys_N, 5, (101, 401))[0] - 10).max() <= 2
+    (keys_N, vectors_ND) = next(store.vectors("text", after=0, until=500))
+    assert np.array_equal(vectors_ND, VECTORS_ND[(keys_N - 1) % 60])
+
+
+def test_what_was_imported_after_usearch_does_not_crash(tmp_path: Path) -> None:
+    """usearch 2.26 changes what ONNX Runtime's import stumbles over."""
+    code = "from triad_serving.search.vectors import _usearch; _usearch(); import onnxruntime"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_only_one_process_makes_the_files_anew(tmp_path: Path) -> None:
