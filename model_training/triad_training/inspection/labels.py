@@ -1,4 +1,4 @@
-"""What a column could teach: classes, tags or a number."""
+"""What a column could teach: classes, tags, a number, or what is said in a sound."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from triad_serving.contract.tasks import TaskType
 from triad_training.data.labels import split_tags
 from triad_training.media.column import Column
+from triad_training.media.text.inspection import is_prose
 
 TARGET_NAMES = (
     *("label", "labels", "target", "targets", "class", "classes", "y", "category", "categories", "tag"),
@@ -27,7 +28,10 @@ RARE = 5  # the rarest class has less than a RARE-th of its share of an even spl
 
 @dataclass(frozen=True, kw_only=True)
 class Labels:
-    """What one column holds, if it is to be answered. why: what was seen. values: classes or tags, sorted."""
+    """What one column holds, if it is to be answered. why: what was seen. values: classes or tags, sorted.
+
+    unit: of a transcript.
+    """
 
     column: Column
     type: TaskType
@@ -35,6 +39,7 @@ class Labels:
     values: tuple[str, ...] = ()
     separator: str = ";"
     uneven: str = ""  # how much so, where rare classes should weigh more
+    unit: str = ""
 
 
 def labels_of(column: Column) -> Labels | None:
@@ -46,6 +51,21 @@ def labels_of(column: Column) -> Labels | None:
         why = f"numbers from {low:g} to {high:g}"
         return Labels(column=column, type="regression", why=why)
     return _tags(column) or _classes(column)
+
+
+def transcript_of(column: Column) -> Labels | None:
+    """Of texts of few words that come again, or of prose; None of what is neither."""
+    words = Counter(word for cell in column.filled for word in cell.split())
+    if column.numbers is not None or not words:
+        return None
+    total = sum(words.values())
+    if len(words) <= MOST_CLASSES and total >= ROWS_PER_CLASS * len(words):
+        why = f"{len(words)} different words, {total / len(column.filled):.1f} in a recording"
+        return Labels(column=column, type="transcript", why=why, unit="word")
+    if is_prose(column):
+        why = f"{column.distinct} different texts, to be heard in the recordings"
+        return Labels(column=column, type="transcript", why=why, unit="character")
+    return None
 
 
 def is_named_target(column: Column) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from pathlib import Path
 from triad_serving.contract.errors import ConfigError, TableError
 from triad_serving.contract.rows import read_rows
 from triad_training.data.splits import split_named
-from triad_training.inspection.labels import MOST_CLASSES, Labels, is_named_target, labels_of
+from triad_training.inspection.labels import MOST_CLASSES, Labels, is_named_target, labels_of, transcript_of
 from triad_training.inspection.leaks import gives_away, says_the_same
 from triad_training.inspection.splits import (
     group_columns,
     half_split_columns,
+    more_splits,
     names_rows,
     respects,
     split_columns,
@@ -59,18 +61,23 @@ def propose(columns: Sequence[Column], folder: Path, targets: Sequence[str] = ()
     left_out += [(column.name, "names splits, but not all of train, validation, test") for column in halves]
     free = [column for column in free if column not in (*splits, *halves)]
     media = find_media(free, folder)
+    asked = _labels([column for column in rest if column.name in targets], media, wanted=True)
+    if any(labels.type == "transcript" for labels in asked):
+        media = find_media(free, folder, transcribed=True)
     free = [column for column in free if column.name not in media.taken]
     groups = group_columns(free)
     free = [column for column in free if column not in groups]
     left_out += [(c.name, "another value in every row: it names the row") for c in free if names_rows(c)]
     free = [column for column in free if not names_rows(column)]
 
-    asked = [column for column in rest if column.name in targets]
-    tasks, doubles = _drop_doubles(_labels(asked, wanted=True) or _guess(free, media), media)
+    tasks, doubles = _drop_doubles(asked or _guess(free, media), media)
     left_out += doubles
     answered = {labels.column.name for labels in tasks}
     fields, unfit = _fields([column for column in free if column.name not in answered | dict(doubles).keys()])
     left_out += unfit
+    if not tasks and media.spoken and media.prose is not None:
+        spoken = media.prose.name
+        return dataclasses.replace(propose(columns, folder, [spoken]), guessed=(spoken,))
     if not tasks:
         raise ConfigError("No column looks like something to learn; name one with --target.")
     copies = {column.name: task for column in fields for task in tasks if gives_away(column, task)}
@@ -96,21 +103,23 @@ def _require_known(targets: Sequence[str], columns: Sequence[Column]) -> None:
             raise ConfigError(f"--target: the table has no column {target!r}; it has {', '.join(known)}.")
 
 
-def _labels(columns: Sequence[Column], *, wanted: bool = False) -> list[Labels]:
+def _labels(columns: Sequence[Column], media: MediaFound, *, wanted: bool = False) -> list[Labels]:
     """wanted: somebody asked for each; raises ConfigError where one holds nothing to learn."""
-    found = [(column, labels_of(column)) for column in columns]
-    for column, labels in found:
+    found = [labels_of(column) for column in columns]
+    if wanted and media.spoken:
+        found = [labels or transcript_of(column) for column, labels in zip(columns, found, strict=True)]
+    for column, labels in zip(columns, found, strict=True):
         if wanted and labels is None:
             raise ConfigError(
                 f"--target {column.name}: {column.distinct} different values in {len(column.filled)} rows, "
                 f"which are neither numbers nor at most {MOST_CLASSES} classes or tags that come again."
             )
-    return [labels for _, labels in found if labels is not None]
+    return [labels for labels in found if labels is not None]
 
 
 def _guess(free: Sequence[Column], media: MediaFound) -> list[Labels]:
     """Columns that are named as targets; beside media, all that have classes or tags, too; else the last."""
-    possible = _labels(free)
+    possible = _labels(free, media)
     named = [labels for labels in possible if is_named_target(labels.column)]
     if media.read:
         return [each for each in possible if each in named or each.type != "regression"] or possible[-1:]
@@ -161,6 +170,8 @@ def _split_choices(split: Column | None, groups: Sequence[Column]) -> Iterator[C
     else:
         why = ", ".join(f"{value}: {count} rows" for value, count in split.counts.most_common())
         yield Choice(section="data", key="split", value=split.name, why=why)
+        if more := more_splits(split):
+            yield Choice(section="data", key="more_splits", value=more, why="measured as test is")
     for n, group in enumerate(groups):
         shared = f"{group.distinct} different values in {len(group.filled)} rows"
         if split is not None and not respects(group, split):
@@ -188,6 +199,8 @@ def _task_choices(labels: Labels, split: Column | None) -> Iterator[Choice]:
     if split is not None and (late := _only_elsewhere(labels, split)):
         why = f"no training row has {', '.join(late)}: it is never answered"
         yield Choice(section=section, key="labels", value=labels.values, why=why)
+    if labels.unit:
+        yield Choice(section=section, key="unit", value=labels.unit, why="what is heard one after the other")
     if labels.uneven:
         yield Choice(section=section, key="imbalance", value="weights", why=labels.uneven)
 

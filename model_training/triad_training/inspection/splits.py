@@ -13,16 +13,30 @@ GROUP_NAMES = (
     *("session", "family", "device", "group", "participant", "account", "household", "donor"),
 )
 FEWEST_GROUPS = 5  # fewer cannot be split in three
+MOST_OTHERS = 5  # splits beside the three
 
 
 def split_columns(columns: Sequence[Column]) -> list[Column]:
-    """Those of which every cell names a split, and that name all three; the one called split first."""
+    """Those of which every cell names a split, and that name all three; the one called split first.
+
+    It may name a few others, which are tested on, too.
+    """
     found = []
     for column in columns:
         named = {split_named(value) for value in column.counts}
-        if None not in named and named == set(SPLITS) and len(column.filled) == len(column.cells):
+        others = MOST_OTHERS if column.is_named("split") else 0
+        if (
+            named >= set(SPLITS)
+            and len(more_splits(column)) <= others
+            and len(column.filled) == len(column.cells)
+        ):
             found.append(column)
     return sorted(found, key=lambda column: column.name.lower() != "split")
+
+
+def more_splits(column: Column) -> list[str]:
+    """What it calls other splits than the three."""
+    return sorted(value for value in column.counts if split_named(value) is None)
 
 
 def half_split_columns(columns: Sequence[Column]) -> list[Column]:
@@ -48,7 +62,7 @@ def group_columns(columns: Sequence[Column]) -> list[Column]:
 
 def respects(column: Column, split: Column) -> bool:
     """Whether no group stands in two splits."""
-    pairs = {(a, split_named(b)) for a, b in zip(column.cells, split.cells, strict=True) if a}
+    pairs = {(a, split_named(b) or b) for a, b in zip(column.cells, split.cells, strict=True) if a}
     return len(pairs) == column.distinct
 
 

@@ -17,29 +17,46 @@ from triad_training.media.text.inspection import text_choices, text_columns
 
 @dataclass(frozen=True, kw_only=True)
 class MediaFound:
-    """read: the columns that a model reads. taken: names of all that hold a medium."""
+    """read: the columns that a model reads. taken: names of all that hold a medium.
+
+    spoken: whether there are sounds. prose: what may be said in them.
+    """
 
     choices: tuple[Choice, ...]
     read: tuple[Column, ...]
     taken: frozenset[str]
+    spoken: bool
+    prose: Column | None
 
 
-def find_media(columns: Sequence[Column], folder: Path) -> MediaFound:
-    """folder: of the table, to which its paths are relative."""
+def find_media(columns: Sequence[Column], folder: Path, *, transcribed: bool = False) -> MediaFound:
+    """folder: of the table, to which its paths are relative.
+
+    transcribed: what is said in the sounds shall be answered: a text beside them would tell it.
+    """
     images = columns_of_files(columns, folder, IMAGE_ENDINGS)
     sounds = columns_of_files(columns, folder, SOUND_ENDINGS)
-    texts = text_columns([column for column in columns if column not in (*images, *sounds)])
+    prose = text_columns([column for column in columns if column not in (*images, *sounds)])
+    texts = [] if transcribed else prose
     choices = [
-        _named("text", texts, _prose(texts), "no column of sentences"),
+        _named(
+            "text", texts, _prose(texts), "it would tell what is said" if prose else "no column of sentences"
+        ),
         _named("image", images, "paths of pictures, relative to the table", "no column of picture files"),
         _named("audio", sounds, "paths of sounds, relative to the table", "no column of sound files"),
     ]
     choices += text_choices(texts[0]) if texts else ()
     choices += image_choices(files_of(images[0], folder, IMAGE_ENDINGS)) if images else ()
-    choices += audio_choices(files_of(sounds[0], folder, SOUND_ENDINGS)) if sounds else ()
-    taken = frozenset(column.name for column in (*texts, *images, *sounds))
+    choices += audio_choices(files_of(sounds[0], folder, SOUND_ENDINGS), transcribed) if sounds else ()
+    taken = frozenset(column.name for column in (*prose, *images, *sounds))
     read = tuple(found[0] for found in (texts, images, sounds) if found)
-    return MediaFound(choices=tuple(choices), read=read, taken=taken)
+    return MediaFound(
+        choices=tuple(choices),
+        read=read,
+        taken=taken,
+        spoken=bool(sounds),
+        prose=prose[0] if prose else None,
+    )
 
 
 def fields_choices(

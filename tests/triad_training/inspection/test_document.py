@@ -123,12 +123,50 @@ def test_a_column_of_splits_is_used_and_labels_outside_training_are_listed(tmp_p
     assert "no training row has z" in (tmp_path / "config.toml").read_text(encoding="utf-8")
 
 
+def test_other_splits_are_tested_on_too(tmp_path: Path) -> None:
+    parts = ("train", "train", "dev", "test", "night")
+    lines = [f"row {n} has these words,{parts[n % 5]},{'ab'[n % 3 // 2]}" for n in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,split,class", *lines]) + "\n", encoding="utf-8")
+    init(tmp_path / "t.csv", tmp_path / "config.toml")
+    config = load_config(tmp_path / "config.toml")
+    assert (config.data.split, config.data.more_splits) == ("split", ("night",))
+    assert list(config.tasks) == ["class"]
+
+
+def test_what_is_said_in_sounds_is_a_transcript(tickets: Path, tmp_path: Path) -> None:
+    init(tickets, tmp_path / "config.toml", targets=["body"])
+    config = load_config(tmp_path / "config.toml")
+    task = config.tasks["body"]
+    assert (task.type, task.unit, config.data.text, config.data.audio) == ("transcript", "word", "", "voice")
+    audio = config.preprocess.audio
+    assert audio.max_s == 1.5
+    assert audio.hop * audio.frames_per_token == 0.032 * audio.sample_rate_hz
+
+
+def test_prose_beside_sounds_is_a_transcript_where_there_is_nothing_else_to_learn(tmp_path: Path) -> None:
+    lines = ["path,sentence"]
+    for n in range(ROWS):
+        soundfile.write(tmp_path / f"{n}.wav", np.zeros(8000 + n), 8000)
+        lines.append(f"{n}.wav,{' '.join(f'word{n * k}' for k in range(1, 5))}")
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    init(tmp_path / "t.csv", tmp_path / "config.toml")
+    config = load_config(tmp_path / "config.toml")
+    task = config.tasks["sentence"]
+    assert (task.type, task.unit, config.data.text, config.data.audio) == (
+        "transcript",
+        "character",
+        "",
+        "path",
+    )
+    assert "is a guess" in (tmp_path / "config.toml").read_text(encoding="utf-8")
+
+
 def test_no_file_is_overwritten_and_no_target_made_up(tickets: Path, tmp_path: Path) -> None:
     out = tmp_path / "config.toml"
     with pytest.raises(ConfigError, match="--target: the table has no column 'mood'; it has ticket_id, "):
         init(tickets, out, targets=["mood"])
-    with pytest.raises(ConfigError, match="--target body: 60 different values in 60 rows"):
-        init(tickets, out, targets=["body"])
+    with pytest.raises(ConfigError, match="--target ticket_id: 60 different values in 60 rows"):
+        init(tickets, out, targets=["ticket_id"])
     assert not out.exists()
     out.write_text("mine", encoding="utf-8")
     with pytest.raises(ConfigError, match="is there already; name another file with --out"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from triad_training.inspection.splits import (
     group_columns,
     half_split_columns,
+    more_splits,
     names_rows,
     respects,
     split_columns,
@@ -22,6 +23,16 @@ def test_a_column_of_splits_names_all_three_and_the_one_called_so_comes_first() 
     gap = column("gap", "train", "test", "val", "")
     assert split_columns([fold, other, split, two, gap]) == [split, fold]
     assert half_split_columns([fold, other, split, two]) == [two]
+
+
+def test_a_column_that_is_called_split_may_name_others() -> None:
+    split = column("split", "train", "val", "test", "new speakers", "night")
+    step = column("step", "train", "val", "test", "new speakers")
+    assert split_columns([split, step]) == [split]
+    assert more_splits(split) == ["new speakers", "night"]
+    assert split_columns([column("split", "train", "val", "test", *"abcdef")]) == []
+    assert respects(column("patient", *"abcde"), split)
+    assert not respects(column("patient", *"abcdd"), split)
 
 
 def test_groups_are_identifiers_that_come_again() -> None:

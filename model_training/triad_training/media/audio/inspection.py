@@ -16,19 +16,25 @@ LONG_S = 6.0  # from here on frames are further apart, and cost less
 RATES_HZ = (8_000, 16_000)  # of speech by telephone, and in full
 FRAMES_S = ((0.032, 0.016), (0.04, 0.02))  # window and hop, of short and of long sounds
 TOKENS = 80  # about as many of the longest sound; each looks at all others
+SYMBOL_S = 0.04  # tokens of a transcript: two of the shortest symbols
 
 
-def audio_choices(files: Sequence[Path]) -> Iterator[Choice]:
-    """files: a sample. Those that cannot be opened are left to the training, which names them."""
+def audio_choices(files: Sequence[Path], transcribed: bool) -> Iterator[Choice]:
+    """files: a sample. Those that cannot be opened are left to the training, which names them.
+
+    transcribed: all that is said shall be answered.
+    """
     heads = [head for file in files if (head := _head(file))]
     if not heads:
         return
     rates, lengths = np.array([rate for rate, _ in heads]), np.array([seconds for _, seconds in heads])
     rate = RATES_HZ[-1] if np.median(rates) >= RATES_HZ[-1] else RATES_HZ[0]
     usual, longest = np.percentile(lengths, (95, 100))
-    max_s = min(max(float(np.ceil(usual * 2) / 2), 0.5), LONGEST_S)
+    max_s = min(max(float(np.ceil((longest if transcribed else usual) * 2) / 2), 0.5), LONGEST_S)
     window_s, hop_s = FRAMES_S[max_s > LONG_S]
     hops = 2 ** int(np.clip(np.ceil(np.log2(max_s / hop_s / TOKENS)), 2, 7))
+    if transcribed:
+        hops = round(SYMBOL_S / hop_s)
 
     def choice(key: str, value: float, why: str) -> Choice:
         return Choice(section="preprocess.audio", key=key, value=value, why=why)
@@ -40,7 +46,7 @@ def audio_choices(files: Sequence[Path]) -> Iterator[Choice]:
     yield choice("window", round(window_s * rate), f"{window_s * 1000:.0f} ms: samples of one frame")
     yield choice("hop", round(hop_s * rate), f"{hop_s * 1000:.0f} ms from frame to frame; less costs more")
     yield choice("frames_per_token", hops, f"{hops * hop_s:.2f} s: the moments that attention speaks of")
-    if longest > max_s:
+    if longest > max_s and not transcribed:
         cut = f"{np.mean(lengths > max_s):.0%} are longer than max_s; refuse: such files stop the training"
         yield Choice(section="data", key="long_sounds", value="cut", why=cut)
 

@@ -25,8 +25,16 @@ STEP = 16
 
 def text_columns(columns: Sequence[Column]) -> list[Column]:
     """Those that hold prose, the one to read first: by name, then by length."""
-    found = [column for column in columns if _is_prose(column)]
+    found = [column for column in columns if is_prose(column)]
     return sorted(found, key=lambda column: (not column.is_named(*NAMES), -column.mean_length))
+
+
+def is_prose(column: Column) -> bool:
+    """Whether most cells are long enough, and differ: unless the name says that it is text."""
+    texts = column.sample(SAMPLE)
+    if column.numbers is not None or 2 * sum(map(_is_long, texts)) <= len(texts):
+        return False
+    return column.is_named(*NAMES) or 2 * column.distinct > len(column.filled)
 
 
 class Lengths(NamedTuple):
@@ -54,14 +62,6 @@ def text_choices(column: Column) -> Iterator[Choice]:
         value=wanted,
         why=f"95 % of the texts have at most {usual} words and marks, the longest {longest}; the rest is cut",
     )
-
-
-def _is_prose(column: Column) -> bool:
-    """Whether most cells are long enough, and differ: unless the name says that it is text."""
-    texts = column.sample(SAMPLE)
-    if column.numbers is not None or 2 * sum(map(_is_long, texts)) <= len(texts):
-        return False
-    return column.is_named(*NAMES) or 2 * column.distinct > len(column.filled)
 
 
 def _is_long(cell: str) -> bool:
