@@ -20,6 +20,7 @@ EPOCHS: dict[Preset, dict[TableSize, int]] = {
     "best": {"tiny": 80, "small": 40, "medium": 24, "large": 12},
 }
 BATCHES: dict[TableSize, int] = {"tiny": 16, "small": 32, "medium": 64, "large": 128}
+TRANSCRIPT_BATCH = 16  # CTC takes hundreds of steps to find out where anything is said
 
 
 def with_preset(
@@ -30,7 +31,7 @@ def with_preset(
     config: the document, parsed. train: cells of the rows to train on.
     """
     chosen = {
-        "optim": _optimisation(config.preset, size_of(len(train))),
+        "optim": _optimisation(config, size_of(len(train))),
         **media_options(config.preset, config.data, train, own=document),
     }
     for group in GROUPS:
@@ -70,12 +71,13 @@ def flat(options: Options, prefix: str = "") -> list[tuple[str, object]]:
     return found
 
 
-def _optimisation(preset: Preset, size: TableSize) -> Options:
+def _optimisation(config: TrainConfig, size: TableSize) -> Options:
     """Averaged weights lag behind in the first epochs of a small table: patience is half of all epochs."""
-    epochs, few = EPOCHS[preset][size], size in ("tiny", "small")
+    epochs, few = EPOCHS[config.preset][size], size in ("tiny", "small")
+    transcribes = any(task.type == "transcript" for task in config.tasks.values())
     return {
         "epochs": epochs,
-        "batch_size": BATCHES[size],
+        "batch_size": TRANSCRIPT_BATCH if transcribes else BATCHES[size],
         "learning_rate": 2e-3,
         "weight_decay": 0.1 if few else 0.05,
         "average": 0.98 if few else 0.995,

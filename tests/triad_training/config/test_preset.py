@@ -48,6 +48,12 @@ def test_what_is_set_stays_and_more_rows_get_a_wider_network_and_fewer_epochs() 
     assert "epochs" not in chosen["optim"]
 
 
+def test_a_transcript_is_learnt_in_many_steps() -> None:
+    spoken, _ = fill(MINIMAL | {"tasks": {"words": {"type": "transcript"}}}, 5_000)
+    assert spoken.optim.batch_size == 16
+    assert fill(MINIMAL, 5_000)[0].optim.batch_size == 64
+
+
 def test_options_that_fit_each_other_are_set_together_or_not_at_all() -> None:
     own = MINIMAL | {"model": {"heads": 6}, "preprocess": {"image": {"height": 112}}}
     config, _ = fill(own, 100)
