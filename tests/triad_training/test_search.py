@@ -12,6 +12,7 @@ from tests.triad_training.conftest import CONFIG, make_toy_folder
 from triad_serving.contract.outputs import Wanted
 from triad_serving.inference.session import Session
 from triad_serving.operation.inspection import describe_bundle
+from triad_training.compression.compress import Recipe, compress_bundle
 from triad_training.evaluation.evaluate import evaluate_bundle
 from triad_training.network.rebuild import rebuild_network
 from triad_training.train import report_page, train_bundle
@@ -39,6 +40,14 @@ def test_a_table_without_labels_becomes_a_bundle_that_finds_one_medium_by_anothe
     assert "## Search between media" in (bundle.path / "MODEL_CARD.md").read_text("utf-8")
     assert "image -> text" in describe_bundle(bundle)
     assert 'id="search"' in report_page(bundle).read_text("utf-8")
+
+    table = tmp_path / "metadata.csv"
+    smaller = compress_bundle(bundle.path, table, Recipe(fp16=True), out=tmp_path / "smaller")
+    assert smaller.manifest.retrieval["test"].keys() == found.keys()
+    original = smaller.comparison.variants[0].retrieval["text -> image"]["row"]
+    assert original == pytest.approx(by_text, abs=0.01)  # the rows in another order
+    assert "| searches, mean recall |" in smaller.comparison.table()
+    assert "mean recall of searches between media" in str(smaller.comparison.result.drop)
 
     row = evaluation.dataset[0].inputs
     session = Session(bundle.model_path, spec=bundle.spec, tasks=())

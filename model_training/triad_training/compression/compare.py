@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from triad_training.data.dataset import ExampleDataset
 from triad_training.evaluation.bootstrap import Intervals, subset_intervals
 from triad_training.evaluation.evaluate import answer_split, groups_of
 from triad_training.evaluation.metrics import MAIN_SCORE, Answers, Scores, score_subsets, score_task
+from triad_training.evaluation.retrieval import Retrieval, mean_recall, search_split
 from triad_training.evaluation.transcripts import largest_difference
 
 F64 = npt.NDArray[np.float64]
@@ -41,14 +42,13 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class Drop:
-    """points: of a main score, percent lost against the original."""
+    """points: of a main score, percent lost against the original. where: of which task and media."""
 
-    task: str
-    subset: str
+    where: str
     points: float
 
     def __str__(self) -> str:
-        return f"{self.points:.2f} points ({self.task} from {self.subset})"
+        return f"{self.points:.2f} points ({self.where})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ class Measured:
 
     difference: by task, largest distance from the original's answers: of a probability, or of a regression's
     value in its own unit; of a transcript, of the probability of the whole, or 1 where it is another.
-    drop: the worst, where any is counted.
+    retrieval: of a model that searches between media. drop: the worst, where any is counted.
     """
 
     name: str
@@ -65,6 +65,7 @@ class Measured:
     ms: dict[str, float]
     speed: dict[str, float]
     scores: Scores
+    retrieval: Retrieval
     difference: dict[str, float]
     drop: Drop | None
 
@@ -107,6 +108,13 @@ class Comparison:
         for task in original.difference:
             rows.append([f"{task}, largest difference", ""])
             rows[-1] += [f"{each.difference[task]:.4f}" for each in others]
+        if original.retrieval:
+            rows.append(
+                [
+                    "searches, mean recall",
+                    *(f"{100 * mean_recall(each.retrieval):.2f}" for each in self.variants),
+                ]
+            )
         rows.append(["largest drop", "", *(str(each.drop or "none counted") for each in others)])
         lines = [f"| {' | '.join(row)} |" for row in rows] + ["", *self._score_lines()]
         if self.unjudged:
@@ -135,16 +143,21 @@ def compare(
     *,
     device: Device,
     folder: Path = Path(),
+    searches: bool = False,
 ) -> Comparison:
     """Every variant on the dataset in every subset of media; variants[0] is the original.
 
-    folder: where the files lie that transcripts are decoded by.
+    folder: where the files lie that transcripts are decoded by. searches: whether its media share a space.
     """
     sessions = [Session(each.graph, spec=spec, tasks=each.tasks, device=device) for each in variants]
     times = _measure_times(sessions, spec, dataset)
     tasks = variants[0].tasks
     answers = [
         answer_split(session, dataset, each.tasks, folder)
+        for session, each in zip(sessions, variants, strict=True)
+    ]
+    retrievals = [
+        search_split(session, dataset, each.tasks) if searches else {}
         for session, each in zip(sessions, variants, strict=True)
     ]
     scores = [score_subsets(each, v.tasks) for each, v in zip(answers, variants, strict=True)]
@@ -159,11 +172,14 @@ def compare(
                 ms={subset: 1e3 * float(np.median(seconds[v])) for subset, seconds in times.items()},
                 speed={subset: _ratio(seconds[0], seconds[v]) for subset, seconds in times.items()},
                 scores=scores[v],
+                retrieval=retrievals[v],
                 difference={
                     task.name: _largest_difference(task, answers[0], changed, answers[v])
                     for task, changed in zip(tasks, variant.tasks, strict=True)
                 },
-                drop=_worst_drop(judged, scores[0], scores[v]),
+                drop=_worst(
+                    [*_drops(judged, scores[0], scores[v]), *_lost_recall(retrievals[0], retrievals[v])]
+                ),
             )
             for v, variant in enumerate(variants)
         ),
@@ -225,13 +241,20 @@ def _is_meaningful(task: Task, subset: str, scores: Scores, answers: Answers) ->
     return main in found and found[main] >= blind[main] + MEANINGFUL
 
 
-def _worst_drop(judged: Sequence[tuple[Task, str]], original: Scores, changed: Scores) -> Drop | None:
-    drops = [
-        Drop(task=task.name, subset=subset, points=100 * (before - after))
-        for task, subset in judged
-        for main in [MAIN_SCORE[task.type]]
-        for before, after in [(original[subset][task.name][main], changed[subset][task.name][main])]
-    ]
+def _drops(judged: Sequence[tuple[Task, str]], original: Scores, changed: Scores) -> Iterator[Drop]:
+    for task, subset in judged:
+        main = MAIN_SCORE[task.type]
+        before, after = (scores[subset][task.name][main] for scores in (original, changed))
+        yield Drop(where=f"{task.name} from {subset}", points=100 * (before - after))
+
+
+def _lost_recall(original: Retrieval, changed: Retrieval) -> Iterator[Drop]:
+    if original:
+        lost = mean_recall(original) - mean_recall(changed)
+        yield Drop(where="mean recall of searches between media", points=100 * lost)
+
+
+def _worst(drops: Sequence[Drop]) -> Drop | None:
     return max(drops, key=lambda drop: drop.points, default=None)
 
 

@@ -107,7 +107,8 @@ def compress_bundle(
         variants.append(replace(variants[-1], name="fp16", graph=convert_to_half(variants[-1].graph)))
     test = table.dataset(_drawn(table.split("test"), limit))
     device: Device = "auto" if recipe.fp16 else "cpu"
-    comparison = compare(variants, bundle.spec, test, device=device, folder=bundle.path)
+    searches = table.config.has_shared_space
+    comparison = compare(variants, bundle.spec, test, device=device, folder=bundle.path, searches=searches)
     manifest = _manifest(bundle, recipe, comparison, small, tasks=variants[-1].tasks, version=version)
     card = _card(bundle, manifest, comparison)
     made = {INT8_FILE if recipe.beside else MODEL_FILE: variants[-1].graph, CARD_FILE: card.encode()}
@@ -164,7 +165,7 @@ def _manifest(
         "tasks": tasks,
         "metrics": {"test": comparison.result.scores},
         "intervals": {"test": comparison.intervals},
-        "retrieval": {},  # which was the original's
+        "retrieval": {"test": comparison.result.retrieval} if comparison.result.retrieval else {},
         "compression": compression,
     }
     if small is not None:
