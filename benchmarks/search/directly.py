@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from usearch.index import Index
 
 from triad_serving.contract.arrays import F32
-from triad_serving.search.vectors import WIDTH_SEARCHING
+from triad_serving.search.vectors import WIDTH_SEARCHING, load_usearch
 
 K = 10
 
@@ -34,8 +33,7 @@ def ask_directly(file: Path, queries_QD: F32, seconds: float, processes: int) ->
 
 def _ask(number: int, file: Path, queries_QD: F32, seconds: float) -> list[float]:
     """Seconds of each query."""
-    graph = Index.restore(file, view=True)
-    assert graph is not None
+    graph = load_usearch().Index.restore(file, view=True)
     graph.expansion_search = WIDTH_SEARCHING
     for query_D in queries_QD:  # until it is in memory
         graph.search(query_D, K, threads=1)

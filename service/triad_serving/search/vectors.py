@@ -22,7 +22,7 @@ from triad_serving.contract.errors import SetupError
 from triad_serving.search.store import Storage
 
 SCANNED_BYTES = 16 * 2**20  # of vectors that are all looked at: 2 ms; past it the graph is faster
-NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 128, 128  # M, efConstruction, ef of HNSW
+NEIGHBOURS, WIDTH_BUILDING, WIDTH_SEARCHING = 16, 128, 256  # M, efConstruction, ef of HNSW
 TYPES = {"float32": "f32", "float16": "f16", "int8": "i8"}
 Found: TypeAlias = tuple[I64, F32]  # keys and their scores, the closest first
 
@@ -61,7 +61,7 @@ class Graph:
     """A file of usearch, mapped."""
 
     def __init__(self, path: Path, storage: Storage) -> None:
-        self._index = _usearch().Index.restore(path, view=True)
+        self._index = load_usearch().Index.restore(path, view=True)
         self._index.expansion_search = WIDTH_SEARCHING
         self._storage = storage
         self._lock = threading.Lock()  # a search uses buffers of the index
@@ -168,7 +168,7 @@ def write_vectors(
             np.save(path.with_suffix(".keys.npy"), np.concatenate(keys))
             np.save(path.with_suffix(".npy"), np.concatenate(vectors))
         return
-    index = _usearch().Index(
+    index = load_usearch().Index(
         ndim=width,
         metric="cos" if storage == "int8" else "ip",
         dtype=TYPES[storage],
@@ -204,8 +204,11 @@ def _stored(vectors_ND: F32, storage: Storage) -> Any:
     return np.rint(vectors_ND * (127 / np.maximum(largest_N1, 1e-12))).astype(np.int8)
 
 
-def _usearch() -> Any:
-    import onnxruntime  # noqa: F401 - first: after usearch 2.26 its import crashes (libstdc++'s locale)
+def load_usearch() -> Any:
+    """Its module `index`. After ONNX Runtime, whose import crashes once usearch 2.26 has made the symbols of
+    its libstdc++ global. Raises SetupError.
+    """
+    import onnxruntime  # noqa: F401
 
     try:
         import usearch.index

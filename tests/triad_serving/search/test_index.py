@@ -222,7 +222,7 @@ def test_a_graph_grows_in_all_parts_of_a_table_alike(tmp_path: Path, monkeypatch
 
 def test_what_was_imported_after_usearch_does_not_crash(tmp_path: Path) -> None:
     """usearch 2.26 changes what ONNX Runtime's import stumbles over."""
-    code = "from triad_serving.search.vectors import _usearch; _usearch(); import onnxruntime"
+    code = "from triad_serving.search.vectors import load_usearch; load_usearch(); import onnxruntime"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
