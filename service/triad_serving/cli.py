@@ -499,8 +499,7 @@ def search(
 ) -> None:
     """Find the rows of an index that are closest to a text, an image and a sound, in this process."""
     from triad_serving.engine.engine import Engine
-    from triad_serving.http.search.report import describe_hit
-    from triad_serving.http.search.schemas import SearchAnswer
+    from triad_serving.http.search.report import describe_hits
     from triad_serving.search.conditions import read_condition
     from triad_serving.search.index import Index, Query
     from triad_serving.search.query import compared, query_vectors
@@ -517,19 +516,11 @@ def search(
         found.require_model(manifest)
         embedding = engine.embed_sync(raw)
     query = Query(vectors_D=query_vectors(embedding.vectors_D, parts, manifest), k=k, condition=condition)
-    results = [describe_hit(found, hit) for hit in found.search(query)]
+    answer = describe_hits(found, found.search(query), request_id=embedding.id, warnings=embedding.warnings)
     if as_json:
-        answer = SearchAnswer(
-            id=embedding.id,
-            model=manifest.name,
-            version=manifest.version,
-            index=found.name,
-            results=results,
-            warnings=embedding.warnings,
-        )
         print(answer.to_json(indent=2))
         return
-    for each in results:
+    for each in answer.results:
         columns = "  ".join(f"{name} {value}" for name, value in each.columns.items())
         print(f"{each.score:7.4f}  {each.matched:<6}  row {each.row}  {columns}")
 

@@ -32,6 +32,7 @@ ROW_ID = re.compile(r"[^/\x00-\x1f\x7f]{1,200}")  # one segment of a path
 BUSY_S = 10.0  # how long a change waits for another process's
 MAPPED_BYTES = 2**31 - 1  # of the file: pages are read without a system call each
 PIECE = 10_000  # vectors that are read at once
+NO_MEDIA = "{}"
 AT_ONCE = 500  # keys of one statement; SQLite takes 32766 variables
 Kind: TypeAlias = Literal["number", "string"]
 Storage: TypeAlias = Literal["float32", "float16", "int8"]
@@ -296,7 +297,8 @@ class Store:
                 [*some, *condition.values],
             ):
                 columns = {n: c for n, c in zip(self._columns, cells, strict=True) if c is not None}
-                found[key] = Row(key=key, id=row_id, columns=columns, media=json.loads(media))
+                shown = json.loads(media) if media != NO_MEDIA else {}
+                found[key] = Row(key=key, id=row_id, columns=columns, media=shown)
         return found
 
     def keys(self, condition: Condition, *, most: int) -> I64:

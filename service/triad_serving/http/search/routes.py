@@ -35,7 +35,7 @@ from triad_serving.http.search.reading import (
     read_row_id,
     read_search,
 )
-from triad_serving.http.search.report import describe_hit, describe_index
+from triad_serving.http.search.report import describe_hits, describe_index
 from triad_serving.http.search.schemas import (
     IndexList,
     RowStored,
@@ -176,14 +176,7 @@ async def _search(
         hits = index.search(query)
     else:  # it may look at thousands of rows
         hits = await asyncio.wrap_future(engine.offload(functools.partial(index.search, query)))
-    answer = SearchAnswer(
-        id=record.id,
-        model=about.model,
-        version=about.version,
-        index=index.name,
-        results=[describe_hit(index, hit) for hit in hits],
-        warnings=warnings,
-    )
+    answer = describe_hits(index, hits, request_id=record.id, warnings=warnings)
     return Response(answer.to_json(), media_type="application/json", headers=headers)
 
 
