@@ -15,8 +15,9 @@ from pydantic import Field, WithJsonSchema
 from triad_serving.contract.arrays import F32
 from triad_serving.contract.device import Precision
 from triad_serving.contract.errors import UnanswerableError
-from triad_serving.contract.schema import Absent, Schema
+from triad_serving.contract.schema import Schema
 from triad_serving.inference.answer import InputsReport
+from triad_serving.inference.options import ModelChoice
 from triad_serving.media.registry import NAMES
 
 FUSED = "fused"
@@ -25,17 +26,8 @@ DECIMALS = 7  # of numbers within [-1, 1]: half a float32's last digit near 1
 Part: TypeAlias = Annotated[str, WithJsonSchema({"enum": list(PARTS), "type": "string"})]
 
 
-class EmbedOptions(Schema):
+class EmbedOptions(ModelChoice):
     """Which model is to embed."""
-
-    model: str | Absent = Field(
-        default=None,
-        description="Name of the model; by default the only one, or the first by name.",
-        examples=["digits"],
-    )
-    version: str | Absent = Field(
-        default=None, description="Version of the model; by default its highest.", examples=["1"]
-    )
 
 
 class EmbeddingAnswer(Schema):

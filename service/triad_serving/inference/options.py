@@ -10,8 +10,8 @@ from triad_serving.contract.language import Language
 from triad_serving.contract.schema import Absent, Schema
 
 
-class Options(Schema):
-    """What to answer, besides the media themselves."""
+class ModelChoice(Schema):
+    """Which model is to answer."""
 
     model: str | Absent = Field(
         default=None,
@@ -21,6 +21,11 @@ class Options(Schema):
     version: str | Absent = Field(
         default=None, description="Version of the model; by default its highest.", examples=["1"]
     )
+
+
+class Options(ModelChoice):
+    """What to answer, besides the media themselves."""
+
     top_k: int = Field(default=5, ge=1, le=1000, description="Most labels listed per task, likeliest first.")
     attention: Literal["none", "modality", "full"] = Field(
         default="modality",
