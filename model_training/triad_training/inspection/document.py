@@ -116,12 +116,14 @@ def _relative(table: Path, folder: Path) -> str:
 
 def _found(proposal: Proposal, config: TrainConfig, out: Path) -> str:
     reads = ", ".join(f"{choice.key} ({_named(choice)})" for choice in proposal.choices if choice.reads)
-    answers = ", ".join(f"{name} ({task.type})" for name, task in config.tasks.items())
+    answers = (
+        ", ".join(f"{name} ({task.type})" for name, task in config.tasks.items()) or "nothing: it embeds"
+    )
     grouped = f", by {config.data.group}" if config.data.group else ""
     lines = [
         f"{out}: from {proposal.rows} rows",
         f"  reads    {reads}",
-        f"  answers  {answers}",
+        f"  answers  {answers or 'nothing: it embeds'}",
         f"  splits   {config.data.split or 'drawn'}{grouped}",
     ]
     if proposal.left_out:

@@ -75,10 +75,10 @@ def propose(columns: Sequence[Column], folder: Path, targets: Sequence[str] = ()
     answered = {labels.column.name for labels in tasks}
     fields, unfit = _fields([column for column in free if column.name not in answered | dict(doubles).keys()])
     left_out += unfit
-    if not tasks and media.spoken and media.prose is not None:
+    if not tasks and media.spoken and media.prose is not None and len(media.read) == 2:
         spoken = media.prose.name
         return dataclasses.replace(propose(columns, folder, [spoken]), guessed=(spoken,))
-    if not tasks:
+    if not tasks and len(media.read) < 2:
         raise ConfigError("No column looks like something to learn; name one with --target.")
     copies = {column.name: task for column in fields for task in tasks if gives_away(column, task)}
     split = splits[0] if splits else None
@@ -88,6 +88,9 @@ def propose(columns: Sequence[Column], folder: Path, targets: Sequence[str] = ()
         *_split_choices(split, groups),
         *(choice for labels in tasks for choice in _task_choices(labels, split)),
     ]
+    if not tasks:
+        why = "no column to answer, so what stands in one row shall find each other; search with triad index"
+        choices.append(Choice(section="optim", key="contrast", value=1.0, why=why))
     return Proposal(
         rows=len(columns[0].cells),
         choices=tuple(choices),

@@ -123,6 +123,18 @@ def test_a_column_of_splits_is_used_and_labels_outside_training_are_listed(tmp_p
     assert "no training row has z" in (tmp_path / "config.toml").read_text(encoding="utf-8")
 
 
+def test_media_without_anything_to_answer_shall_find_each_other(tickets: Path, tmp_path: Path) -> None:
+    with tickets.open(encoding="utf-8", newline="") as file:
+        rows = [[row["body"], row["photo"]] for row in csv.DictReader(file)]
+    with (tmp_path / "pairs.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["caption", "photo"], *rows])
+    said = init(tmp_path / "pairs.csv", tmp_path / "config.toml")
+    config = load_config(tmp_path / "config.toml")
+    assert (config.tasks, config.optim.contrast) == ({}, 1.0)
+    assert (config.data.text, config.data.image) == ("caption", "photo")
+    assert "answers  nothing: it embeds" in said
+
+
 def test_other_splits_are_tested_on_too(tmp_path: Path) -> None:
     parts = ("train", "train", "dev", "test", "night")
     lines = [f"row {n} has these words,{parts[n % 5]},{'ab'[n % 3 // 2]}" for n in range(60)]
