@@ -52,12 +52,14 @@ def test_swagger_ui_shows_the_picture_of_an_explanation(open_page: Open) -> None
     assert picture.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") > 600
 
 
-def test_every_operation_of_swagger_ui_opens_without_complaint(open_page: Open) -> None:
+def test_operations_of_every_kind_open_in_swagger_ui_without_complaint(open_page: Open) -> None:
+    """The first of each tag: each takes it a second, and all are checked by validators, too."""
     page = open_page("docs")
-    controls = page.locator(".opblock-summary-control")
-    expect(controls.first).to_be_visible()
-    controls.evaluate_all("all => all.forEach((one) => one.click())")
-    expect(page.locator(".opblock-body")).to_have_count(controls.count())
+    tags = page.locator(".opblock-tag-section")
+    expect(tags.first).to_be_visible()
+    tags.evaluate_all("all => all.forEach((tag) => tag.querySelector('.opblock-summary-control').click())")
+    expect(page.locator(".opblock-body")).to_have_count(tags.count())
+    assert tags.count() > 3
 
 
 def test_redoc_shows_and_searches_everything_and_nothing_from_elsewhere(
