@@ -200,10 +200,11 @@ def fold(
 def _alone(folder: Path) -> Iterator[None]:
     opened = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SetupError(f"The files of {folder} are being made anew by another process.") from error
         yield
-    except BlockingIOError as error:
-        raise SetupError(f"The files of {folder} are being made anew by another process.") from error
     finally:
         os.close(opened)
 

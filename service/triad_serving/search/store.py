@@ -274,7 +274,8 @@ class Store:
         """Keys [N] and vectors_ND of a part with after < key <= until, piece by piece.
 
         Of all parts of the table alike from the beginning on, however it is sorted: multiplied by 2**32 over
-        the golden ratio, neighbours lie far apart (Knuth, The Art of Computer Programming 3, 6.4).
+        the golden ratio, neighbours lie far apart (Knuth, The Art of Computer Programming 3, 6.4). Without a
+        LIMIT, SQLite takes no notice of the order of a subquery.
         """
         table = _table(part)
         found = self._connection.execute(
