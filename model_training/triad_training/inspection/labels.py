@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from triad_serving.contract.tasks import TaskType
 from triad_training.data.labels import split_tags
 from triad_training.media.column import Column
-from triad_training.media.text.inspection import is_prose
+from triad_training.media.inspection import may_be_said
 
 TARGET_NAMES = (
     *("label", "labels", "target", "targets", "class", "classes", "y", "category", "categories", "tag"),
@@ -62,7 +62,7 @@ def transcript_of(column: Column) -> Labels | None:
     if len(words) <= MOST_CLASSES and total >= ROWS_PER_CLASS * len(words):
         why = f"{len(words)} different words, {total / len(column.filled):.1f} in a recording"
         return Labels(column=column, type="transcript", why=why, unit="word")
-    if is_prose(column):
+    if may_be_said(column):
         why = f"{column.distinct} different texts, to be heard in the recordings"
         return Labels(column=column, type="transcript", why=why, unit="character")
     return None

@@ -12,7 +12,7 @@ from triad_training.media.column import Choice, Column
 from triad_training.media.files import columns_of_files, files_of
 from triad_training.media.image.inspection import ENDINGS as IMAGE_ENDINGS
 from triad_training.media.image.inspection import image_choices
-from triad_training.media.text.inspection import text_choices, text_columns
+from triad_training.media.text.inspection import is_prose, text_choices, text_columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,11 @@ def find_media(columns: Sequence[Column], folder: Path, *, transcribed: bool = F
         spoken=bool(sounds),
         prose=prose[0] if prose else None,
     )
+
+
+def may_be_said(column: Column) -> bool:
+    """Whether it holds sentences."""
+    return is_prose(column)
 
 
 def fields_choices(

@@ -25,7 +25,7 @@ TriadError                       500
 ├── DeadlineError                504   the request's deadline passed
 └── SetupError                   500   (command line: exit code 2)
     ├── BundleError                    a bundle that is broken, incomplete or of another format
-    ├── DiskError                      a full disk, or a folder that may not be written
+    ├── DiskError                507   a full disk, or a folder that may not be written
     ├── DeviceError                    a device that was asked for and cannot be had
     ├── ConfigError                    an impossible training configuration
     ├── TableError                     problems in a table of examples, all of them at once

@@ -208,7 +208,7 @@ def load_usearch() -> Any:
     """Its module `index`. After ONNX Runtime, whose import crashes once usearch 2.26 has made the symbols of
     its libstdc++ global. Raises SetupError.
     """
-    import onnxruntime  # noqa: F401
+    import triad_serving.inference.runtime  # noqa: F401
 
     try:
         import usearch.index

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote
 
-from triad_serving.http.search.schemas import ColumnReport, IndexReport, SearchAnswer
+from triad_serving.http.search.schemas import ColumnReport, IndexReport, SearchAnswer, SearchResult
 from triad_serving.inference.embedding import FUSED
 from triad_serving.search.index import Hit, Index
 from triad_serving.search.media import text_of
@@ -40,34 +39,29 @@ def _describe_column(index: Index, name: str, kind: Kind) -> ColumnReport:
     return ColumnReport(name=name, type="category" if few else "string", values=values if few else None)
 
 
-def describe_hits(
-    index: Index, hits: Sequence[Hit], *, request_id: str, warnings: Sequence[str]
-) -> SearchAnswer:
+def describe_hits(index: Index, hits: Sequence[Hit], *, request_id: str, warnings: list[str]) -> SearchAnswer:
     about = index.about
-    return SearchAnswer.model_validate(
-        {
-            "id": request_id,
-            "model": about.model,
-            "version": about.version,
-            "index": index.name,
-            "results": [_describe_hit(index, hit) for hit in hits],
-            "warnings": warnings,
-        }
+    return SearchAnswer(
+        id=request_id,
+        model=about.model,
+        version=about.version,
+        index=index.name,
+        results=[_describe_hit(index, hit) for hit in hits],
+        warnings=warnings,
     )
 
 
-def _describe_hit(index: Index, hit: Hit) -> dict[str, Any]:
-    """A SearchResult, to be validated with the others at once."""
+def _describe_hit(index: Index, hit: Hit) -> SearchResult:
     row = hit.row
     media = {}
     if index.about.media_root is not None and row.media:
         at = f"/v1/indexes/{quote(index.name, safe='')}/rows/{quote(row.id, safe='')}"
         media = {name: f"{at}/{name}" for name in row.media}
-    return {
-        "row": row.id,
-        "score": round(hit.score, DECIMALS),
-        "matched": hit.matched,
-        "columns": row.columns,
-        "text": text_of(index.store, row),
-        "media": media,
-    }
+    return SearchResult(
+        row=row.id,
+        score=round(hit.score, DECIMALS),
+        matched=hit.matched,
+        columns={name: value for name, value in row.columns.items() if value is not None},
+        text=text_of(index.store, row),
+        media=media,
+    )
