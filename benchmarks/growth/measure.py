@@ -19,6 +19,7 @@ from benchmarks.media import make_examples
 from benchmarks.serving.bodies import batch_request, multipart_request, write_requests
 from benchmarks.serving.running import Running, started
 from benchmarks.serving.servers import triad
+from triad_serving.media.example import RawInputs
 
 PREDICT = "/v1/predict"
 CONCURRENCY = 2  # requests under way: what two cores are busy with
@@ -37,40 +38,18 @@ def rows(bundle: Path, seconds: float) -> Series:
     return _requests("rows of a request", "rows", sizes, request, bundle=bundle, seconds=seconds)
 
 
-def text(bundle: Path, seconds: float) -> Series:
-    sizes = [30, 100, 300, 1000, 3000, 10_000]
-    return _requests(
-        "length of a text",
-        "characters",
-        sizes,
-        lambda size: multipart_request(text_of(round(size)), PREDICT),
-        bundle=bundle,
-        seconds=seconds,
-    )
+def alone(
+    name: str, unit: str, sizes: Sequence[float], example: Callable[[float], RawInputs]
+) -> Callable[[Path, float], Series]:
+    """One medium of each size. example: of that size."""
 
+    def request(size: float) -> bytes:
+        return multipart_request(example(size), PREDICT)
 
-def sound(bundle: Path, seconds: float) -> Series:
-    sizes = [1, 5, 20, 60, 200, 600]
-    return _requests(
-        "length of a sound",
-        "s",
-        sizes,
-        lambda size: multipart_request(sound_of(size), PREDICT),
-        bundle=bundle,
-        seconds=seconds,
-    )
+    def measure(bundle: Path, seconds: float) -> Series:
+        return _requests(name, unit, sizes, request, bundle=bundle, seconds=seconds)
 
-
-def image(bundle: Path, seconds: float) -> Series:
-    sizes = [0.1, 0.3, 1, 4, 16, 64]
-    return _requests(
-        "size of an image",
-        "megapixels",
-        sizes,
-        lambda size: multipart_request(image_of(size), PREDICT),
-        bundle=bundle,
-        seconds=seconds,
-    )
+    return measure
 
 
 def models(bundle: Path, seconds: float) -> Series:
@@ -128,9 +107,14 @@ def table(bundle: Path, _seconds: float) -> Series:
 
 SERIES: Mapping[str, Callable[[Path, float], Series]] = {
     "rows": rows,
-    "text": text,
-    "sound": sound,
-    "image": image,
+    "text": alone(
+        "length of a text",
+        "characters",
+        [30, 100, 300, 1000, 3000, 10_000],
+        lambda size: text_of(round(size)),
+    ),
+    "sound": alone("length of a sound", "s", [1, 5, 20, 60, 200, 600], sound_of),
+    "image": alone("size of an image", "megapixels", [0.1, 0.3, 1, 4, 16, 64], image_of),
     "models": models,
     "workers": workers,
     "table": table,
