@@ -5,7 +5,6 @@ ARGUMENTS: JSON. OUT: a file that gets what was found, as JSON.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import math
 import os
@@ -44,6 +43,7 @@ from triad_serving.contract.errors import TriadError
 from triad_serving.engine.engine import Engine
 from triad_serving.inference.bundle import read_bundle
 from triad_serving.inference.packing import pack_batch
+from triad_serving.inference.runtime import loads
 from triad_serving.inference.session import Session
 from triad_serving.media.example import RawInputs
 from triad_serving.settings import Settings, usable_cores
@@ -71,7 +71,7 @@ def versions(*, device: Device) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "built": onnxruntime.get_build_info(),
         "providers": onnxruntime.get_available_providers(),
-        "libraries": {name: _loads(name) for name in LIBRARIES},
+        "libraries": {name: loads(name) for name in LIBRARIES},
         "within reach": runtime.cuda_within_reach(),
         "gpu": asked and asked.stdout.strip(),
     }
@@ -277,14 +277,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _loads(library: str) -> bool:
-    try:
-        ctypes.CDLL(library)
-    except OSError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -197,7 +197,7 @@ def _open_session(
 def cuda_within_reach() -> bool:
     """Whether this ONNX Runtime has CUDA and the driver's library loads (a GPU-less machine has none)."""
     windows = sys.platform == "win32"
-    return "CUDAExecutionProvider" in onnxruntime.get_available_providers() and _loads(
+    return "CUDAExecutionProvider" in onnxruntime.get_available_providers() and loads(
         "nvcuda.dll" if windows else "libcuda.so.1"
     )
 
@@ -210,14 +210,15 @@ def fork_safe(device: Device) -> bool:
 def _require_tensorrt() -> None:
     """Raises DeviceError."""
     library = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
-    if not _loads(library):
+    if not loads(library):
         raise DeviceError(
             f"TensorRT was asked for but cannot be had: {library} does not load. "
             "TRIAD_GPU_MODE=kernels goes on without."
         )
 
 
-def _loads(library: str) -> bool:
+def loads(library: str) -> bool:
+    """Whether this process can have it, by the name of its file."""
     try:
         ctypes.CDLL(library)
     except OSError:
