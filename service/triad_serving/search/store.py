@@ -81,7 +81,7 @@ class NewRow:
 class Row:
     key: int
     id: str
-    columns: dict[str, Cell]
+    columns: dict[str, str | int | float]  # that are known
     media: dict[str, dict[str, Any]]  # what of `Medium` is small
 
 

@@ -61,7 +61,7 @@ def _describe_hit(index: Index, hit: Hit) -> SearchResult:
         row=row.id,
         score=round(hit.score, DECIMALS),
         matched=hit.matched,
-        columns={name: value for name, value in row.columns.items() if value is not None},
+        columns=row.columns,
         text=text_of(index.store, row),
         media=media,
     )
